@@ -1,0 +1,34 @@
+# Everything a newcomer needs is `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+
+.PHONY: run test test-slow lint lock clean
+
+run: $(READY)
+	@. $(BIN)/activate && variegate run --sample digits
+
+test: $(READY)
+	@. $(BIN)/activate && pytest -m "not slow"
+
+test-slow: $(READY)
+	@. $(BIN)/activate && pytest
+
+lint: $(READY)
+	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy
+
+lock:
+	requirements/lock.sh
+
+# The environment is rebuilt when the lock changes. --no-deps: the lock is complete, nothing is resolved.
+$(READY): requirements/lock.txt requirements/pixels.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Variegate needs Python 3.11 or newer; this is %d.%d. Say which: make PYTHON=python3.12" % sys.version_info[:2])'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing the environment into $(VENV) (several GB with CUDA: minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/lock.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .variegate

@@ -1,0 +1,67 @@
+"""The augment block of params.yaml."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tasks.images import Format
+from tasks.params import Block
+
+
+class Encoding(Block):
+    """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG."""
+
+    format: Literal["auto"] | Format = "auto"
+    quality: int = Field(95, ge=1, le=100)
+
+    def format_for(self, source_format: str) -> Format:
+        """The format of the variants of a source whose own format is `source_format` (Pillow's name)."""
+        if self.format != "auto":
+            return self.format
+        return "jpeg" if source_format in ("JPEG", "MPO") else "png"
+
+
+class ClassPlan(Block):
+    """What one class gets instead: `variants_per_image` or `target_per_class`."""
+
+    variants_per_image: int | None = Field(None, ge=0)
+    target_per_class: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> "ClassPlan":
+        if (self.variants_per_image is None) == (self.target_per_class is None):
+            raise ValueError("needs one of variants_per_image, target_per_class")
+        return self
+
+
+class AugmentParams(Block):
+    """How many variants (see tasks/augment/plan.py) and what they are made by (see tasks/augment/policy.py)."""
+
+    seed: int = Field(42, ge=0)
+    variants_per_image: int | None = Field(None, ge=0)
+    total: int | None = Field(None, ge=1)
+    target_per_class: int | Literal["max"] | None = None
+    per_class: dict[str, ClassPlan] = {}
+    max_per_image: int | None = Field(None, ge=0)
+    policy: list[Any]
+    encoding: Encoding = Encoding()
+    distinct: bool = True
+    max_attempts: int = Field(10, ge=1)
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> "AugmentParams":
+        names = ("variants_per_image", "total", "target_per_class")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs one of {', '.join(names)}, found {' and '.join(given) or 'none'}")
+        if isinstance(self.target_per_class, int) and self.target_per_class < 1:
+            raise ValueError(f"target_per_class needs a number from 1 or 'max', found {self.target_per_class}")
+        for place, wanted in self._variants_asked_for():
+            if self.max_per_image is not None and wanted > self.max_per_image:
+                raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")
+        return self
+
+    def _variants_asked_for(self) -> list[tuple[str, int]]:
+        asked = [("variants_per_image", self.variants_per_image)]
+        asked += [(f"per_class.{name}.variants_per_image", own.variants_per_image) for name, own in self.per_class.items()]
+        return [(place, wanted) for place, wanted in asked if wanted is not None]

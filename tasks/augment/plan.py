@@ -1,0 +1,90 @@
+"""The plan: how many variants each training source gets, known before a pixel is touched.
+
+Counts are of *new* images; the original is always kept. A number that has to be spread over sources is spread evenly,
+and what remains goes, one each, to the sources that come first by source_id: so the plan is the same on every machine,
+and a source that comes or goes changes the counts of as few others as the arithmetic allows.
+"""
+
+import numpy as np
+import pandas as pd
+
+from tasks.augment.params import AugmentParams
+from tasks.errors import UserError
+
+PLACE = "params.yaml augment"
+
+
+def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
+    """New images for each training source.
+
+    Args:
+        sources: one row per training source, with `source_id` (unique) and `label`.
+        params: what decides; `per_class` overrides it.
+
+    Returns:
+        int64, on the index of `sources`.
+
+    Raises:
+        UserError: for a class that is not there, a target below the originals or beyond `max_per_image`.
+    """
+    sizes = sources["label"].value_counts()
+    for label in params.per_class:
+        if label not in sizes:
+            known = ", ".join(sorted(sizes.index))
+            raise UserError(f"{PLACE}.per_class {label!r}: no such class in training; classes: {known}")
+    counts = pd.Series(0, sources.index, dtype="int64")
+    own = sources["label"].isin(params.per_class)
+    for label, override in params.per_class.items():
+        of_class = sources.index[sources["label"] == label]
+        if override.variants_per_image is not None:
+            counts[of_class] = override.variants_per_image
+        else:
+            place = f"{PLACE}.per_class {label!r} target_per_class"
+            counts[of_class] = _fill(sources.loc[of_class], override.target_per_class, params.max_per_image, place)
+    rest = sources[~own]
+    if params.variants_per_image is not None:
+        counts[rest.index] = params.variants_per_image
+    elif params.target_per_class is not None:
+        target = int(sizes.max()) if params.target_per_class == "max" else params.target_per_class
+        for label, of_class in rest.groupby("label"):
+            place = f"{PLACE}.target_per_class, class {label!r}"
+            counts[of_class.index] = _fill(of_class, target, params.max_per_image, place)
+    elif params.total is not None:
+        spent = int(own.sum() + counts.sum())
+        counts[rest.index] = _fill(rest, params.total - spent, params.max_per_image, f"{PLACE}.total", spent)
+    return counts
+
+
+def _fill(sources: pd.DataFrame, target: int, max_per_image: int | None, place: str, spent: int = 0) -> np.ndarray:
+    """Variants that raise `sources` to `target` images; `spent` images of others are in the numbers people see."""
+    missing = target - len(sources)
+    if missing < 0:
+        raise UserError(
+            f"{place}: needs at least the {len(sources) + spent:,} originals there are (nothing is undersampled), "
+            f"found {target + spent:,}"
+        )
+    if max_per_image is not None and missing > len(sources) * max_per_image:
+        largest = len(sources) * (1 + max_per_image) + spent
+        raise UserError(f"{place}: {target + spent:,} is out of reach; max_per_image {max_per_image} allows {largest:,}")
+    if missing and sources.empty:
+        raise UserError(f"{place}: {target + spent:,} is out of reach; per_class leaves no source to vary")
+    return spread(missing, sources["source_id"])
+
+
+def spread(number: int, source_ids: pd.Series) -> np.ndarray:
+    """`number` as evenly as can be; the remainder to the first by source_id. int64, in the order of `source_ids`."""
+    if source_ids.empty:
+        return np.zeros(0, dtype="int64")
+    each, remainder = divmod(number, len(source_ids))
+    shares = np.full(len(source_ids), each, dtype="int64")
+    shares[np.argsort(source_ids.to_numpy(), kind="stable")[:remainder]] += 1
+    return shares
+
+
+def per_class(sources: pd.DataFrame, counts: pd.Series) -> pd.DataFrame:
+    """For each class: sources, variants, training images, multiplier."""
+    table = pd.DataFrame({"sources": sources.groupby("label").size()})
+    table["variants"] = counts.groupby(sources["label"]).sum()
+    table["training_images"] = table["sources"] + table["variants"]
+    table["multiplier"] = table["training_images"] / table["sources"]
+    return table

@@ -1,0 +1,168 @@
+"""The policy: Albumentations' transforms, by their own names and arguments, behind this one door.
+
+A policy in params.yaml is a list of steps, each `Name`, `Name: {argument: value}`, or one of the composites
+`OneOf`, `SomeOf`, `Sequential` with `transforms: [...]` inside. What is not on the list below is refused, and so is an
+argument that the transform does not have: Albumentations itself would only warn.
+"""
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import os
+import random
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from tasks.errors import UserError
+from tasks.params import place_and_problem
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for news on import
+_masked = "torch" not in sys.modules
+if _masked:
+    sys.modules["torch"] = None  # type: ignore[assignment]  # imported for one class that is not used: 1.3 s
+import albumentations as A  # noqa: E402
+
+if _masked:
+    del sys.modules["torch"]
+
+PLACE = "params.yaml augment.policy"
+LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless", "pillow", "scipy", "simsimd", "stringzilla")
+TRANSFORMS = (
+    # geometry
+    "Affine", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "OpticalDistortion",
+    "Perspective", "RandomCropFromBorders", "RandomResizedCrop", "RandomRotate90", "Rotate", "SafeRotate", "Transpose",
+    "VerticalFlip",
+    # light and colour
+    "AutoContrast", "ChannelShuffle", "CLAHE", "ColorJitter", "Equalize", "HueSaturationValue", "InvertImg",
+    "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift", "Solarize",
+    "ToGray",
+    # blur, noise, occlusion
+    "CoarseDropout", "Defocus", "Downscale", "GaussianBlur", "GaussNoise", "GridDropout", "ImageCompression", "ISONoise",
+    "MedianBlur", "MotionBlur", "MultiplicativeNoise", "Sharpen",
+)  # fmt: skip
+COMPOSITES = ("OneOf", "SomeOf", "Sequential")
+LONGEST_ARRAY = 64
+
+
+def parse_step(step: Any, place: str) -> tuple[str, dict[str, Any]]:
+    """A step's name and arguments.
+
+    Raises:
+        UserError: for a shape other than `Name` or `Name: {argument: value}`, or a name that is not on the list.
+    """
+    if isinstance(step, str):
+        step = {step: None}
+    if not isinstance(step, dict) or len(step) != 1:
+        raise UserError(f"{place}: needs `Name` or `Name: {{argument: value}}`, found {step!r}")
+    name, arguments = next(iter(step.items()))
+    if name not in TRANSFORMS + COMPOSITES:
+        raise UserError(f"{place} {name}: unknown transform; docs/policies.md lists the known")
+    if arguments is not None and not isinstance(arguments, dict):
+        raise UserError(f"{place} {name}: needs arguments as `{{argument: value}}`, found {arguments!r}")
+    return name, dict(arguments or {})
+
+
+def build_step(step: Any, place: str) -> Any:
+    """The Albumentations object for a step of params.yaml.
+
+    Raises:
+        UserError: with the place, as in `params.yaml augment.policy[2] HorizontalFlip: unknown argument 'prob'`.
+    """
+    name, arguments = parse_step(step, place)
+    kind = getattr(A, name)
+    known = [parameter for parameter in inspect.signature(kind.__init__).parameters if parameter != "self"]
+    for argument in arguments:
+        if argument not in known:
+            raise UserError(f"{place} {name}: unknown argument {argument!r}; known: {', '.join(known)}")
+    if name in COMPOSITES:
+        inner = arguments.get("transforms")
+        if not isinstance(inner, list) or not inner:
+            raise UserError(f"{place} {name}: needs transforms: [...], found {inner!r}")
+        arguments["transforms"] = [build_step(one, f"{place}.transforms[{i}]") for i, one in enumerate(inner)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if name not in COMPOSITES:
+                _check_values(kind, arguments)
+            return kind(**arguments)
+    except ValidationError as error:
+        raise UserError(place_and_problem(error, f"{place} {name}", kind.InitSchema)) from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{place} {name}: {' '.join(str(error).split())}") from None
+
+
+def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
+    """Let Albumentations' own schema judge the values: its constructor would fold the errors into one long text."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
+
+
+class Policy:
+    """A policy, built once in a process and seeded anew for each variant."""
+
+    def __init__(self, steps: list[Any]) -> None:
+        transforms = [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(steps)]
+        self.compose = A.Compose(transforms, save_applied_params=True)
+        # One pair of generators serves all steps and is set back in place: Compose.set_random_seed() makes new ones
+        # for every step, which takes longer than augmenting a small image.
+        self.bits = np.random.PCG64(0)
+        self.random = random.Random(0)
+        self.compose.set_random_state(np.random.Generator(self.bits), self.random)
+
+    def apply(self, pixels: np.ndarray, seed: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Augment `pixels` (uint8, (height, width) or (height, width, 3)); equal seeds give equal pixels.
+
+        Returns:
+            The new pixels and the operations applied, as JSON-clean `{"name": ..., parameters}`.
+        """
+        self._set_seed(seed)
+        result = self.compose(image=pixels)
+        operations = [{"name": name, **clean(params)} for name, params in result["applied_transforms"]]
+        return np.ascontiguousarray(result["image"]), operations
+
+    def _set_seed(self, seed: int) -> None:
+        state = hashlib.sha256(seed.to_bytes(8, "big")).digest()
+        self.bits.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": int.from_bytes(state[:16], "big"), "inc": int.from_bytes(state[16:], "big") | 1},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        self.random.seed(seed)
+
+
+def clean(value: Any) -> Any:
+    """`value` as JSON: arrays as lists, long ones as shape, dtype and SHA-256, floats to 9 significant digits.
+
+    Nine digits are enough to see what was done, and do not show in which order a processor added.
+    """
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    if isinstance(value, np.ndarray):
+        if value.size > LONGEST_ARRAY:
+            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+            return {"shape": list(value.shape), "dtype": str(value.dtype), "sha256": digest}
+        return clean(value.tolist())
+    if isinstance(value, np.generic):
+        return clean(value.item())
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    return value if isinstance(value, bool | int | str | None) else str(value)
+
+
+def canonical_json(value: Any) -> str:
+    """`value` as the one JSON text that equal values share."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that touch pixels, as installed."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}

@@ -1,0 +1,40 @@
+"""A contact sheet: some sources, each followed by its variants."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from tasks import images
+from tasks.augment.variants import Recipe, Source, expand, read_pixels
+
+CELL = 128  # pixels a side
+CAPTION = 14
+GAP = 6
+
+
+def choose_sources(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """`count` rows taken from the classes in turn; in each class by source_id, so that the choice is stable."""
+    ordered = rows.sort_values("source_id")
+    turn = ordered.groupby("label").cumcount()
+    return ordered.assign(turn=turn).sort_values(["turn", "label"], kind="stable").head(count).drop(columns="turn")
+
+
+def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> np.ndarray:
+    """A row per source: itself, then its planned variants. uint8 (height, width, 3), RGB."""
+    columns = 1 + max((source.planned for source in sources), default=0)
+    size = (GAP + columns * (CELL + GAP), GAP + len(sources) * (CELL + CAPTION + GAP))
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for line, (source, label) in enumerate(zip(sources, labels, strict=True)):
+        top = GAP + line * (CELL + CAPTION + GAP)
+        cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source))]
+        for variant in expand(source, recipe, {}):
+            if variant.data is not None:
+                cells.append((f"v{variant.row['variant_index']:03d}", images.decode(variant.data).pixels))
+            else:
+                cells.append(("rejected", np.full((1, 1), 230, np.uint8)))
+        for column, (caption, pixels) in enumerate(cells):
+            left = GAP + column * (CELL + GAP)
+            sheet.paste(Image.fromarray(images.thumbnail(pixels, CELL)), (left, top))
+            draw.text((left, top + CELL + 1), caption[:22], fill="black")
+    return np.asarray(sheet)

@@ -1,0 +1,219 @@
+"""Making variants: content decides, order never.
+
+A variant is a function of the recipe, its source's bytes, its index and its attempt. The worker, the order, the file
+name and the other images have no part in it, so any number of workers, a resumed run and a cold run make equal bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tasks import images
+from tasks.augment.params import AugmentParams, Encoding
+from tasks.augment.policy import Policy, canonical_json, library_versions
+from tasks.errors import UserError
+
+cv2.setNumThreads(0)  # one process per core is what runs in parallel here
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes variants. Two recipes with one hash make the same variants of the same source."""
+
+    seed: int
+    policy: str  # as JSON
+    encoding: Encoding
+    distinct: bool
+    max_attempts: int
+
+    @classmethod
+    def from_params(cls, params: AugmentParams) -> "Recipe":
+        return cls(params.seed, canonical_json(params.policy), params.encoding, params.distinct, params.max_attempts)
+
+    @cached_property
+    def hash(self) -> str:
+        """The first 16 hex digits of the SHA-256 of everything that decides pixels and bytes."""
+        content = {
+            "seed": self.seed,
+            "policy": json.loads(self.policy),
+            "decoding": images.DECODING,
+            "encoding": self.encoding.model_dump(),
+            "distinct": self.distinct,
+            "max_attempts": self.max_attempts,
+            "libraries": library_versions(),
+        }
+        return images.sha256(canonical_json(content).encode())[:16]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training image: a row of the validated manifest, as far as variants need it."""
+
+    path: Path
+    source_id: str
+    sha256: str
+    pixel_sha256: str
+    format: str
+    planned: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where a variant that was made before lies, and its ledger row."""
+
+    path: Path
+    row: Mapping[str, Any]
+
+
+@dataclass
+class Variant:
+    """One planned variant: the part of its ledger row that its making decides, and its encoded bytes.
+
+    `data` is None where it was rejected; `member` is its name in a segment; `reused` says that it was not made anew.
+    """
+
+    row: dict[str, Any]
+    data: bytes | None
+    member: str
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some sources for one worker, with what was made of them before, by source_id and index."""
+
+    recipe: Recipe
+    sources: list[Source]
+    made: dict[tuple[str, int], Made] = field(default_factory=dict)
+
+
+def variant_id(source_id: str, index: int) -> str:
+    """`<source_id>-v<index>`, the index with three digits or more."""
+    return f"{source_id}-v{index:03d}"
+
+
+def variant_seed(base_seed: int, sha256: str, index: int, attempt: int) -> int:
+    """The seed of one attempt at one variant, 64 bits of a SHA-256."""
+    digest = hashlib.sha256(f"variant {base_seed} {sha256} {index} {attempt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def member_name(source: Source, recipe: Recipe, index: int) -> str:
+    """`<variant_id>.<extension>`: what a variant is called in its segment."""
+    extension = images.EXTENSIONS[recipe.encoding.format_for(source.format)]
+    return f"{variant_id(source.source_id, index)}.{extension}"
+
+
+def expand_part(part: Part) -> list[list[Variant]]:
+    """The variants of each source of `part`, in order."""
+    return [expand(source, part.recipe, part.made) for source in part.sources]
+
+
+def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made]) -> list[Variant]:
+    """Variants 1..planned of one source: reused where their bytes were made before and are sound, else made."""
+    pixels: np.ndarray | None = None
+    seen = {source.pixel_sha256}
+    variants = []
+    for index in range(1, source.planned + 1):
+        variant = _reuse(made.get((source.source_id, index)), source, recipe, index)
+        if variant is None:
+            pixels = read_pixels(source) if pixels is None else pixels
+            variant = make(source, pixels, recipe, index, seen)
+        if variant.row["pixel_sha256"] is not None:
+            seen.add(variant.row["pixel_sha256"])
+        variants.append(variant)
+    return variants
+
+
+def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: set[str]) -> Variant:
+    """Make variant `index`. Under `distinct`, pixels among `seen` (hashes) are drawn again, up to max_attempts.
+
+    A policy that fails on an image, or finds no new pixels, gives a rejected variant with its reason.
+    """
+    policy = _policy(recipe.policy)
+    member = member_name(source, recipe, index)
+    reason = "not_distinct"
+    for attempt in range(recipe.max_attempts):
+        seed = variant_seed(recipe.seed, source.sha256, index, attempt)
+        try:
+            new, operations = policy.apply(pixels, seed)
+        except Exception as error:  # a transform meets an image that it was not written for
+            reason = f"policy_failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            break
+        digest = images.pixel_sha256(new)
+        if recipe.distinct and digest in seen:
+            continue
+        data = images.encode(new, recipe.encoding.format_for(source.format), recipe.encoding.quality)
+        row = {
+            **_row_start(source, recipe, index, seed, attempt),
+            "operations": canonical_json(operations),
+            "sha256": images.sha256(data),
+            "pixel_sha256": digest,
+            "width": new.shape[1],
+            "height": new.shape[0],
+            "length": len(data),
+            "status": "written",
+            "reason": None,
+        }
+        return Variant(row, data, member)
+    row = {**_row_start(source, recipe, index, seed, attempt), "operations": "[]", "status": "rejected", "reason": reason}
+    return Variant({**row, **dict.fromkeys(("sha256", "pixel_sha256", "width", "height", "length"))}, None, member)
+
+
+def read_pixels(source: Source) -> np.ndarray:
+    """Decode a source.
+
+    Raises:
+        UserError: where its bytes are not those that were validated.
+    """
+    try:
+        data = source.path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{source.path}: gone since it was validated; run from ingest again") from None
+    if images.sha256(data) != source.sha256:
+        raise UserError(f"{source.path}: changed since it was validated; run from ingest again")
+    return images.decode(data).pixels
+
+
+def _row_start(source: Source, recipe: Recipe, index: int, seed: int, attempt: int) -> dict[str, Any]:
+    return {
+        "variant_id": variant_id(source.source_id, index),
+        "source_id": source.source_id,
+        "variant_index": index,
+        "seed": seed,
+        "attempt": attempt,
+        "recipe_hash": recipe.hash,
+    }
+
+
+def _reuse(made: Made | None, source: Source, recipe: Recipe, index: int) -> Variant | None:
+    """The variant made before, if its bytes still have the hash that its row says."""
+    if made is None:
+        return None
+    row = dict(made.row)
+    # source_id is a prefix; the seed answers for the whole SHA-256
+    if row["seed"] != variant_seed(recipe.seed, source.sha256, index, row["attempt"]):
+        return None
+    member = member_name(source, recipe, index)
+    if row["status"] == "rejected":
+        return Variant(row, None, member, reused=True)
+    try:
+        with made.path.open("rb") as file:
+            file.seek(row["offset"])
+            data = file.read(row["length"])
+    except OSError:
+        return None
+    return Variant(row, data, member, reused=True) if images.sha256(data) == row["sha256"] else None
+
+
+@lru_cache(maxsize=1)
+def _policy(text: str) -> Policy:
+    """The policy whose JSON is `text`, built once in each process."""
+    return Policy(json.loads(text))

@@ -1,0 +1,38 @@
+"""How a mistake that the user can mend is told: one line on stderr and exit code 2."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from tasks import progress
+
+
+class UserError(Exception):
+    """Something the user can mend. Its text is one line: the place, what is needed, what was found."""
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line to show for `error`, or None where it is a defect of ours and deserves its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(error.strerror)
+    return None
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run `main`; end with exit code 2 and one line where the user can mend what stopped it.
+
+    VARIEGATE_DEBUG=1 shows the traceback instead.
+    """
+    try:
+        main()
+    except Exception as error:
+        line = one_line(error)
+        if line is None or os.environ.get("VARIEGATE_DEBUG") == "1":
+            raise
+        progress.report("error", text=line)
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)

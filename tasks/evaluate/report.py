@@ -1,0 +1,133 @@
+"""The report: one HTML page that carries its pictures with it and loads nothing."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from tasks import images, ingest
+from tasks.augment import ledger
+from tasks.augment.preview import choose_sources
+from tasks.train.images import read_bytes
+from tasks.validate import SPLITS
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+
+THUMBNAIL = 96  # pixels a side
+SHEET_ROWS = 8
+SHEET_VARIANTS = 6
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the pipeline found, as the report needs it: manifests, history, metrics and predictions."""
+
+    validated: pd.DataFrame
+    variants: pd.DataFrame
+    history: pd.DataFrame
+    numbers: dict[str, Any]
+    confusion: np.ndarray  # (classes, classes), rows true
+    predictions: pd.DataFrame
+    card: dict[str, Any]
+
+
+def render(findings: Findings, worst_mistakes: int) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    classes = count_table(findings.validated, findings.variants)
+    return environment.get_template("report.html.j2").render(
+        card=findings.card,
+        numbers=findings.numbers,
+        classes=classes,
+        totals={name: sum(row[name] for row in classes) for name in classes[0] if name != "label"},
+        files=len(findings.validated),
+        set_aside=findings.validated["reason"].value_counts().to_dict(),
+        duplicates=int((findings.validated["status"] == "duplicate").sum()),
+        sheet=variant_sheet(findings.validated, findings.variants),
+        curves=training_curves(findings.history),
+        confusion=confusion_cells(findings.confusion),
+        mistakes=mistakes(findings.predictions, worst_mistakes),
+    )
+
+
+def count_table(validated: pd.DataFrame, variants: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each class: usable images per split, variants written and rejected, training images."""
+    usable = validated[validated["status"] == "ok"]
+    new = variants[variants["variant_index"] > 0]
+    rows = []
+    for label in sorted(usable["label"].unique()):
+        splits = usable.loc[usable["label"] == label, "split"].value_counts()
+        status = new.loc[new["label"] == label, "status"].value_counts()
+        row = {split: int(splits.get(split, 0)) for split in SPLITS}
+        row |= {name: int(status.get(name, 0)) for name in ("written", "rejected")}
+        rows.append({"label": label, **row, "after": row["train"] + row["written"]})
+    return rows
+
+
+def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[dict[str, str]]]:
+    """Some training images, each followed by its variants as they are stored: pictures with captions."""
+    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
+    train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
+    rows = []
+    for source in choose_sources(train, SHEET_ROWS).itertuples():
+        first = (ingest.RAW / source.file_name).read_bytes()
+        cells = [{"picture": picture(first), "caption": f"{source.label}: {source.file_name}"}]
+        own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
+        for variant in own.assign(path=str(ledger.SEGMENTS) + "/" + own["segment"]).itertuples():
+            names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
+            cells.append({"picture": picture(read_bytes(variant)), "caption": f"{variant.variant_id}: {names or 'unchanged'}"})
+        rows.append(cells)
+    return rows
+
+
+def picture(data: bytes) -> str:
+    """An encoded image as a thumbnail that the page carries."""
+    pixels = images.thumbnail(images.decode(data).pixels, THUMBNAIL)
+    small = images.encode(pixels, "png"), images.encode(pixels, "jpeg", 85)
+    return images.data_uri(small[0], "png") if len(small[0]) <= len(small[1]) else images.data_uri(small[1], "jpeg")
+
+
+def training_curves(history: pd.DataFrame) -> Markup:
+    """Loss and accuracy over the epochs, as SVG."""
+    with plt.rc_context({"svg.hashsalt": "variegate", "svg.fonttype": "none", "font.size": 9}):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+        left.plot(history["epoch"], history["train_loss"], label="training")
+        left.plot(history["epoch"], history["validation_loss"], label="validation")
+        left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
+        left.legend(frameon=False)
+        right.plot(history["epoch"], history["validation_accuracy"], color="C1")
+        right.set(xlabel="epoch", ylabel="validation accuracy")
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.25)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        plt.close(figure)
+    svg = text.getvalue()
+    return Markup(svg[svg.index("<svg") :])
+
+
+def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
+    """Counts with their share of the row, for shading."""
+    totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    return [
+        [{"count": int(count), "share": round(float(share), 4)} for count, share in zip(counts, shares, strict=True)]
+        for counts, shares in zip(confusion, confusion / totals, strict=True)
+    ]
+
+
+def mistakes(predictions: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
+    """The wrong predictions in which the true label had the least probability."""
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
+    return [{**row, "picture": picture((ingest.RAW / row["file_name"]).read_bytes())} for row in worst.to_dict("records")]

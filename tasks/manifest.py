@@ -1,0 +1,94 @@
+"""How manifests are read and written. Each stage owns its own columns.
+
+A manifest is written beside its place and renamed into it, last of all that a stage writes: one that exists is complete.
+Its bytes depend on the rows and on the version of pyarrow alone, so that DVC sees the same data as the same file.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.errors import UserError
+
+ROWS_PER_GROUP = 65_536
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; put it in `path`'s place when the block ends well, remove it if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write `rows` as Parquet with exactly the columns of `schema`."""
+    with replacing(path) as temporary, Writer(temporary, schema) as writer:
+        writer.write(to_arrow(rows, schema))
+
+
+def to_arrow(rows: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """`rows` as an Arrow table of exactly the columns of `schema`."""
+    table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    return table.replace_schema_metadata(None)
+
+
+class Writer:
+    """A Parquet file written in parts. Row groups hold a fixed number of rows, however the parts are cut."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.file = pq.ParquetWriter(path, schema, compression="zstd")
+        self.waiting = schema.empty_table()
+
+    def write(self, part: pa.Table) -> None:
+        self.waiting = pa.concat_tables([self.waiting, part])
+        while len(self.waiting) >= ROWS_PER_GROUP:
+            self.file.write_table(self.waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
+            self.waiting = self.waiting.slice(ROWS_PER_GROUP)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if len(self.waiting):
+            self.file.write_table(self.waiting.combine_chunks())
+        self.file.close()
+
+
+def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
+    """Read the manifest at `path`.
+
+    Raises:
+        UserError: where it is missing or is not a manifest with the columns of `schema`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: not found; the {made_by} stage makes it: run `variegate run --until {made_by}`")
+    try:
+        table = pq.read_table(path, columns=schema.names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from None
+    return table.cast(schema).to_pandas()
+
+
+def write_csv(path: Path, rows: pd.DataFrame) -> None:
+    """Write `rows` as CSV for people, with a header and Unix line ends."""
+    with replacing(path) as temporary:
+        rows.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON with a final newline; NaN is an error."""
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

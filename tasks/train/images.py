@@ -1,0 +1,82 @@
+"""Which images training sees, and those images as one array of one size.
+
+Every image is decoded once, by the worker processes, into an array on disk that the epochs read from: decoding again in
+every epoch would take longer than training a small network.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks import images, ingest, progress, workers
+from tasks.augment import ledger, reuse
+
+IMAGES_PER_TASK = 128
+
+
+def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
+    """Originals and written variants of the training split: label, path, offset (null: the whole file), length, sha256."""
+    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
+    paths = str(ledger.SEGMENTS) + "/" + written["segment"].astype(str)
+    columns = ["label", "path", "offset", "length", "sha256"]
+    return pd.concat([split_files(validated, "train"), written.assign(path=paths)[columns]], ignore_index=True)
+
+
+def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The originals of a split, in the columns of training_files()."""
+    rows = validated[(validated["status"] == "ok") & (validated["split"] == split)]
+    rows = rows.assign(path=str(ingest.RAW) + "/" + rows["file_name"], offset=None, length=None)
+    return rows[["label", "path", "offset", "length", "sha256"]].reset_index(drop=True)
+
+
+@contextmanager
+def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
+    """The images of `files` as uint8 (images, 3, size, size), RGB; squeezed to squares. Gone when the block ends.
+
+    Raises:
+        ValueError: where bytes are not those that the manifests name.
+    """
+    folder = reuse.cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="decoded-") as temporary:
+        path = Path(temporary) / "images.npy"
+        shape = (len(files), 3, size, size)
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+        starts = range(0, len(files), IMAGES_PER_TASK)
+        tasks = ((path, start, files.iloc[start : start + IMAGES_PER_TASK], size) for start in starts)
+        done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.images")
+        for _ in progress.track(done, len(starts), what, "part"):
+            pass
+        yield np.load(path, mmap_mode="r")
+
+
+def _decode_part(task: tuple[Path, int, pd.DataFrame, int]) -> None:
+    """Decode some files into their places of the array at `path`."""
+    path, start, files, size = task
+    array = np.load(path, mmap_mode="r+")
+    for place, row in enumerate(files.itertuples(index=False), start):
+        pixels = images.decode(read_bytes(row)).pixels
+        array[place] = images.resize(images.to_rgb(pixels), size, size).transpose(2, 0, 1)
+
+
+def read_bytes(row: object) -> bytes:
+    """The encoded bytes of a row of training_files(), checked against its sha256."""
+    offset, length = row.offset, row.length  # type: ignore[attr-defined]
+    with Path(row.path).open("rb") as file:  # type: ignore[attr-defined]
+        if offset is not None and not np.isnan(offset):
+            file.seek(int(offset))
+        data = file.read(int(length) if length is not None and not np.isnan(length) else -1)
+    if images.sha256(data) != row.sha256:  # type: ignore[attr-defined]
+        raise ValueError(f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which")  # type: ignore[attr-defined]
+    return data
+
+
+def usable_memory(array: np.ndarray) -> np.ndarray:
+    """`array` in memory where it takes less than a quarter of it, else as it is: read from disk as needed."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return np.array(array) if array.nbytes < memory / 4 else array

@@ -1,0 +1,59 @@
+"""Logits from images: what training, evaluation and any later use of a model share."""
+
+import os
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order each time
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+BATCH_SIZE = 512
+
+
+def fix_randomness(seed: int, threads: int) -> None:
+    """Seed torch and allow deterministic algorithms only."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def choose_device() -> torch.device:
+    """VARIEGATE_DEVICE, or CUDA where there is one, else the CPU."""
+    return torch.device(os.environ.get("VARIEGATE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+class Normalise(nn.Module):
+    """uint8 images to floats of mean 0 and deviation 1 per channel, as the network was trained with."""
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+def to_batch(array: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (batch, 3, height, width) on `device`, channels last on CUDA."""
+    batch = torch.from_numpy(array[places]).to(device, non_blocking=True)
+    return batch.to(memory_format=torch.channels_last) if device.type == "cuda" else batch
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on CUDA, float32 elsewhere."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, array: np.ndarray, device: torch.device) -> Tensor:
+    """Logits, float32 (images, classes) on the CPU, of uint8 images (images, 3, height, width)."""
+    network.eval()
+    logits = []
+    for start in range(0, len(array), BATCH_SIZE):
+        places = np.arange(start, min(start + BATCH_SIZE, len(array)))
+        with autocast(device):
+            logits.append(network(to_batch(array, places, device)).float().cpu())
+    return torch.cat(logits)

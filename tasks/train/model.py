@@ -1,0 +1,75 @@
+"""Networks by name: torchvision's classifiers, and a small CNN for small images."""
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from tasks.errors import UserError
+
+SMALL_CNN_LARGEST = 64
+# What some of torchvision's builders need beside num_classes to give logits, and nothing but logits.
+EXTRA_ARGUMENTS: dict[str, dict] = {
+    "googlenet": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
+
+
+class SmallCNN(nn.Module):
+    """Three stages of two 3x3 convolutions with batch norm and GELU; about 290,000 weights.
+
+    Images: (batch, 3, size, size), float, 8 <= size <= 64. Above 32 pixels the first convolution has stride 2.
+    Gives logits (batch, classes).
+    """
+
+    def __init__(self, classes: int, size: int, widths: tuple[int, ...] = (32, 64, 128)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for stage, width in enumerate(widths):
+            stride = 2 if stage == 0 and size > 32 else 1
+            layers += [*_convolution(before, width, stride), *_convolution(width, width, 1)]
+            if stage < len(widths) - 1:
+                layers.append(nn.MaxPool2d(2))
+            before = width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(before, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images).mean(dim=(2, 3)))
+
+
+def _convolution(before: int, width: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()]
+
+
+def build_model(name: str, classes: int, size: int) -> nn.Module:
+    """The network `name`, untrained, for square images of `size` pixels; gives logits (batch, classes).
+
+    Raises:
+        UserError: for an unknown name or a size that the network does not take.
+    """
+    if name == "small_cnn":
+        if not 8 <= size <= SMALL_CNN_LARGEST:
+            raise UserError(f"params.yaml train.image_size: small_cnn takes 8 to {SMALL_CNN_LARGEST}, found {size}")
+        return SmallCNN(classes, size)
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise UserError(f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}")
+    extra = {"image_size": size} if name.startswith("vit_") else EXTRA_ARGUMENTS.get(name, {})
+    try:
+        network = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"params.yaml train.image_size: {name} does not take {size} pixels: {error}") from None
+    return network
+
+
+def choose_size(name: str, image_size: int | str, sides: "list[int]") -> int:
+    """`image_size`, or for `auto` the median of the longer sides, in steps of 8, up to what the network is made for."""
+    if isinstance(image_size, int):
+        return image_size
+    largest = SMALL_CNN_LARGEST if name == "small_cnn" else 224
+    smallest = 8 if name == "small_cnn" else 32
+    median = sorted(sides)[len(sides) // 2]
+    return min(largest, max(smallest, -(-median // 8) * 8))
