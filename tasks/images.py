@@ -124,7 +124,7 @@ def sha256(data: bytes) -> str:
 def pixel_sha256(pixels: np.ndarray) -> str:
     """The SHA-256 of an image's shape and pixels: equal for equal pixels, whatever the file's format."""
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

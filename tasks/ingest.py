@@ -16,7 +16,7 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-from tasks import errors, images, manifest, progress, workers
+from tasks import errors, images, machine, manifest, progress
 from tasks.errors import UserError
 from tasks.params import Block, read_params
 
@@ -97,7 +97,7 @@ def ingest(params: IngestParams) -> pd.DataFrame:
         raise UserError(f"{RAW}: needs images in class folders, found {'no files' if RAW.is_dir() else 'no folder'}")
     layout = find_layout(RAW) if params.layout == "auto" else params.layout
     progress.say(f"layout: {layout}{' (detected)' if params.layout == 'auto' else ''}")
-    with ThreadPoolExecutor(workers.worker_count()) as pool:  # reading and hashing leave the interpreter free
+    with ThreadPoolExecutor(machine.worker_count()) as pool:  # reading and hashing leave the interpreter free
         facts = list(progress.track(pool.map(read_facts, names), len(names), "reading", "file"))
     rows = pd.DataFrame(facts, columns=["bytes", "sha256", "problem"])
     rows["file_name"] = [_printable(name) for name in names]

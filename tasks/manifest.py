@@ -92,3 +92,10 @@ def write_json(path: Path, content: Any) -> None:
     with replacing(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def examples(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """`count` rows to show: taken from the classes in turn, in each class by source_id."""
+    ordered = rows.sort_values("source_id")
+    turn = ordered.groupby("label").cumcount()
+    return ordered.assign(turn=turn).sort_values(["turn", "label"], kind="stable").head(count).drop(columns="turn")

@@ -110,7 +110,7 @@ def decode_all(listed: pd.DataFrame) -> pd.DataFrame:
     readable = listed[listed["problem"].isna()]
     files = list(zip(readable["file_name"], readable["sha256"], strict=True))
     parts = [files[start : start + FILES_PER_TASK] for start in range(0, len(files), FILES_PER_TASK)]
-    looked = workers.map_ordered(look, parts, preload="tasks.validate")
+    looked = workers.map_ordered(look, parts, preload="tasks.ingest")
     facts = [fact for part in progress.track(looked, len(parts), "decoding", "part") for fact in part]
     unreadable = listed[listed["problem"].notna()]
     facts += [_set_aside("unreadable", problem) for problem in unreadable["problem"]]
@@ -217,7 +217,9 @@ def check(counts: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
         raise UserError(f"{ingest_stage.RAW}: needs usable images of at least 2 classes, found {len(counts)} ({why})")
     for split in SPLITS:
         if counts[split].sum() == 0:
-            raise UserError(f"{ingest_stage.RAW}: the {split} split is empty; add images or set validate.stratify: exact")
+            raise UserError(
+                f"{ingest_stage.RAW}: the {split} split is empty; add images or set validate.stratify: exact"
+            )
     return [
         f"class {label!r} has no {split} image ({counts.loc[label].sum()} in all)"
         for split in SPLITS
@@ -252,6 +254,11 @@ def validate(listed: pd.DataFrame, params: ValidateParams, tell: Callable[[str],
     for warning in warnings:
         tell(f"warning: {warning}")
     return rows, summary(rows, counts, warnings)
+
+
+def read() -> pd.DataFrame:
+    """The validated manifest."""
+    return manifest.read_table(MANIFEST, COLUMNS, made_by="validate")
 
 
 def main() -> None:

@@ -9,21 +9,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from tasks.errors import UserError
+from tasks.machine import worker_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD_PER_WORKER = 4  # items handed out beyond the one awaited: bounds memory
-
-
-def worker_count() -> int:
-    """VARIEGATE_WORKERS, or the number of processors that this process may use."""
-    text = os.environ.get("VARIEGATE_WORKERS")
-    if text is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(f"VARIEGATE_WORKERS: needs a whole number from 1, found {text!r}")
-    return int(text)
 
 
 def map_ordered(

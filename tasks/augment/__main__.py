@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from tasks import errors, manifest, progress, workers
-from tasks.augment import ledger, plan, reuse, segments, variants
+from tasks import errors, machine, manifest, progress, validate, workers
+from tasks.augment import accounts, ledger, plan, reuse, segments, sources, variants
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
 from tasks.augment.variants import Part, Recipe, Source
@@ -14,11 +14,11 @@ from tasks.params import read_params
 VARIANTS_PER_TASK = 64
 
 
-def parts(sources: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[Part]:
+def parts(listed: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[Part]:
     """The sources in portions of about VARIANTS_PER_TASK variants, each with what was made of it before."""
     portion: list[Source] = []
     planned = 0
-    for source in sources:
+    for source in listed:
         portion.append(source)
         planned += 1 + source.planned
         if planned >= VARIANTS_PER_TASK:
@@ -28,16 +28,16 @@ def parts(sources: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> I
         yield Part(recipe, portion, cache.made_of(portion))
 
 
-def expanded(sources: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[segments.Expanded]:
+def expanded(listed: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[segments.Expanded]:
     """Each source with its variants, in order, made by the workers."""
-    results = workers.map_ordered(variants.expand_part, parts(sources, recipe, cache), preload="tasks.augment.variants")
+    results = workers.map_ordered(variants.expand_part, parts(listed, recipe, cache), preload="tasks.augment.variants")
     in_order = (each for result in results for each in result)
-    yield from progress.track(zip(sources, in_order, strict=True), len(sources), "augmenting", "source")
+    yield from progress.track(zip(listed, in_order, strict=True), len(listed), "augmenting", "source")
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     """Write data/augmented and metrics/augment.json."""
-    rows = ledger.training_sources(validated)
+    rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
     recipe = Recipe.from_params(params)
     cache = reuse.SegmentCache(recipe.hash)
@@ -45,9 +45,12 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     written: dict[str, int] = {}
     made = reused = 0
     ledger.SEGMENTS.mkdir(parents=True, exist_ok=True)
-    with manifest.replacing(ledger.MANIFEST) as temporary, manifest.Writer(temporary, ledger.COLUMNS) as writer:
-        for segment in segments.cut(expanded(ledger.to_sources(rows, planned), recipe, cache)):
-            table = ledger.rows_of(segment, facts, recipe)
+    with (
+        manifest.replacing(ledger.MANIFEST) as temporary,
+        manifest.Writer(temporary, ledger.COLUMNS) as writer,
+    ):
+        for segment in segments.cut(expanded(sources.to_sources(rows, planned), recipe, cache)):
+            table = accounts.rows_of(segment, facts, recipe)
             if segment.file_name is not None:
                 cache.keep(segment, table, ledger.SEGMENTS / segment.file_name)
             writer.write(table)
@@ -55,11 +58,11 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
                 written[source.source_id] = sum(variant.data is not None for variant in its_variants)
                 reused += sum(variant.reused for variant in its_variants)
                 made += sum(not variant.reused for variant in its_variants)
-        counts = ledger.count_rows(validated, planned.set_axis(rows["source_id"]), written)
+        counts = accounts.count_rows(validated, planned.set_axis(rows["source_id"]), written)
         manifest.write_csv(ledger.COUNTS, counts)
-        numbers = ledger.summary(counts, recipe)
+        numbers = accounts.summary(counts, recipe)
         manifest.write_json(ledger.METRICS, numbers)
-    reuse.trim(reuse.cache_limit_bytes())
+    reuse.trim(machine.cache_limit_bytes())
     told = {name: numbers[name] for name in ("sources", "planned", "written", "rejected", "training_images")}
     progress.counts(**told, made=made, reused=reused)
 
@@ -68,7 +71,7 @@ def main() -> None:
     """Run the stage."""
     params = read_params("augment", AugmentParams)
     Policy(params.policy)  # an error in it is told before any work
-    augment(ledger.read_validated(), params)
+    augment(validate.read(), params)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Encoding(Block):
     """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG."""
 
     format: Literal["auto"] | Format = "auto"
-    quality: int = Field(95, ge=1, le=100)
+    quality: int = Field(default=95, ge=1, le=100)
 
     def format_for(self, source_format: str) -> Format:
         """The format of the variants of a source whose own format is `source_format` (Pillow's name)."""
@@ -41,10 +41,10 @@ class AugmentParams(Block):
     variants_per_image: int | None = Field(None, ge=0)
     total: int | None = Field(None, ge=1)
     target_per_class: int | Literal["max"] | None = None
-    per_class: dict[str, ClassPlan] = {}
+    per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
     policy: list[Any]
-    encoding: Encoding = Encoding()
+    encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
 
@@ -63,5 +63,7 @@ class AugmentParams(Block):
 
     def _variants_asked_for(self) -> list[tuple[str, int]]:
         asked = [("variants_per_image", self.variants_per_image)]
-        asked += [(f"per_class.{name}.variants_per_image", own.variants_per_image) for name, own in self.per_class.items()]
+        asked += [
+            (f"per_class.{name}.variants_per_image", own.variants_per_image) for name, own in self.per_class.items()
+        ]
         return [(place, wanted) for place, wanted in asked if wanted is not None]

@@ -36,7 +36,7 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
     own = sources["label"].isin(params.per_class)
     for label, override in params.per_class.items():
         of_class = sources.index[sources["label"] == label]
-        if override.variants_per_image is not None:
+        if override.target_per_class is None:
             counts[of_class] = override.variants_per_image
         else:
             place = f"{PLACE}.per_class {label!r} target_per_class"
@@ -65,7 +65,9 @@ def _fill(sources: pd.DataFrame, target: int, max_per_image: int | None, place: 
         )
     if max_per_image is not None and missing > len(sources) * max_per_image:
         largest = len(sources) * (1 + max_per_image) + spent
-        raise UserError(f"{place}: {target + spent:,} is out of reach; max_per_image {max_per_image} allows {largest:,}")
+        raise UserError(
+            f"{place}: {target + spent:,} is out of reach; max_per_image {max_per_image} allows {largest:,}"
+        )
     if missing and sources.empty:
         raise UserError(f"{place}: {target + spent:,} is out of reach; per_class leaves no source to vary")
     return spread(missing, sources["source_id"])

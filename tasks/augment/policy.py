@@ -31,19 +31,28 @@ if _masked:
     del sys.modules["torch"]
 
 PLACE = "params.yaml augment.policy"
-LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless", "pillow", "scipy", "simsimd", "stringzilla")
+LIBRARIES = (
+    "albumentations",
+    "albucore",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "scipy",
+    "simsimd",
+    "stringzilla",
+)
 TRANSFORMS = (
     # geometry
     "Affine", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "OpticalDistortion",
     "Perspective", "RandomCropFromBorders", "RandomResizedCrop", "RandomRotate90", "Rotate", "SafeRotate", "Transpose",
     "VerticalFlip",
     # light and colour
-    "AutoContrast", "ChannelShuffle", "CLAHE", "ColorJitter", "Equalize", "HueSaturationValue", "InvertImg",
-    "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift", "Solarize",
-    "ToGray",
+    "AutoContrast", "ChannelShuffle", "CLAHE", "ColorJitter", "Equalize", "HueSaturationValue",
+    "InvertImg", "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift",
+    "Solarize", "ToGray",
     # blur, noise, occlusion
-    "CoarseDropout", "Defocus", "Downscale", "GaussianBlur", "GaussNoise", "GridDropout", "ImageCompression", "ISONoise",
-    "MedianBlur", "MotionBlur", "MultiplicativeNoise", "Sharpen",
+    "CoarseDropout", "Defocus", "Downscale", "GaussianBlur", "GaussNoise", "GridDropout", "ImageCompression",
+    "ISONoise", "MedianBlur", "MotionBlur", "MultiplicativeNoise", "Sharpen",
 )  # fmt: skip
 COMPOSITES = ("OneOf", "SomeOf", "Sequential")
 LONGEST_ARRAY = 64
@@ -130,7 +139,10 @@ class Policy:
         state = hashlib.sha256(seed.to_bytes(8, "big")).digest()
         self.bits.state = {
             "bit_generator": "PCG64",
-            "state": {"state": int.from_bytes(state[:16], "big"), "inc": int.from_bytes(state[16:], "big") | 1},
+            "state": {
+                "state": int.from_bytes(state[:16], "big"),
+                "inc": int.from_bytes(state[16:], "big") | 1,
+            },
             "has_uint32": 0,
             "uinteger": 0,
         }
@@ -148,7 +160,7 @@ def clean(value: Any) -> Any:
         return [clean(item) for item in value]
     if isinstance(value, np.ndarray):
         if value.size > LONGEST_ARRAY:
-            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+            digest = hashlib.sha256(value.tobytes()).hexdigest()
             return {"shape": list(value.shape), "dtype": str(value.dtype), "sha256": digest}
         return clean(value.tolist())
     if isinstance(value, np.generic):

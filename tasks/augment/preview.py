@@ -1,7 +1,6 @@
 """A contact sheet: some sources, each followed by its variants."""
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageDraw
 
 from tasks import images
@@ -10,13 +9,6 @@ from tasks.augment.variants import Recipe, Source, expand, read_pixels
 CELL = 128  # pixels a side
 CAPTION = 14
 GAP = 6
-
-
-def choose_sources(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """`count` rows taken from the classes in turn; in each class by source_id, so that the choice is stable."""
-    ordered = rows.sort_values("source_id")
-    turn = ordered.groupby("label").cumcount()
-    return ordered.assign(turn=turn).sort_values(["turn", "label"], kind="stable").head(count).drop(columns="turn")
 
 
 def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> np.ndarray:

@@ -17,31 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks import manifest
+from tasks import machine, manifest
 from tasks.augment.segments import Segment
 from tasks.augment.variants import Made, Source
-from tasks.errors import UserError
-
-
-def cache_folder() -> Path:
-    """VARIEGATE_CACHE, or .variegate in the project's root."""
-    return Path(os.environ.get("VARIEGATE_CACHE") or ".variegate")
-
-
-def cache_limit_bytes() -> int:
-    """VARIEGATE_CACHE_GB (default 20) in bytes."""
-    text = os.environ.get("VARIEGATE_CACHE_GB", "20")
-    try:
-        return int(float(text) * 1e9)
-    except ValueError:
-        raise UserError(f"VARIEGATE_CACHE_GB: needs a number, found {text!r}") from None
 
 
 class SegmentCache:
     """The segments of one recipe that were made before."""
 
     def __init__(self, recipe_hash: str) -> None:
-        self.folder = cache_folder() / "segments" / recipe_hash
+        self.folder = machine.cache_folder() / "segments" / recipe_hash
         self.folder.mkdir(parents=True, exist_ok=True)
         tables = [table for path in sorted(self.folder.glob("*.parquet")) if (table := _read_rows(path)) is not None]
         self.rows = pa.concat_tables(tables).sort_by("source_id") if tables else None
@@ -55,7 +40,9 @@ class SegmentCache:
         for source in sources:
             for row in self._rows_of(source.source_id):
                 path = self.folder / row["cached_in"]
-                made[source.source_id, row["variant_index"]] = Made(path, {k: v for k, v in row.items() if k != "cached_in"})
+                made[source.source_id, row["variant_index"]] = Made(
+                    path, {k: v for k, v in row.items() if k != "cached_in"}
+                )
         return made
 
     def _rows_of(self, source_id: str) -> list[dict[str, Any]]:
@@ -89,7 +76,7 @@ def link(path: Path, place: Path) -> None:
 
 def trim(limit_bytes: int) -> int:
     """Remove the segments longest unused until the cache is within `limit_bytes`; returns the bytes removed."""
-    segments = list((cache_folder() / "segments").glob("*/*.tar"))
+    segments = list((machine.cache_folder() / "segments").glob("*/*.tar"))
     excess = sum(path.stat().st_size for path in segments) - limit_bytes
     removed = 0
     for path in sorted(segments, key=_last_used):

@@ -163,7 +163,12 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: s
             "reason": None,
         }
         return Variant(row, data, member)
-    row = {**_row_start(source, recipe, index, seed, attempt), "operations": "[]", "status": "rejected", "reason": reason}
+    row = {
+        **_row_start(source, recipe, index, seed, attempt),
+        "operations": "[]",
+        "status": "rejected",
+        "reason": reason,
+    }
     return Variant({**row, **dict.fromkeys(("sha256", "pixel_sha256", "width", "height", "length"))}, None, member)
 
 

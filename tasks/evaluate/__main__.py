@@ -65,8 +65,8 @@ def main() -> None:
     train_params = read_params("train", TrainParams)
     fix_randomness(train_params.seed, train_params.threads)
     network, card = load_model()
-    validated = manifest.read_table(validate.MANIFEST, validate.COLUMNS, made_by="validate")
-    variants = manifest.read_table(ledger.MANIFEST, ledger.COLUMNS, made_by="augment")
+    validated = validate.read()
+    variants = ledger.read()
     test = validated[(validated["status"] == "ok") & (validated["split"] == "test")].reset_index(drop=True)
     classes = card["classes"]
     probabilities = predict_files(images.split_files(validated, "test"), network, card["image_size"])

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from tasks import images, ingest
+from tasks import images, ingest, manifest
 from tasks.augment import ledger
-from tasks.augment.preview import choose_sources
 from tasks.train.images import read_bytes
 from tasks.validate import SPLITS
 
@@ -42,7 +41,10 @@ class Findings:
 def render(findings: Findings, worst_mistakes: int) -> str:
     """The page."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     classes = count_table(findings.validated, findings.variants)
     return environment.get_template("report.html.j2").render(
@@ -79,13 +81,18 @@ def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
     rows = []
-    for source in choose_sources(train, SHEET_ROWS).itertuples():
+    for source in manifest.examples(train, SHEET_ROWS).itertuples():
         first = (ingest.RAW / source.file_name).read_bytes()
         cells = [{"picture": picture(first), "caption": f"{source.label}: {source.file_name}"}]
         own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
         for variant in own.assign(path=str(ledger.SEGMENTS) + "/" + own["segment"]).itertuples():
             names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
-            cells.append({"picture": picture(read_bytes(variant)), "caption": f"{variant.variant_id}: {names or 'unchanged'}"})
+            cells.append(
+                {
+                    "picture": picture(read_bytes(variant)),
+                    "caption": f"{variant.variant_id}: {names or 'unchanged'}",
+                }
+            )
         rows.append(cells)
     return rows
 
@@ -130,4 +137,6 @@ def mistakes(predictions: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
     """The wrong predictions in which the true label had the least probability."""
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
-    return [{**row, "picture": picture((ingest.RAW / row["file_name"]).read_bytes())} for row in worst.to_dict("records")]
+    return [
+        {**row, "picture": picture((ingest.RAW / row["file_name"]).read_bytes())} for row in worst.to_dict("records")
+    ]

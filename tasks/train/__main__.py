@@ -24,8 +24,8 @@ def main() -> None:
     params = read_params("train", TrainParams)
     fix_randomness(params.seed, params.threads)
     device = choose_device()
-    validated = manifest.read_table(validate.MANIFEST, validate.COLUMNS, made_by="validate")
-    variants = manifest.read_table(ledger.MANIFEST, ledger.COLUMNS, made_by="augment")
+    validated = validate.read()
+    variants = ledger.read()
     training = images.training_files(validated, variants)
     validation = images.split_files(validated, "validation")
     classes = sorted(validated.loc[validated["status"] == "ok", "label"].unique())
@@ -55,11 +55,15 @@ def write(
     best: dict[str, Tensor], history: pd.DataFrame, params: TrainParams, card: dict, variants: pd.DataFrame
 ) -> None:
     """Write the weights, what is needed to use them, the history and the best epoch's numbers."""
-    chosen = history.sort_values(["validation_accuracy", "validation_loss"], ascending=[False, True], kind="stable").iloc[0]
+    chosen = history.sort_values(
+        ["validation_accuracy", "validation_loss"], ascending=[False, True], kind="stable"
+    ).iloc[0]
     WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
     save_file(best, WEIGHTS)
     recipe_hash = variants["recipe_hash"].iloc[0]
-    manifest.write_json(CARD, {"model": params.model, **card, "recipe_hash": recipe_hash, "epoch": int(chosen["epoch"])})
+    manifest.write_json(
+        CARD, {"model": params.model, **card, "recipe_hash": recipe_hash, "epoch": int(chosen["epoch"])}
+    )
     manifest.write_csv(HISTORY, history.round(6))
     numbers = {name: round(float(chosen[name]), 6) for name in ("validation_accuracy", "validation_loss", "train_loss")}
     manifest.write_json(METRICS, {"best_epoch": int(chosen["epoch"]), "epochs": params.epochs, **numbers})

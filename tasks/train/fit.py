@@ -64,7 +64,7 @@ def train_epoch(
 
 
 def fit(
-    network: nn.Module,
+    network: nn.Sequential,
     training: tuple[np.ndarray, Tensor],
     validation: tuple[np.ndarray, Tensor],
     params: TrainParams,
@@ -73,7 +73,7 @@ def fit(
     """Train; returns the weights of the best epoch (validation accuracy, then loss) and the history, a row an epoch."""
     network.to(device)
     if device.type == "cuda":
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
     steps = params.epochs * len(list(batches(len(training[0]), params.batch_size, torch.Generator())))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=max(steps, 2))
@@ -81,14 +81,21 @@ def fit(
     best: dict[str, Tensor] = {}
     best_key = (-1.0, 0.0)
     history = []
-    for epoch in progress.track(range(1, params.epochs + 1), params.epochs, "training", "epoch"):
+    for epoch in range(1, params.epochs + 1):
         train_loss = train_epoch(network, *training, optimizer, schedule, generator, params, device)
         logits = predict(network, validation[0], device)
         loss = float(functional.cross_entropy(logits, validation[1]))
         accuracy = float((logits.argmax(1) == validation[1]).float().mean())
-        row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+        }
         history.append(row)
-        progress.say(f"epoch {epoch}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch"))
+        progress.say(
+            f"epoch {epoch}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch")
+        )
         progress.report("progress", what="training", done=epoch, total=params.epochs)
         if (accuracy, -loss) > best_key:
             best_key = (accuracy, -loss)

@@ -4,7 +4,6 @@ Every image is decoded once, by the worker processes, into an array on disk that
 every epoch would take longer than training a small network.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import images, ingest, progress, workers
-from tasks.augment import ledger, reuse
+from tasks import images, ingest, machine, progress, workers
+from tasks.augment import ledger
 
 IMAGES_PER_TASK = 128
 
@@ -41,9 +40,7 @@ def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
     Raises:
         ValueError: where bytes are not those that the manifests name.
     """
-    folder = reuse.cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="decoded-") as temporary:
+    with tempfile.TemporaryDirectory(dir=machine.cache_folder(), prefix="decoded-") as temporary:
         path = Path(temporary) / "images.npy"
         shape = (len(files), 3, size, size)
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
@@ -78,5 +75,4 @@ def read_bytes(row: object) -> bytes:
 
 def usable_memory(array: np.ndarray) -> np.ndarray:
     """`array` in memory where it takes less than a quarter of it, else as it is: read from disk as needed."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return np.array(array) if array.nbytes < memory / 4 else array
+    return np.array(array) if array.nbytes < machine.memory_bytes() / 4 else array

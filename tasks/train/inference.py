@@ -27,6 +27,9 @@ def choose_device() -> torch.device:
 class Normalise(nn.Module):
     """uint8 images to floats of mean 0 and deviation 1 per channel, as the network was trained with."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)

@@ -1,0 +1,45 @@
+"""Settings of the machine, from the environment. *Where* it runs must not change *what* it makes: none is in params.yaml.
+
+VARIEGATE_WORKERS     worker processes; default: the processors that this process may use
+VARIEGATE_CACHE       the private, disposable cache; default: .variegate
+VARIEGATE_CACHE_GB    its bound; default: 20
+VARIEGATE_DEVICE      torch's name of the device; default: cuda where there is one, else cpu
+VARIEGATE_EVENTS      the file that a stage appends its events to (see tasks/progress.py)
+VARIEGATE_DEBUG       1: tracebacks instead of one line
+"""
+
+import os
+from pathlib import Path
+
+from tasks.errors import UserError
+
+
+def worker_count() -> int:
+    """How many worker processes to use."""
+    text = os.environ.get("VARIEGATE_WORKERS")
+    if text is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"VARIEGATE_WORKERS: needs a whole number from 1, found {text!r}")
+    return int(text)
+
+
+def cache_folder() -> Path:
+    """The private cache; made where it is missing."""
+    folder = Path(os.environ.get("VARIEGATE_CACHE") or ".variegate")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cache_limit_bytes() -> int:
+    """What the private cache may take."""
+    text = os.environ.get("VARIEGATE_CACHE_GB", "20")
+    try:
+        return int(float(text) * 1e9)
+    except ValueError:
+        raise UserError(f"VARIEGATE_CACHE_GB: needs a number, found {text!r}") from None
+
+
+def memory_bytes() -> int:
+    """The memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,41 @@
+"""Which of the project's files a module runs: its imports, followed through the source."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("tasks", "flows")
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module of the project, or None."""
+    path = ROOT / module.replace(".", "/")
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The project's modules that the file imports, wherever in it; `from package import name` may name a module."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in PACKAGES and file_of(name)}
+
+
+def closure(module: str) -> set[str]:
+    """The files that `python -m module` runs, relative to the root, packages' __init__ included."""
+    entry = f"{module}.__main__" if (ROOT / module.replace(".", "/")).is_dir() else module
+    waiting, seen = [entry], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        parents = [name.rsplit(".", count)[0] for count in range(1, name.count(".") + 1)]
+        path = file_of(name)
+        assert path is not None, name
+        waiting += [*parents, *imported_modules(path)]
+    return {str(file_of(name).relative_to(ROOT)) for name in seen}  # type: ignore[union-attr]
