@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: run test test-slow lint lock clean
 
 run: $(READY)
-	@. $(BIN)/activate && variegate run --sample digits
+	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
 
 test: $(READY)
 	@. $(BIN)/activate && pytest -m "not slow"

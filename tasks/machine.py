@@ -1,4 +1,4 @@
-"""Settings of the machine, from the environment. *Where* it runs must not change *what* it makes: none is in params.yaml.
+"""Settings of the machine, from the environment. *Where* it runs must not change *what* it makes.
 
 VARIEGATE_WORKERS     worker processes; default: the processors that this process may use
 VARIEGATE_CACHE       the private, disposable cache; default: .variegate

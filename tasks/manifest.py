@@ -1,6 +1,6 @@
 """How manifests are read and written. Each stage owns its own columns.
 
-A manifest is written beside its place and renamed into it, last of all that a stage writes: one that exists is complete.
+A manifest is written beside its place and renamed into it, last of what a stage writes: one that exists is complete.
 Its bytes depend on the rows and on the version of pyarrow alone, so that DVC sees the same data as the same file.
 """
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from tasks import errors, machine, manifest, progress, validate, workers
 from tasks.augment import accounts, ledger, plan, reuse, segments, sources, variants
+from tasks.augment.capacity import by_size, check_capacity
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
 from tasks.augment.variants import Part, Recipe, Source
@@ -39,6 +40,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
+    check_capacity(rows, planned, by_size(rows, params), params)
     recipe = Recipe.from_params(params)
     cache = reuse.SegmentCache(recipe.hash)
     facts = {row["source_id"]: row for row in rows.to_dict("records")}

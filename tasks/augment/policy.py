@@ -48,8 +48,8 @@ TRANSFORMS = (
     "VerticalFlip",
     # light and colour
     "AutoContrast", "ChannelShuffle", "CLAHE", "ColorJitter", "Equalize", "HueSaturationValue",
-    "InvertImg", "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift",
-    "Solarize", "ToGray",
+    "InvertImg", "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve",
+    "RGBShift", "Solarize", "ToGray",
     # blur, noise, occlusion
     "CoarseDropout", "Defocus", "Downscale", "GaussianBlur", "GaussNoise", "GridDropout", "ImageCompression",
     "ISONoise", "MedianBlur", "MotionBlur", "MultiplicativeNoise", "Sharpen",

@@ -1,6 +1,6 @@
 """Run the stage: train, validate after each epoch, keep the best weights.
 
-Deterministic for one machine and device: seeds, thread count and algorithms are fixed. Between CPUs sums may be taken in
+Deterministic for one machine and device: seeds, thread count and algorithms are fixed. Another CPU may take sums in
 another order, so weights may differ there in their last digits, and what follows from them.
 """
 

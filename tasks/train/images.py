@@ -19,7 +19,10 @@ IMAGES_PER_TASK = 128
 
 
 def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
-    """Originals and written variants of the training split: label, path, offset (null: the whole file), length, sha256."""
+    """Originals and written variants of the training split.
+
+    Columns: label, path, offset and length in bytes (null: the whole file), sha256.
+    """
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     paths = str(ledger.SEGMENTS) + "/" + written["segment"].astype(str)
     columns = ["label", "path", "offset", "length", "sha256"]

@@ -1,0 +1,45 @@
+"""What Prefect shows of a stage: its counts, its progress and the tables that people look for first."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from tasks.augment.ledger import METRICS as AUGMENT_METRICS
+
+
+def publish_counts(stage: str, counts: dict[str, Any]) -> None:
+    """The numbers that a stage counted, and for augment those of each class."""
+    rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
+    create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
+    if stage == "augment":
+        per_class = json.loads(AUGMENT_METRICS.read_text())["per_class"]
+        table = [{"class": label, **numbers} for label, numbers in per_class.items()]
+        create_table_artifact(table, key="images-per-class", description="Training images per class, before and after")
+
+
+def publish_link(stage: str, text: str, path: str) -> None:
+    """Where a file lies that people want to open."""
+    create_markdown_artifact(f"The {text}: `{path}`", key=f"{stage}-{text}")
+
+
+class Progress:
+    """The progress bar of one stage; it appears with the first news."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.artifact: UUID | None = None
+
+    def show(self, what: str, done: int, total: int) -> None:
+        percent = 100 * done / total
+        if self.artifact is None:
+            made = create_progress_artifact(percent, key=f"{self.stage}-progress", description=what)
+            self.artifact = made if isinstance(made, UUID) else None
+        else:
+            update_progress_artifact(self.artifact, percent, description=what)

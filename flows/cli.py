@@ -1,0 +1,199 @@
+"""The `variegate` command."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows import project
+from tasks.errors import UserError, one_line
+
+app = typer.Typer(
+    help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def common(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    if debug:
+        os.environ["VARIEGATE_DEBUG"] = "1"
+    project.require_root()
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="`digits`: 1,797 handwritten digits, 8 x 8 pixels.")] = "digits",
+    if_empty: Annotated[bool, typer.Option(help="Do nothing where data/raw holds files.")] = False,
+) -> None:
+    """Write a bundled real dataset into data/raw.
+
+    Example: variegate sample digits
+    """
+    from tasks.ingest import RAW
+    from tasks.sample import write_sample
+
+    count = project.write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
+    if count:
+        print(f"wrote {count:,} images to {RAW}")
+
+
+@app.command()
+def run(
+    until: Annotated[str | None, typer.Option(help="The last stage to run.")] = None,
+    force: Annotated[bool, typer.Option(help="Run stages that have not changed as well.")] = False,
+) -> None:
+    """Run the whole flow: what has changed is made anew, all else is cached.
+
+    Example: variegate run --until augment
+    """
+    started = time.monotonic()
+    project.require_raw()
+    project.check_params()
+    from flows.pipeline import pipeline  # imports prefect, which takes seconds
+
+    outcomes = pipeline(until, force)
+    print()
+    for line in project.summary():
+        print(line)
+    states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
+    print(f"stages           {states}")
+    print(f"time             {time.monotonic() - started:.1f} s")
+
+
+@app.command()
+def plan(as_json: AsJson = False) -> None:
+    """Say exactly how many images will result, per class, before a pixel is touched.
+
+    Example: variegate plan --json
+    """
+    from tasks import validate
+    from tasks.augment.forecast import as_table, forecast
+    from tasks.augment.params import AugmentParams
+    from tasks.params import read_params
+
+    found = forecast(validate.read(), read_params("augment", AugmentParams))
+    print(json.dumps(found, indent=2) if as_json else as_table(found))
+
+
+@app.command()
+def preview(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path("preview.png"),
+    sources: Annotated[int, typer.Option(min=1, help="How many sources to show.")] = 8,
+    variants: Annotated[int, typer.Option(min=0, help="How many variants of each.")] = 6,
+) -> None:
+    """Draw a contact sheet: sources and their variants, by the present policy.
+
+    Example: variegate preview --sources 12 -o sheet.png
+    """
+    from tasks import images, manifest
+    from tasks.augment.preview import contact_sheet
+    from tasks.augment.sources import to_sources, training_sources
+
+    recipe, validated = _recipe_and_validated()
+    chosen = manifest.examples(training_sources(validated), sources)
+    counts = chosen["source_id"].map(lambda _: variants)
+    sheet = contact_sheet(to_sources(chosen, counts), list(chosen["label"]), recipe)
+    _write(output, images.encode(sheet, "png"))
+    print(f"wrote {output}: {len(chosen)} sources, {variants} variants of each")
+
+
+@app.command()
+def verify(
+    remake: Annotated[int, typer.Option(min=0, help="Make this many variants again and compare their bytes.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Reconcile the ledger with the segments; exit 1 on any difference.
+
+    Example: variegate verify --remake 100
+    """
+    from tasks.augment.verify import verify as reconcile
+
+    recipe, validated = _recipe_and_validated()
+    found = reconcile(validated, recipe, remake)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(", ".join(f"{name} {value:,}" for name, value in found.items() if isinstance(value, int)))
+        for line in found["differences"]:
+            print(line)
+        print("every variant is what the ledger says" if not found["differences"] else "differences found")
+    sys.exit(1 if found["differences"] else 0)
+
+
+@app.command()
+def replay(
+    variant_id: Annotated[str, typer.Argument(help="As in the ledger: <source_id>-v<index>.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the image goes.")],
+) -> None:
+    """Make one variant again, from its recipe alone.
+
+    Example: variegate replay 8f152facd8e09408-v002 -o variant.png
+    """
+    from tasks.augment.verify import remake_variant
+
+    recipe, validated = _recipe_and_validated()
+    variant = remake_variant(variant_id, validated, recipe)
+    if variant.data is None:
+        raise UserError(f"{variant_id}: was rejected ({variant.row['reason']}); there is no image")
+    _write(output, variant.data)
+    print(f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, which device, cache links and server; what is wrong and how to mend it.
+
+    Example: variegate doctor
+    """
+    from flows.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<14} {finding.found}")
+            if not finding.ok:
+                print(f"     mend: {finding.mend}")
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _recipe_and_validated() -> tuple[Any, Any]:
+    """The present recipe and the validated manifest."""
+    from tasks import validate
+    from tasks.augment.params import AugmentParams
+    from tasks.augment.policy import Policy
+    from tasks.augment.variants import Recipe
+    from tasks.params import read_params
+
+    params = read_params("augment", AugmentParams)
+    Policy(params.policy)
+    return Recipe.from_params(params), validate.read()
+
+
+def _write(path: Path, data: bytes) -> None:
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: needs an existing folder, {path.parent} is none")
+    path.write_bytes(data)
+
+
+def main() -> None:
+    """The entry point: one line and exit code 2 for what the user can mend."""
+    try:
+        app()
+    except Exception as error:
+        line = one_line(error)
+        if os.environ.get("VARIEGATE_DEBUG") == "1":
+            raise
+        if line is None:
+            line = f"{type(error).__name__}: {error} (run with --debug before the command for the traceback)"
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2 if one_line(error) else 1)

@@ -1,0 +1,60 @@
+"""The pipeline as DVC sees it: the stages in the order of `dvc repro`, and which of them are clean.
+
+This uses DVC's own planner, which is not public API: DVC is pinned, and tests/flows/test_graph.py holds the two orders
+equal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+from tasks.errors import UserError
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of dvc.yaml, or a .dvc file.
+
+    `clean`: neither it nor anything it depends on has changed. `meta`: its block of that name in dvc.yaml.
+    """
+
+    address: str
+    clean: bool
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def open_repo() -> Iterator[Repo]:
+    """The DVC repository here, locked against other DVC commands while the block runs.
+
+    Raises:
+        UserError: where this is no DVC repository or dvc.yaml cannot be read.
+    """
+    try:
+        with Repo(_wait_for_lock=True) as repo, repo.lock:
+            yield repo
+    except DvcException as error:
+        raise UserError(f"dvc: {error}") from error
+
+
+def read_steps(until: str | None = None) -> list[Step]:
+    """The stages that `until` needs, itself included, or all; in the order in which DVC runs them.
+
+    Raises:
+        UserError: for a stage that dvc.yaml does not have.
+    """
+    with open_repo() as repo:
+        graph = get_active_graph(repo.index.graph)
+        ordered = plan_repro(graph, collect_stages(repo, [until or "dvc.yaml"]))
+        clean: dict[str, bool] = {}
+        for stage in ordered:
+            upstream = [needed.addressing for needed in graph.successors(stage)]
+            clean[stage.addressing] = all(clean[address] for address in upstream) and not stage.changed()
+        return [
+            Step(stage.addressing, clean[stage.addressing], getattr(stage, "meta", None) or {}) for stage in ordered
+        ]

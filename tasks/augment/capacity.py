@@ -1,0 +1,154 @@
+"""Capacity: how many different images can a policy make of an image of one size?
+
+A policy is followed through its discrete outcomes with their probabilities. Flips and quarter turns act on a small
+array that stands for the image, so that combinations which give the same picture are counted once; other steps leave
+a mark. A continuous step makes the number unbounded; where it has p < 1 the outcomes without it still repeat.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from tasks.augment.params import AugmentParams
+from tasks.augment.policy import parse_step
+from tasks.errors import UserError
+
+Picture: TypeAlias = tuple[tuple[int, ...], ...]  # a small array that stands for the image
+State: TypeAlias = tuple[Picture, tuple[str, ...]] | None  # picture and marks; None: a continuous step was applied
+Outcomes: TypeAlias = dict[State, float]  # adds up to 1
+
+# Steps that only move pixels, each to places that are known: what they may do, all equally likely.
+QUARTER_TURNS = [partial(np.rot90, k=turns) for turns in range(4)]
+MOVES: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
+    "HorizontalFlip": [np.fliplr],
+    "VerticalFlip": [np.flipud],
+    "Transpose": [np.transpose],
+    "RandomRotate90": QUARTER_TURNS,
+    "D4": [*QUARTER_TURNS, np.fliplr, np.flipud, np.transpose, lambda a: np.rot90(a, 2).T],
+}
+# Steps that make one image of an image, each time the same.
+FIXED = ("Equalize", "InvertImg", "ToGray")
+# What p is where params.yaml does not say.
+DEFAULT_P = {"D4": 1.0}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """`count`: different images, the untouched one included where it can result; None without bound.
+
+    `exact`: False where `count` is an upper bound. `untouched`: the probability that nothing changes.
+    `outcomes`: the probabilities of the discrete results; what they lack to 1 is the share of continuous ones.
+    """
+
+    count: int | None
+    exact: bool
+    untouched: float
+    outcomes: tuple[float, ...]
+
+    def new(self) -> int | None:
+        """How many of them differ from the source."""
+        return None if self.count is None else self.count - (self.untouched > 0)
+
+    def expected_distinct(self, draws: int) -> float:
+        """Of `draws` images, how many are expected to differ: sum(1 - (1 - p)^n), plus n times the continuous share."""
+        discrete = sum(1 - (1 - p) ** draws for p in self.outcomes)
+        return discrete + draws * max(0.0, 1 - sum(self.outcomes))
+
+
+def capacity(policy: list[Any], height: int, width: int) -> Capacity:
+    """The capacity of a policy for images of (height, width)."""
+    start = (_as_picture(_stand_in(height, width)), ())
+    outcomes = _follow(policy, {start: 1.0})
+    discrete = {state: p for state, p in outcomes.items() if state is not None}
+    unbounded = outcomes.get(None, 0.0) > 0
+    exact = unbounded or all(not marks for _, marks in discrete)
+    count = None if unbounded else len(discrete)
+    return Capacity(count, exact, discrete.get(start, 0.0), tuple(discrete.values()))
+
+
+def by_size(rows: pd.DataFrame, params: AugmentParams) -> dict[tuple[int, int], Capacity]:
+    """The capacity for each (height, width) among the sources."""
+    shapes = rows[["height", "width"]].drop_duplicates().itertuples(index=False)
+    return {(height, width): capacity(params.policy, height, width) for height, width in shapes}
+
+
+def check_capacity(
+    rows: pd.DataFrame, counts: pd.Series, capacities: dict[tuple[int, int], Capacity], params: AugmentParams
+) -> None:
+    """Raise a UserError where distinct variants are asked for and are known not to exist."""
+    if not params.distinct:
+        return
+    for (height, width), planned in counts.groupby([rows["height"], rows["width"]]).max().items():
+        found = capacities[height, width]
+        new = found.new()
+        if found.exact and new is not None and planned > new:
+            raise UserError(
+                f"params.yaml augment.policy: {planned} distinct variants are asked for, and it makes {new} of an "
+                f"image of {width} x {height}; ask for fewer, widen the policy or set augment.distinct: false"
+            )
+
+
+def _stand_in(height: int, width: int) -> np.ndarray:
+    """The smallest array that flips and turns tell apart as they do an image of (height, width)."""
+    if height == width:
+        shape = (min(height, 2),) * 2
+    else:
+        shape = (min(height, 2), min(width, 3)) if height < width else (min(height, 3), min(width, 2))
+    return np.arange(shape[0] * shape[1]).reshape(shape)
+
+
+def _as_picture(array: np.ndarray) -> Picture:
+    return tuple(tuple(int(value) for value in row) for row in array)
+
+
+def _follow(steps: Iterable[Any], outcomes: Outcomes) -> Outcomes:
+    for step in steps:
+        name, arguments = parse_step(step, "policy")
+        p = min(1.0, max(0.0, float(arguments.get("p", DEFAULT_P.get(name, 0.5)))))
+        outcomes = _mix([(p, _apply(name, arguments, outcomes)), (1 - p, outcomes)])
+    return outcomes
+
+
+def _apply(name: str, arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes:
+    """The outcomes after a step that is applied for certain."""
+    if name == "Sequential":
+        return _follow(arguments["transforms"], outcomes)
+    if name == "OneOf":
+        return _one_of(arguments["transforms"], outcomes)
+    if name in MOVES:
+        moves = MOVES[name]
+        return _mix([(1 / len(moves), _map(outcomes, move)) for move in moves])
+    if name in FIXED:
+        return _mix([(1.0, {(s if s is None else (s[0], (*s[1], name))): p}) for s, p in outcomes.items()])
+    return {None: 1.0}
+
+
+def _one_of(transforms: list[Any], outcomes: Outcomes) -> Outcomes:
+    """One is chosen, by their p as weights, and applied for certain."""
+    parsed = [parse_step(step, "policy") for step in transforms]
+    weights = [float(arguments.get("p", DEFAULT_P.get(name, 0.5))) for name, arguments in parsed]
+    total = sum(weights)
+    if total == 0:
+        return outcomes
+    return _mix([(weight / total, _apply(*step, outcomes)) for weight, step in zip(weights, parsed, strict=True)])
+
+
+def _map(outcomes: Outcomes, move: Callable[[np.ndarray], np.ndarray]) -> Outcomes:
+    moved: Outcomes = {}
+    for state, p in outcomes.items():
+        new = state if state is None else (_as_picture(move(np.array(state[0]))), state[1])
+        moved[new] = moved.get(new, 0.0) + p
+    return moved
+
+
+def _mix(parts: list[tuple[float, Outcomes]]) -> Outcomes:
+    mixed: Outcomes = {}
+    for share, outcomes in parts:
+        for state, p in outcomes.items():
+            if share * p > 0:
+                mixed[state] = mixed.get(state, 0.0) + share * p
+    return mixed
