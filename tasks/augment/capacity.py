@@ -22,7 +22,7 @@ State: TypeAlias = tuple[Picture, tuple[str, ...]] | None  # picture and marks; 
 Outcomes: TypeAlias = dict[State, float]  # adds up to 1
 
 # Steps that only move pixels, each to places that are known: what they may do, all equally likely.
-QUARTER_TURNS = [partial(np.rot90, k=turns) for turns in range(4)]
+QUARTER_TURNS: list[Callable[[np.ndarray], np.ndarray]] = [partial(np.rot90, k=turns) for turns in range(4)]
 MOVES: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
     "HorizontalFlip": [np.fliplr],
     "VerticalFlip": [np.flipud],

@@ -1,8 +1,8 @@
 """Segments: plain tars of variants, cut and named by their content.
 
 DVC's cost is per file, so variants are kept in tars of about 4 MiB. They are canonical: sources stand in the order of
-their paths, a source ends its segment by a rule that looks at nothing but itself, and a segment's name is the hash of
-its members. So equal datasets have equal segments whatever their history, and an edit touches its own segment and at most
+their paths, a source ends its segment by a rule that looks at itself alone, and a segment's name is the hash of its
+members. So equal datasets have equal segments whatever their history, and an edit touches its own segment and at most
 the one beside it.
 """
 
