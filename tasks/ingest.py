@@ -87,7 +87,7 @@ def read_facts(name: str) -> tuple[int, str | None, str | None]:
 
 def path_key(name: str) -> bytes:
     """What file names are sorted by everywhere: NFC bytes, so that the order is the same on every system."""
-    return os.fsencode(unicodedata.normalize("NFC", name))
+    return unicodedata.normalize("NFC", _printable(name)).encode()
 
 
 def ingest(params: IngestParams) -> pd.DataFrame:

@@ -1,0 +1,168 @@
+"""Projects to run stages and flows in, and small real images to put in them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+from sklearn.datasets import load_digits
+
+import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
+
+ROOT = Path(__file__).parent.parent
+
+
+class Project:
+    """A project in a temporary folder, and the means to change and run it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {**os.environ, "VARIEGATE_WORKERS": "2"}
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; its output goes with the failure if it fails."""
+        done = subprocess.run(
+            command, cwd=self.root, env={**self.environment, **environment}, capture_output=True, text=True
+        )
+        if check:
+            assert done.returncode == 0, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def stage(self, name: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"tasks.{name}", check=check, **environment)
+
+    def variegate(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run("variegate", *arguments, check=check, **environment)
+
+    def set_params(self, **changes: object) -> None:
+        """Change params.yaml: `augment__seed=7` is augment.seed; None removes the key."""
+        yaml = YAML()
+        blocks = yaml.load(self.path("params.yaml"))
+        for name, value in changes.items():
+            block, _, key = name.partition("__")
+            if value is None:
+                blocks[block].pop(key, None)
+            else:
+                blocks[block][key] = value
+        yaml.dump(blocks, self.path("params.yaml"))
+
+    def write_digits(self, per_class: int = 6, classes: int = 3, folder: str = "data/raw") -> None:
+        """The first digits of each class, as class folders of PNG files."""
+        digits = load_digits()
+        for label in range(classes):
+            for number in np.flatnonzero(digits.target == label)[:per_class]:
+                path = self.path(f"{folder}/{label}/{number:04d}.png")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8)).save(path)
+
+    def data_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file under data but raw, and of the data stages' metrics."""
+        from tasks.images import sha256
+
+        folders = ("data/ingested", "data/validated", "data/augmented")
+        files = [path for folder in folders for path in self.path(folder).rglob("*") if path.is_file()]
+        files += [self.path(f"metrics/{stage}.json") for stage in ("validate", "augment")]
+        return {str(path.relative_to(self.root)): sha256(path.read_bytes()) for path in sorted(files)}
+
+
+def fill(root: Path) -> Project:
+    """Make `root` a project without git: what stages read, and a short training."""
+    for name in ("params.yaml", "dvc.yaml", "requirements"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, root / name)
+    project = Project(root)
+    project.set_params(train__epochs=2, validate__stratify="exact")
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project that stages can run in."""
+    return fill(tmp_path)
+
+
+@pytest.fixture
+def digits(project: Project) -> Project:
+    """A project with 18 digits of 3 classes in data/raw."""
+    project.write_digits()
+    return project
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Project:
+    """A git and DVC checkout of the working tree, with 18 digits in data/raw and a short training."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    for name in filter(None, map(os.fsdecode, tracked)):
+        source = ROOT / name
+        if source.is_file() and not name.startswith("tests/") and name not in ("dvc.lock", "data/raw.dvc"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tmp_path / name)
+    project = Project(tmp_path)
+    # its own code, not the installed one, so that a test may change a stage
+    project.environment["PYTHONPATH"] = str(tmp_path)
+    project.set_params(train__epochs=2, validate__stratify="exact")
+    project.write_digits()
+    project.run("git", "init", "-q")
+    project.run("git", "config", "user.email", "tests@example.com")
+    project.run("git", "config", "user.name", "tests")
+    project.run("dvc", "add", "-q", "data/raw")
+    commit(project, "start")
+    return project
+
+
+def commit(project: Project, message: str) -> None:
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-q", "-m", message)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Prefect server on loopback; gives the environment that points to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("prefect")
+    environment = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    }
+    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: answers(f"{environment['PREFECT_API_URL']}/health"), seconds=90)
+        yield environment
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for `condition`; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.05)

@@ -1,0 +1,112 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks import images
+from tasks.augment.params import Encoding
+from tasks.augment.policy import canonical_json
+from tasks.augment.variants import Recipe, Source, expand, variant_id, variant_seed
+from tasks.errors import UserError
+
+ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
+
+
+def recipe(policy: list | None = None, **changes: object) -> Recipe:
+    settings = {"seed": 42, "encoding": Encoding(), "distinct": True, "max_attempts": 5, **changes}
+    return Recipe(policy=canonical_json(ROTATE if policy is None else policy), **settings)
+
+
+def source(folder: Path, pixels: np.ndarray, planned: int = 3, name: str = "a.png", format: str = "PNG") -> Source:
+    data = images.encode(pixels, "jpeg" if format == "JPEG" else "png")
+    (folder / name).write_bytes(data)
+    sha256 = images.sha256(data)
+    decoded = images.decode(data).pixels
+    return Source(folder / name, sha256[:16], sha256, images.pixel_sha256(decoded), format, planned)
+
+
+PHOTO = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def test_the_seed_is_a_hash_of_recipe_content_index_and_attempt() -> None:
+    expected = hashlib.sha256(b"variant 42 abc 3 0").digest()[:8]
+    assert variant_seed(42, "abc", 3, 0) == int.from_bytes(expected, "big")
+    others = [(43, "abc", 3, 0), (42, "abd", 3, 0), (42, "abc", 4, 0), (42, "abc", 3, 1)]
+    assert len({variant_seed(*key) for key in [(42, "abc", 3, 0), *others]}) == 5
+
+
+def test_ids_have_three_digits_or_more() -> None:
+    assert [variant_id("s", n) for n in (0, 7, 1234)] == ["s-v000", "s-v007", "s-v1234"]
+
+
+def test_neither_name_nor_number_of_siblings_changes_a_variant(tmp_path: Path) -> None:
+    few = expand(source(tmp_path, PHOTO, planned=2), recipe(), {})
+    many = expand(source(tmp_path, PHOTO, planned=5, name="other name.png"), recipe(), {})
+    assert [variant.data for variant in few] == [variant.data for variant in many[:2]]
+    assert [variant.row for variant in few] == [variant.row for variant in many[:2]]
+    assert len({variant.data for variant in many}) == 5
+
+
+def test_a_row_says_what_was_made(tmp_path: Path) -> None:
+    (first, *_) = expand(source(tmp_path, PHOTO), recipe(), {})
+    decoded = images.decode(first.data)
+    assert first.row["sha256"] == images.sha256(first.data)
+    assert first.row["pixel_sha256"] == images.pixel_sha256(decoded.pixels)
+    assert (first.row["height"], first.row["width"]) == (20, 30)
+    assert first.row["seed"] == variant_seed(42, source(tmp_path, PHOTO).sha256, 1, 0)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("JPEG", "JPEG"), ("PNG", "PNG")])
+def test_encoding_follows_the_source(kind: str, expected: str, tmp_path: Path) -> None:
+    (first, *_) = expand(source(tmp_path, PHOTO, format=kind), recipe(), {})
+    assert images.decode(first.data).format == expected
+    assert first.member.endswith(".jpg" if kind == "JPEG" else ".png")
+
+
+def test_distinct_draws_again_and_rejects_what_cannot_be_new(tmp_path: Path) -> None:
+    flip = [{"HorizontalFlip": {"p": 0.5}}]
+    variants = expand(source(tmp_path, PHOTO, planned=3), recipe(flip, max_attempts=20), {})
+    assert [variant.row["status"] for variant in variants] == ["written", "rejected", "rejected"]
+    assert np.array_equal(images.decode(variants[0].data).pixels, PHOTO[:, ::-1])
+    assert variants[1].row["reason"] == "not_distinct"
+    assert variants[1].row["attempt"] == 19 and variants[1].data is None
+
+
+def test_without_distinct_the_first_draw_is_kept(tmp_path: Path) -> None:
+    nothing = [{"HorizontalFlip": {"p": 0.0}}]
+    variants = expand(source(tmp_path, PHOTO, planned=3), recipe(nothing, distinct=False), {})
+    assert [variant.row["status"] for variant in variants] == ["written"] * 3
+    assert {variant.row["attempt"] for variant in variants} == {0}
+
+
+def test_a_policy_that_fails_on_an_image_rejects_with_the_reason(tmp_path: Path) -> None:
+    dot = source(tmp_path, np.zeros((1, 1, 3), np.uint8), planned=1)
+    (variant,) = expand(dot, recipe([{"GridDistortion": {"p": 1.0}}]), {})
+    assert variant.row["status"] == "rejected"
+    assert variant.row["reason"] == "policy_failed: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"policy": []}, {"distinct": False}, {"max_attempts": 6}, {"encoding": Encoding(quality=90)}],
+)
+def test_whatever_decides_bytes_changes_the_recipes_name(changes: dict) -> None:
+    assert recipe(**changes).hash != recipe().hash
+    assert recipe().hash == recipe().hash
+
+
+def test_the_libraries_are_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe().hash
+    monkeypatch.setattr("tasks.augment.variants.library_versions", lambda: {"numpy": "0"})
+    assert recipe().hash != before
+
+
+def test_a_source_that_changed_or_went_is_one_line(tmp_path: Path) -> None:
+    one = source(tmp_path, PHOTO)
+    one.path.write_bytes(b"other")
+    with pytest.raises(UserError, match="a.png: changed since it was validated; run from ingest again"):
+        expand(one, recipe(), {})
+    one.path.unlink()
+    with pytest.raises(UserError, match="a.png: gone since it was validated; run from ingest again"):
+        expand(one, recipe(), {})
