@@ -57,9 +57,9 @@ def run(
     started = time.monotonic()
     project.require_raw()
     project.check_params()
-    from flows.pipeline import pipeline  # imports prefect, which takes seconds
+    from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
 
-    outcomes = pipeline(until, force)
+    outcomes = bring_up_to_date(until, force)
     print()
     for line in project.summary():
         print(line)

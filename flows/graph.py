@@ -7,6 +7,7 @@ equal.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
@@ -14,6 +15,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
 from tasks.errors import UserError
+from tasks.ingest import RAW
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ def open_repo() -> Iterator[Repo]:
             yield repo
     except DvcException as error:
         raise UserError(f"dvc: {error}") from error
+
+
+def version_raw() -> None:
+    """`dvc add` data/raw where nobody has: what a run was made from is versioned, or it could not be told again."""
+    if not Path(f"{RAW}.dvc").is_file():
+        with Repo(_wait_for_lock=True) as repo:  # it locks itself
+            repo.add(str(RAW))
 
 
 def read_steps(until: str | None = None) -> list[Step]:

@@ -19,14 +19,15 @@ from typing import IO, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.states import Completed, Failed, State
 
 from flows import artifacts
-from flows.graph import Step, read_steps
+from flows.graph import Step, read_steps, version_raw
 from tasks.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_END = 10.0
+
 Logger = logging.Logger | logging.LoggerAdapter
 
 
@@ -34,9 +35,8 @@ class StageError(Exception):
     """A stage failed for a reason that the user cannot mend; its log has the traceback."""
 
 
-@flow(name="variegate")
-def pipeline(until: str | None = None, force: bool = False) -> dict[str, str]:
-    """Bring every stage, or those that `until` needs, up to date.
+def bring_up_to_date(until: str | None = None, force: bool = False) -> dict[str, str]:
+    """Run the flow.
 
     Args:
         until: the last stage to run; None for all.
@@ -49,11 +49,28 @@ def pipeline(until: str | None = None, force: bool = False) -> dict[str, str]:
         UserError: what a stage told the user in one line.
         StageError: any other failure of a stage.
     """
+    state = pipeline(until, force, return_state=True)
+    if state.is_failed() and isinstance(kind := state.result(raise_on_failure=False), type):
+        raise kind(state.message)
+    return dict(state.result())
+
+
+@flow(name="variegate")
+def pipeline(until: str | None = None, force: bool = False) -> dict[str, str] | State:
+    """Bring every stage, or those that `until` needs, up to date. Failures are states with one line as their message:
+    raised, Prefect would log them with a traceback.
+    """
     outcomes = {}
-    for step in read_steps(until):
+    try:
+        version_raw()
+        steps = read_steps(until)
+    except UserError as error:
+        return Failed(message=str(error), data=UserError)
+    for step in steps:
         state = stage_task(step)(step, force, return_state=True)
-        if not state.is_completed():
-            state.result()  # raises what the stage raised
+        if state.is_failed():
+            return Failed(message=state.message, data=state.result(raise_on_failure=False))
+        state.result()  # raises what is neither: a crash, a cancellation
         outcomes[step.address] = "cached" if state.name == "Cached" else "ran"
     return outcomes
 
@@ -71,10 +88,18 @@ def stage_task(step: Step) -> Any:
 def run_stage(step: Step, force: bool) -> State | str:
     """Run one stage where it has changed."""
     if step.clean and not force:
-        return Completed(name="Cached", message="DVC finds nothing changed")
+        return cached()
     with tempfile.TemporaryDirectory(prefix="variegate-") as folder:
-        outcome = run_child(step.address, force, Path(folder), get_run_logger())
-    return Completed(name="Cached", message="DVC finds nothing changed") if outcome == "cached" else outcome
+        try:
+            outcome = run_child(step.address, force, Path(folder), get_run_logger())
+        except (UserError, StageError) as error:
+            return Failed(message=str(error), data=type(error))
+    return cached() if outcome == "cached" else outcome
+
+
+def cached() -> State:
+    """The state of a stage that had nothing to do."""
+    return Completed(name="Cached", message="DVC finds nothing changed")
 
 
 def run_child(address: str, force: bool, folder: Path, logger: Logger) -> str:

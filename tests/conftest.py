@@ -27,7 +27,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.environment = {**os.environ, "VARIEGATE_WORKERS": "2"}
+        self.environment = {**os.environ, "VARIEGATE_WORKERS": "1"}
 
     def path(self, name: str) -> Path:
         return self.root / name
@@ -104,6 +104,26 @@ def digits(project: Project) -> Project:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Project:
     """A git and DVC checkout of the working tree, with 18 digits in data/raw and a short training."""
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = make_checkout(tmp_path_factory.mktemp("finished"))
+    project.run("dvc", "repro")
+    return project
+
+
+@pytest.fixture
+def finished(finished_once: Project, tmp_path: Path) -> Project:
+    """A checkout in which `dvc repro` has run."""
+    shutil.copytree(finished_once.root, tmp_path, dirs_exist_ok=True, symlinks=True)
+    project = Project(tmp_path)
+    project.environment["PYTHONPATH"] = str(tmp_path)
+    return project
+
+
+def make_checkout(tmp_path: Path) -> Project:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
     for name in filter(None, map(os.fsdecode, tracked)):
         source = ROOT / name

@@ -60,7 +60,7 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
         network = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(f"params.yaml train.image_size: {name} does not take {size} pixels: {error}") from None
     return network
 

@@ -100,7 +100,9 @@ def test_red_stays_red() -> None:
 
 
 def test_equal_pixels_have_equal_hashes_whatever_their_file() -> None:
-    hashes = [images.pixel_sha256(images.decode(encoded(Image.fromarray(PIXELS), kind)).pixels) for kind in ("PNG", "BMP")]
+    hashes = [
+        images.pixel_sha256(images.decode(encoded(Image.fromarray(PIXELS), kind)).pixels) for kind in ("PNG", "BMP")
+    ]
     assert hashes[0] == hashes[1]
     assert images.pixel_sha256(PIXELS) != images.pixel_sha256(PIXELS.reshape(3, 2, 3))
 

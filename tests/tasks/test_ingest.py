@@ -50,8 +50,9 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     (raw / "0/.hidden").write_bytes(b"")
     (raw / "0/broken").symlink_to("nowhere")
     (raw / "linked").symlink_to(raw / "0")
-    os.mkdir(os.fsencode(raw) + b"/\xff")
-    Path(os.fsdecode(os.fsencode(raw) + b"/\xff/x.png")).write_bytes(b"x")
+    foreign = Path(os.fsdecode(os.fsencode(raw) + b"/\xff"))
+    foreign.mkdir()
+    (foreign / "x.png").write_bytes(b"x")
     before = {path: path.read_bytes() for path in raw.rglob("*.png")}
     done = project.stage("ingest")
     assert "layout: class_folders (detected)" in done.stdout

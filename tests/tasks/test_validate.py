@@ -70,7 +70,12 @@ def test_duplicates_by_pixels_keep_the_copy_in_test(project: Project) -> None:
 
 
 def test_of_copies_the_first_in_test_then_validation_then_train_stays() -> None:
-    rows = rows_of(("a", "x", "cat", "train"), ("b", "x", "cat", "test"), ("c", "x", "cat", "test"), ("d", "x", "cat", "validation"))
+    rows = rows_of(
+        ("a", "x", "cat", "train"),
+        ("b", "x", "cat", "test"),
+        ("c", "x", "cat", "test"),
+        ("d", "x", "cat", "validation"),
+    )
     validate.mark_duplicates(rows)
     assert rows["status"].tolist() == ["duplicate", "ok", "duplicate", "duplicate"]
     assert rows["duplicate_of"].tolist() == ["b", None, "b", "b"]
@@ -158,7 +163,10 @@ def test_a_file_that_changes_after_ingest_is_one_line(digits: Project) -> None:
 
 def test_without_ingest_the_way_is_told(project: Project) -> None:
     done = project.stage("validate", check=False)
-    expected = "error: data/ingested/manifest.parquet: not found; the ingest stage makes it: run `variegate run --until ingest`\n"
+    expected = (
+        "error: data/ingested/manifest.parquet: not found; "
+        "the ingest stage makes it: run `variegate run --until ingest`\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 

@@ -48,7 +48,7 @@ def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
 def test_rejected_variants_take_no_place() -> None:
     source, variants = expanded("a", [10, 10])
     variants[0].data = None
-    segment = segments.build([(source, variants)])
+    segments.build([(source, variants)])
     assert variants[0].row["segment"] is None and variants[0].row["offset"] is None
     assert variants[1].row["offset"] == 512
     nothing = segments.build([(source, variants[:1])])

@@ -1,0 +1,160 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import Project
+
+
+@pytest.fixture
+def augmented(digits: Project) -> Project:
+    for stage in ("ingest", "validate", "augment"):
+        digits.stage(stage)
+    return digits
+
+
+def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(["variegate", "plan"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: dvc.yaml: not found in {tmp_path}; run this from the project's root\n"
+
+
+@pytest.mark.parametrize("command", ["sample", "run", "plan", "preview", "verify", "replay", "doctor"])
+def test_each_command_explains_itself_with_an_example(command: str, project: Project) -> None:
+    done = project.variegate(command, "--help")
+    assert f"Example: variegate {command}" in " ".join(done.stdout.split())
+
+
+def test_sample_fills_an_empty_folder_and_no_other(project: Project) -> None:
+    assert project.variegate("sample", "digits").stdout == "wrote 1,797 images to data/raw\n"
+    done = project.variegate("sample", "digits", check=False)
+    expected = "error: data/raw: needs to be empty for a sample, found files; move them away first\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+    assert project.variegate("sample", "digits", "--if-empty").stdout == ""
+    done = project.variegate("sample", "letters", check=False)
+    assert (done.returncode, done.stderr) == (2, "error: sample 'letters': not known; known: digits\n")
+
+
+def test_no_sample_takes_the_place_of_images_that_were_not_pulled(project: Project) -> None:
+    project.path("data").mkdir()
+    project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
+    for command in (("sample", "digits", "--if-empty"), ("run",)):
+        done = project.variegate(*command, check=False)
+        assert (done.returncode, done.stderr) == (2, "error: data/raw is empty: run dvc pull\n")
+
+
+def test_run_on_nothing_says_what_to_do(project: Project) -> None:
+    done = project.variegate("run", check=False)
+    expected = "error: data/raw is empty: put images there in class folders, or run `variegate sample digits`\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_run_tells_a_parameter_mistake_before_any_work(digits: Project) -> None:
+    digits.set_params(train__epochs=0)
+    done = digits.variegate("run", check=False)
+    expected = "error: params.yaml train.epochs: input should be greater than or equal to 1, found 0\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_plan_is_what_augment_then_makes(augmented: Project) -> None:
+    found = json.loads(augmented.variegate("plan", "--json").stdout)
+    counts = pd.read_csv(augmented.path("data/augmented/counts.csv"), dtype={"label": str})
+    train = counts[counts["split"] == "train"]
+    assert {label: row["variants"] for label, row in found["classes"].items()} == train.groupby("label")[
+        "written"
+    ].sum().to_dict()
+    assert (found["sources"], found["variants"], found["training_images"], found["multiplier"]) == (12, 48, 60, 5.0)
+    on_disk = sum(path.stat().st_size for path in augmented.path("data/augmented/segments").iterdir())
+    assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
+    text = augmented.variegate("plan").stdout
+    assert "all           12          48          60    5.00          48" in text
+    assert "capacity   without bound different images of one source" in text
+
+
+def test_preview_shows_sources_and_variants(augmented: Project) -> None:
+    augmented.variegate("preview", "--sources", "3", "--variants", "2", "-o", "sheet.png")
+    sheet = np.asarray(Image.open(augmented.path("sheet.png")))
+    assert sheet.shape == (6 + 3 * (128 + 14 + 6), 6 + 3 * (128 + 6), 3)
+    done = augmented.variegate("preview", "-o", "no/such/sheet.png", check=False)
+    expected = "error: no/such/sheet.png: needs an existing folder, no/such is none\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_replay_makes_the_segments_bytes_again(augmented: Project) -> None:
+    ledger = pd.read_parquet(augmented.path("data/augmented/manifest.parquet"))
+    row = ledger[ledger["variant_index"] == 3].iloc[0]
+    augmented.variegate("replay", row["variant_id"], "-o", "again.png")
+    segment = augmented.path(f"data/augmented/segments/{row['segment']}").read_bytes()
+    start = int(row["offset"])
+    assert augmented.path("again.png").read_bytes() == segment[start : start + int(row["length"])]
+
+
+@pytest.mark.parametrize(
+    ("variant_id", "expected"),
+    [
+        ("nonsense", "variant 'nonsense': needs <source_id>-v<index from 001>"),
+        ("abc-v000", "variant 'abc-v000': needs <source_id>-v<index from 001>"),
+        ("abc-v001", "variant 'abc-v001': no training source has the id 'abc'"),
+    ],
+)
+def test_replay_of_nothing_is_one_line(variant_id: str, expected: str, augmented: Project) -> None:
+    done = augmented.variegate("replay", variant_id, "-o", "x.png", check=False)
+    assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
+
+
+def test_verify_finds_what_differs(augmented: Project) -> None:
+    done = augmented.variegate("verify", "--remake", "9")
+    assert "remade 9" in done.stdout and "every variant is what the ledger says" in done.stdout
+    (segment,) = augmented.path("data/augmented/segments").iterdir()
+    whole = segment.read_bytes()
+    ledger = pd.read_parquet(augmented.path("data/augmented/manifest.parquet"))
+    second = ledger[ledger["variant_index"] == 2].iloc[0]
+
+    def differences(**changes: bytes) -> list[str]:
+        done = augmented.variegate("verify", "--json", check=False)
+        assert done.returncode == 1
+        return json.loads(done.stdout)["differences"]
+
+    flipped = bytearray(whole)
+    flipped[int(second["offset"]) + 5] ^= 1
+    segment.unlink()
+    segment.write_bytes(flipped)
+    assert differences() == [f"{segment.name}: {second['variant_id']} has other bytes"]
+    segment.write_bytes(whole)
+    shutil.copy(segment, segment.with_name("more.tar"))
+    assert differences() == ["more.tar: not in the ledger"]
+    segment.with_name("more.tar").unlink()
+    segment.unlink()
+    (found,) = differences()
+    assert found.startswith(f"{segment.name}: cannot be read: ")
+
+
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
+    findings = {row["what"]: row for row in json.loads(digits.variegate("doctor", "--json").stdout)}
+    assert all(row["ok"] for row in findings.values()), findings
+    assert set(findings) == {
+        "python", "environment", "device", "cache links", "private cache", "parameters", "raw data", "server",
+    }  # fmt: skip
+    digits.set_params(augment__policy=["Flop"])
+    lock = digits.path("requirements/pixels.txt")
+    lock.write_text(lock.read_text().replace("numpy==", "numpy==9"))
+    done = digits.variegate("doctor", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1
+    assert done.stdout.count("BAD") == 3
+    assert "Flop: unknown transform" in done.stdout and "not ==9" in done.stdout
+
+
+def test_the_debug_switch_shows_the_traceback(project: Project) -> None:
+    done = project.variegate("--debug", "run", check=False)
+    assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_nothing_imports_prefect_that_does_not_need_it() -> None:
+    code = "import sys, flows.cli, flows.child, tasks.augment.__main__; sys.exit('prefect' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

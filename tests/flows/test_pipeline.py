@@ -1,0 +1,162 @@
+"""The two front doors, on real runs: what one made the other finds, and both leave the same dvc.lock."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from typing import Any
+
+import httpx
+
+from tests.conftest import Project, commit, wait_until
+from tests.tasks.augment.test_stage import marked
+
+Environment = dict[str, str]
+
+
+def stages_line(stdout: str) -> str:
+    (line,) = [line for line in stdout.splitlines() if line.startswith("stages  ")]
+    return line.removeprefix("stages").strip()
+
+
+def all_stages(outcome: str, *ran: str) -> str:
+    names = ("data/raw", "ingest", "validate", "augment", "train", "evaluate")
+    return ", ".join(f"{name} {'ran' if name in ran else outcome}" for name in names)
+
+
+def forget(project: Project) -> None:
+    """Remove all that was made and all memory of it."""
+    for name in (".dvc/cache", ".variegate", "data/ingested", "data/validated", "data/augmented", "models", "reports"):
+        shutil.rmtree(project.path(name), ignore_errors=True)
+    project.path("dvc.lock").unlink()
+
+
+def test_both_front_doors_leave_one_lock_and_find_each_others_work(
+    checkout: Project, prefect_server: Environment
+) -> None:
+    first = checkout.variegate("run", **prefect_server)
+    assert stages_line(first.stdout) == all_stages("ran").replace("data/raw ran", "data/raw cached")
+    lock = checkout.path("dvc.lock").read_bytes()
+
+    nothing = checkout.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date." in nothing
+    order = [address.removesuffix(".dvc") for address in re.findall(r"'(.+)' didn't change", nothing)]
+    assert order == [name.split()[0] for name in stages_line(first.stdout).split(", ")]
+    second = checkout.variegate("run", **prefect_server)
+    assert stages_line(second.stdout) == all_stages("cached")
+    check_what_prefect_shows(prefect_server)
+
+    forget(checkout)
+    checkout.run("dvc", "repro")
+    assert checkout.path("dvc.lock").read_bytes() == lock
+    third = checkout.variegate("run", **prefect_server)
+    assert stages_line(third.stdout) == all_stages("cached")
+    assert checkout.path("dvc.lock").read_bytes() == lock
+
+
+def check_what_prefect_shows(prefect_server: Environment) -> None:
+    """The last two flow runs: states, durations, logs and counts of each task."""
+    api = prefect_server["PREFECT_API_URL"]
+    latest = {"sort": "EXPECTED_START_TIME_DESC", "limit": 2}
+    cached, ran = httpx.post(f"{api}/flow_runs/filter", json=latest).json()
+    for flow_run, expected in ((ran, "Completed"), (cached, "Cached")):
+        chosen = {"task_runs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
+        tasks = {run["name"]: run for run in httpx.post(f"{api}/task_runs/filter", json=chosen).json()}
+        assert set(tasks) == {"data/raw", "ingest", "validate", "augment", "train", "evaluate"}
+        assert {tasks[name]["state_name"] for name in tasks if name != "data/raw"} == {expected}
+        assert tasks["data/raw"]["state_name"] == "Cached"
+    query = {"artifacts": {"flow_run_id": {"any_": [ran["id"]]}}}
+    artifacts = {found["key"]: found for found in httpx.post(f"{api}/artifacts/filter", json=query).json()}
+    assert {"ingest-counts", "validate-counts", "augment-counts", "images-per-class", "evaluate-counts"} <= set(
+        artifacts
+    )
+    assert '"value": 48' in artifacts["augment-counts"]["data"]
+    logs = httpx.post(f"{api}/logs/filter", json={"logs": {"flow_run_id": {"any_": [ran["id"]]}}}).json()
+    assert any("planned 48, written 48" in line["message"] for line in logs)
+
+
+def test_an_edit_runs_what_it_concerns_and_no_more(finished: Project, prefect_server: Environment) -> None:
+    with finished.path("tasks/evaluate/metrics.py").open("a") as file:
+        file.write("# an edit\n")
+    said = stages_line(finished.variegate("run", **prefect_server).stdout)
+    assert said == all_stages("cached", "evaluate")
+    pixels = finished.path("requirements/pixels.txt")
+    pixels.write_text(pixels.read_text().replace("numpy==", "# another version of numpy\nnumpy=="))
+    said = stages_line(finished.variegate("run", **prefect_server).stdout)
+    assert said == all_stages("cached", "ingest", "validate", "augment")
+    said = finished.variegate("run", "--until", "validate", "--force", **prefect_server).stdout
+    assert stages_line(said) == "data/raw ran, ingest ran, validate ran"
+
+
+def test_new_raw_images_are_versioned_by_the_run(finished: Project, prefect_server: Environment) -> None:
+    before = finished.path("data/raw.dvc").read_text()
+    finished.write_digits(per_class=7)
+    done = finished.variegate("run", "--until", "augment", **prefect_server)
+    assert stages_line(done.stdout) == "data/raw ran, ingest ran, validate ran, augment ran"
+    assert finished.path("data/raw.dvc").read_text() != before
+    assert "made 12, reused 48" in done.stderr
+
+
+def test_raw_data_that_nobody_versioned_is_versioned(checkout: Project, prefect_server: Environment) -> None:
+    checkout.path("data/raw.dvc").unlink()
+    commit(checkout, "no raw.dvc")
+    checkout.variegate("run", "--until", "ingest", **prefect_server)
+    assert "nfiles: 18" in checkout.path("data/raw.dvc").read_text()
+
+
+def test_a_killed_flow_leaves_no_process_and_the_next_run_ends_as_if_nothing_had_been(
+    checkout: Project, prefect_server: Environment
+) -> None:
+    checkout.set_params(augment__variants_per_image=1500)
+    mark = f"{os.getpid()}-{checkout.root.name}"
+    environment = {**checkout.environment, **prefect_server, "VARIEGATE_MARK": mark}
+    running = subprocess.Popen(
+        ["variegate", "run", "--until", "augment"],
+        cwd=checkout.root,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: any(checkout.path(".variegate").rglob("*.parquet")), seconds=60)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    wait_until(lambda: not marked(mark), seconds=30)
+    done = checkout.variegate("run", "--until", "augment", **prefect_server)
+    assert "reused 0" not in done.stderr
+    lock = checkout.path("dvc.lock").read_bytes()
+    forget(checkout)
+    checkout.run("dvc", "repro", "augment")
+    assert checkout.path("dvc.lock").read_bytes() == lock
+
+
+def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
+    home = str(checkout.path("prefect-home"))
+    done = checkout.variegate("run", "--until", "ingest", PREFECT_HOME=home, PREFECT_API_URL="")
+    assert stages_line(done.stdout) == "data/raw cached, ingest ran"
+
+
+def test_a_stages_own_line_is_what_the_user_sees(checkout: Project, prefect_server: Environment) -> None:
+    shutil.rmtree(checkout.path("data/raw/1"))
+    shutil.rmtree(checkout.path("data/raw/2"))
+    done = checkout.variegate("run", check=False, **prefect_server)
+    assert done.returncode == 2
+    expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (none quarantined)"
+    assert done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr
+
+
+def test_an_experiment_runs_as_it_is_and_compares(finished: Project) -> None:
+    commit(finished, "base")
+    finished.run("dvc", "exp", "run", "-S", "augment.variants_per_image=2", "--name", "two")
+    _workspace, base = json.loads(finished.run("dvc", "exp", "show", "--json").stdout)
+    (experiment,) = base["experiments"][0]["revs"]
+    assert experiment["name"] == "two"
+    assert [compared(base), compared(experiment)] == [(4, 48), (2, 24)]
+
+
+def compared(revision: dict[str, Any]) -> tuple[int, int]:
+    """The parameter and the number of variants that `dvc exp show` shows of a revision."""
+    params = revision["data"]["params"]["params.yaml"]["data"]
+    metrics = revision["data"]["metrics"]["metrics/augment.json"]["data"]
+    return params["augment"]["variants_per_image"], metrics["written"]

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tasks.train.fit import batches, channel_statistics, fit
+from tasks.train.inference import Normalise, fix_randomness, predict
+from tasks.train.model import build_model
+from tasks.train.params import TrainParams
+
+PARAMS = TrainParams(epochs=3, batch_size=16, threads=1)
+
+
+def two_classes(count: int) -> tuple[np.ndarray, torch.Tensor]:
+    """Bright images and dark ones, with noise."""
+    generator = np.random.default_rng(0)
+    labels = torch.arange(count) % 2
+    array = generator.integers(0, 100, (count, 3, 8, 8)) + labels.numpy()[:, None, None, None] * 150
+    return array.astype(np.uint8), labels
+
+
+def trained(device: str = "cpu") -> tuple[dict, list]:
+    fix_randomness(PARAMS.seed, PARAMS.threads)
+    images, labels = two_classes(64)
+    network = nn.Sequential(Normalise(*channel_statistics(images)), build_model("small_cnn", 2, 8))
+    best, history = fit(network, (images, labels), (images[:20], labels[:20]), PARAMS, torch.device(device))
+    return best, history["validation_accuracy"].tolist()
+
+
+def test_it_learns_and_does_so_again_bit_for_bit() -> None:
+    first, accuracy = trained()
+    second, _ = trained()
+    assert accuracy[-1] == 1.0
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_it_learns_on_the_gpu_and_does_so_again_bit_for_bit() -> None:
+    first, accuracy = trained("cuda")
+    second, _ = trained("cuda")
+    assert accuracy[-1] == 1.0
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_every_image_comes_once_an_epoch_in_an_order_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(1)
+    epochs = [np.concatenate(list(batches(10, 4, generator))) for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_a_last_batch_of_one_is_left_out() -> None:
+    assert [len(places) for places in batches(9, 4, torch.Generator())] == [4, 4]
+
+
+def test_channel_statistics_by_hand() -> None:
+    images = np.zeros((2, 3, 1, 1), np.uint8)
+    images[1, 0] = 255
+    mean, std = channel_statistics(images)
+    assert mean == [0.5, 0.0, 0.0]
+    assert std == [0.5, 0.001, 0.001]
+    normalised = Normalise(mean, std)(torch.from_numpy(images))
+    assert normalised[:, 0].flatten().tolist() == pytest.approx([-1, 1])
+
+
+def test_predictions_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, _ = two_classes(10)
+    network = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), build_model("small_cnn", 2, 8))
+    whole = predict(network, images, torch.device("cpu"))
+    monkeypatch.setattr("tasks.train.inference.BATCH_SIZE", 3)
+    assert torch.allclose(whole, predict(network, images, torch.device("cpu")), atol=1e-5)

@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from tasks.errors import UserError
+from tasks.train.model import build_model, choose_size
+
+
+@pytest.mark.parametrize("size", [8, 32, 33, 64])
+def test_the_small_cnn_gives_logits_at_every_size(size: int) -> None:
+    network = build_model("small_cnn", 7, size)
+    assert network(torch.zeros(2, 3, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "googlenet"])
+def test_torchvisions_networks_give_logits_in_training_too(name: str) -> None:
+    network = build_model(name, 5, 64)
+    assert network.train()(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("small_cnn", 65, "params.yaml train.image_size: small_cnn takes 8 to 64, found 65"),
+        (
+            "resnet19",
+            64,
+            "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found 'resnet19'",
+        ),
+    ],
+)
+def test_a_wrong_network_is_one_line(name: str, size: int, expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build_model(name, 3, size)
+    assert str(caught.value) == expected
+
+
+def test_a_size_that_a_network_does_not_take_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"params\.yaml train\.image_size: vit_b_16 does not take 30 pixels: "):
+        build_model("vit_b_16", 3, 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sides", "expected"),
+    [
+        ("small_cnn", "auto", [8], 8),
+        ("small_cnn", "auto", [28, 28, 500], 32),
+        ("small_cnn", "auto", [600], 64),
+        ("small_cnn", "auto", [3], 8),
+        ("resnet18", "auto", [600], 224),
+        ("resnet18", "auto", [8], 32),
+        ("resnet18", 100, [600], 100),
+    ],
+)
+def test_the_size_follows_the_images(name: str, given: int | str, sides: list[int], expected: int) -> None:
+    assert choose_size(name, given, sides) == expected
