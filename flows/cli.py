@@ -57,6 +57,7 @@ def run(
     started = time.monotonic()
     project.require_raw()
     project.check_params()
+    project.require_server()
     from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
 
     outcomes = bring_up_to_date(until, force)
@@ -189,6 +190,9 @@ def main() -> None:
     """The entry point: one line and exit code 2 for what the user can mend."""
     try:
         app()
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, and the next run goes on from there", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         line = one_line(error)
         if os.environ.get("VARIEGATE_DEBUG") == "1":

@@ -126,15 +126,8 @@ def raw_data() -> Finding:
 
 def server() -> Finding:
     """Which Prefect server a run reports to."""
-    from prefect.settings import PREFECT_API_URL
-
-    url = PREFECT_API_URL.value()
-    if not url:
-        return Finding("server", True, "none: each run starts its own for as long as it takes (PREFECT_API_URL unset)")
-    import httpx
-
     try:
-        httpx.get(f"{url}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
-        return Finding("server", False, f"{url}: {error}", "prefect server start, or unset PREFECT_API_URL")
-    return Finding("server", True, str(url))
+        url = project.require_server()
+    except UserError as error:
+        return Finding("server", False, str(error), "prefect server start, or unset PREFECT_API_URL")
+    return Finding("server", True, url or "none: each run starts its own and ends it (PREFECT_API_URL is not set)")

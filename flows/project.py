@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 from ruamel.yaml import YAML
 
 from tasks import ingest, sample
@@ -65,6 +66,24 @@ def require_raw() -> None:
         if raw_hash() is not None:
             raise UserError(f"{ingest.RAW} is empty: run dvc pull")
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
+
+
+def require_server() -> str:
+    """The Prefect server that PREFECT_API_URL (or the profile) names, "" for none.
+
+    Raises:
+        UserError: where it does not answer.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value() or ""
+    if url:
+        try:
+            httpx.get(f"{url}/health", timeout=5).raise_for_status()
+        except httpx.HTTPError as error:
+            need = "needs a Prefect server that answers: `prefect server start`, or unset it"
+            raise UserError(f"PREFECT_API_URL {url}: {need}; found: {error}") from None
+    return url
 
 
 def read_metrics(stage: str) -> dict[str, Any]:

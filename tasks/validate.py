@@ -220,6 +220,8 @@ def check(counts: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
             raise UserError(
                 f"{ingest_stage.RAW}: the {split} split is empty; add images or set validate.stratify: exact"
             )
+    if counts["train"].sum() < 2:
+        raise UserError(f"{ingest_stage.RAW}: needs at least 2 training images, found 1")
     return [
         f"class {label!r} has no {split} image ({counts.loc[label].sum()} in all)"
         for split in SPLITS

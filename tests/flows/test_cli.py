@@ -150,6 +150,13 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
     assert "Flop: unknown transform" in done.stdout and "not ==9" in done.stdout
 
 
+def test_a_server_that_does_not_answer_is_one_line(digits: Project) -> None:
+    done = digits.variegate("run", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
+    need = "needs a Prefect server that answers: `prefect server start`, or unset it"
+    expected = f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] Connection refused\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
 def test_the_debug_switch_shows_the_traceback(project: Project) -> None:
     done = project.variegate("--debug", "run", check=False)
     assert done.returncode == 1 and "Traceback" in done.stderr
