@@ -48,7 +48,7 @@ class Writer:
     """A Parquet file written in parts. Row groups hold a fixed number of rows, however the parts are cut."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.file = pq.ParquetWriter(path, schema, compression="zstd")
+        self.file = pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
         self.waiting = schema.empty_table()
 
     def write(self, part: pa.Table) -> None:

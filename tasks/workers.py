@@ -1,4 +1,7 @@
-"""A pool of worker processes. Results come in the order of the items, so the number of workers changes nothing else."""
+"""A pool of worker processes. Results come in the order of the items, so the number of workers changes nothing else.
+
+A worker that dies (killed for its memory, say) is replaced, and what it had not finished is computed again.
+"""
 
 import multiprocessing
 import os
@@ -6,14 +9,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.connection import wait
 from typing import TypeVar
 
+from tasks.errors import UserError
 from tasks.machine import worker_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD_PER_WORKER = 4  # items handed out beyond the one awaited: bounds memory
+MOST_DEATHS = 3  # in a row, without a result between them
 
 
 def map_ordered(
@@ -23,25 +30,44 @@ def map_ordered(
 
     `function` and the items cross a process: a module's own function and picklable values. `preload` names the module
     to import once, before the workers are forked from it.
+
+    Raises:
+        UserError: where workers die again and again.
     """
     workers = worker_count()
     if workers == 1:
         yield from map(function, items)
         return
+    coming = iter(items)
+    waiting: deque[Item] = deque(islice(coming, AHEAD_PER_WORKER * workers))
+    deaths = 0
+    while waiting:
+        with _start_pool(workers, preload) as pool:
+            futures: deque[Future[Result]] = deque()
+            try:
+                futures.extend(pool.submit(function, item) for item in waiting)
+                while futures:
+                    result = futures[0].result()
+                    waiting.popleft()
+                    futures.popleft()
+                    deaths = 0
+                    yield result
+                    for item in islice(coming, 1):
+                        waiting.append(item)
+                        futures.append(pool.submit(function, item))
+            except BrokenProcessPool:
+                deaths += 1
+                if deaths == MOST_DEATHS:
+                    raise UserError(f"a worker died {deaths} times at one task; is there enough memory?") from None
+            finally:
+                for future in futures:
+                    future.cancel()
+
+
+def _start_pool(workers: int, preload: str | None) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload] if preload else [])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > AHEAD_PER_WORKER * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)
 
 
 def _die_with_parent() -> None:

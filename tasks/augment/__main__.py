@@ -6,7 +6,7 @@ import pandas as pd
 
 from tasks import errors, machine, manifest, progress, validate, workers
 from tasks.augment import accounts, ledger, plan, reuse, segments, sources, variants
-from tasks.augment.capacity import by_size, check_capacity
+from tasks.augment.capacity import check_capacity
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
 from tasks.augment.variants import Part, Recipe, Source
@@ -15,7 +15,7 @@ from tasks.params import read_params
 VARIANTS_PER_TASK = 64
 
 
-def parts(listed: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[Part]:
+def parts(listed: list[Source], recipe: Recipe, earlier: reuse.Earlier) -> Iterator[Part]:
     """The sources in portions of about VARIANTS_PER_TASK variants, each with what was made of it before."""
     portion: list[Source] = []
     planned = 0
@@ -23,15 +23,17 @@ def parts(listed: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> It
         portion.append(source)
         planned += 1 + source.planned
         if planned >= VARIANTS_PER_TASK:
-            yield Part(recipe, portion, cache.made_of(portion))
+            yield Part(recipe, portion, earlier.made_of(portion))
             portion, planned = [], 0
     if portion:
-        yield Part(recipe, portion, cache.made_of(portion))
+        yield Part(recipe, portion, earlier.made_of(portion))
 
 
-def expanded(listed: list[Source], recipe: Recipe, cache: reuse.SegmentCache) -> Iterator[segments.Expanded]:
+def expanded(listed: list[Source], recipe: Recipe, earlier: reuse.Earlier) -> Iterator[segments.Expanded]:
     """Each source with its variants, in order, made by the workers."""
-    results = workers.map_ordered(variants.expand_part, parts(listed, recipe, cache), preload="tasks.augment.variants")
+    results = workers.map_ordered(
+        variants.expand_part, parts(listed, recipe, earlier), preload="tasks.augment.variants"
+    )
     in_order = (each for result in results for each in result)
     yield from progress.track(zip(listed, in_order, strict=True), len(listed), "augmenting", "source")
 
@@ -40,9 +42,9 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    check_capacity(rows, planned, by_size(rows, params), params)
+    check_capacity(rows, planned, params)
     recipe = Recipe.from_params(params)
-    cache = reuse.SegmentCache(recipe.hash)
+    earlier = reuse.Earlier(recipe.hash)
     facts = {row["source_id"]: row for row in rows.to_dict("records")}
     written: dict[str, int] = {}
     made = reused = 0
@@ -51,10 +53,10 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         manifest.replacing(ledger.MANIFEST) as temporary,
         manifest.Writer(temporary, ledger.COLUMNS) as writer,
     ):
-        for segment in segments.cut(expanded(sources.to_sources(rows, planned), recipe, cache)):
+        for segment in segments.cut(expanded(sources.to_sources(rows, planned), recipe, earlier)):
             table = accounts.rows_of(segment, facts, recipe)
             if segment.file_name is not None:
-                cache.keep(segment, table, ledger.SEGMENTS / segment.file_name)
+                reuse.keep(segment, table, recipe.hash, ledger.SEGMENTS / segment.file_name)
             writer.write(table)
             for source, its_variants in segment.expanded:
                 written[source.source_id] = sum(variant.data is not None for variant in its_variants)

@@ -60,8 +60,8 @@ class Capacity:
 
 
 def capacity(policy: list[Any], height: int, width: int) -> Capacity:
-    """The capacity of a policy for images of (height, width)."""
-    start = (_as_picture(_stand_in(height, width)), ())
+    """The capacity of a policy for images of (height, width), all of whose pixels differ."""
+    start = (_as_picture(np.arange(height * width).reshape(height, width)), ())
     outcomes = _follow(policy, {start: 1.0})
     discrete = {state: p for state, p in outcomes.items() if state is not None}
     unbounded = outcomes.get(None, 0.0) > 0
@@ -70,35 +70,30 @@ def capacity(policy: list[Any], height: int, width: int) -> Capacity:
     return Capacity(count, exact, discrete.get(start, 0.0), tuple(discrete.values()))
 
 
-def by_size(rows: pd.DataFrame, params: AugmentParams) -> dict[tuple[int, int], Capacity]:
-    """The capacity for each (height, width) among the sources."""
-    shapes = rows[["height", "width"]].drop_duplicates().itertuples(index=False)
-    return {(height, width): capacity(params.policy, height, width) for height, width in shapes}
+def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[Capacity]]:
+    """The capacities for the images of `rows` (height, width): for each row a place in the list."""
+    shapes, places = np.unique(_stand_ins(rows), axis=0, return_inverse=True)
+    return places.reshape(-1), [capacity(policy, int(height), int(width)) for height, width in shapes]
 
 
-def check_capacity(
-    rows: pd.DataFrame, counts: pd.Series, capacities: dict[tuple[int, int], Capacity], params: AugmentParams
-) -> None:
+def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams) -> None:
     """Raise a UserError where distinct variants are asked for and are known not to exist."""
-    if not params.distinct:
-        return
-    for (height, width), planned in counts.groupby([rows["height"], rows["width"]]).max().items():
-        found = capacities[height, width]
-        new = found.new()
-        if found.exact and new is not None and planned > new:
+    places, capacities = by_source(rows, params.policy)
+    for place, found in enumerate(capacities):
+        planned, new = int(counts[places == place].max()), found.new()
+        if params.distinct and found.exact and new is not None and planned > new:
+            example = rows.iloc[int(np.argmax((places == place) & (counts == planned)))]
             raise UserError(
                 f"params.yaml augment.policy: {planned} distinct variants are asked for, and it makes {new} of an "
-                f"image of {width} x {height}; ask for fewer, widen the policy or set augment.distinct: false"
+                f"image of {example['width']} x {example['height']} ({example['file_name']}); ask for fewer, widen "
+                "the policy or set augment.distinct: false"
             )
 
 
-def _stand_in(height: int, width: int) -> np.ndarray:
-    """The smallest array that flips and turns tell apart as they do an image of (height, width)."""
-    if height == width:
-        shape = (min(height, 2),) * 2
-    else:
-        shape = (min(height, 2), min(width, 3)) if height < width else (min(height, 3), min(width, 2))
-    return np.arange(shape[0] * shape[1]).reshape(shape)
+def _stand_ins(rows: pd.DataFrame) -> np.ndarray:
+    """(rows, 2): the smallest height and width that flips and turns tell apart as they do those of each image."""
+    height, width = rows["height"].to_numpy(np.int64), rows["width"].to_numpy(np.int64)
+    return np.column_stack([np.minimum(height, 2 + (height > width)), np.minimum(width, 2 + (width > height))])
 
 
 def _as_picture(array: np.ndarray) -> Picture:

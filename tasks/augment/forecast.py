@@ -3,11 +3,12 @@
 import time
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tasks import manifest
 from tasks.augment import plan
-from tasks.augment.capacity import by_size, check_capacity
+from tasks.augment.capacity import Capacity, by_source, check_capacity
 from tasks.augment.params import AugmentParams
 from tasks.augment.segments import member_bytes
 from tasks.augment.sources import to_sources, training_sources
@@ -25,17 +26,14 @@ def forecast(validated: pd.DataFrame, params: AugmentParams) -> dict[str, Any]:
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    capacities = by_size(rows, params)
-    check_capacity(rows, counts, capacities, params)
-    sizes = list(zip(rows["height"], rows["width"], strict=True))
-    distinct = pd.Series(
-        [capacities[size].expected_distinct(n) for size, n in zip(sizes, counts, strict=True)], rows.index, dtype=float
-    )
+    check_capacity(rows, counts, params)
+    places, capacities = by_source(rows, params.policy)
+    distinct = expected_distinct(counts, places, capacities)
     table = plan.per_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
     total = int(counts.sum())
-    bounds = [found.count for found in capacities.values()]
+    bounds = [found.count for found in capacities]
     return {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
         "sources": len(rows),
@@ -43,11 +41,18 @@ def forecast(validated: pd.DataFrame, params: AugmentParams) -> dict[str, Any]:
         "training_images": len(rows) + total,
         "multiplier": (len(rows) + total) / max(len(rows), 1),
         "capacity_per_image": None if None in bounds else min(bound for bound in bounds if bound is not None),
-        "capacity_exact": all(found.exact for found in capacities.values()),
+        "capacity_exact": all(found.exact for found in capacities),
         "expected_distinct": round(float(distinct.sum()), 1),
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
     }
+
+
+def expected_distinct(counts: pd.Series, places: np.ndarray, capacities: list[Capacity]) -> pd.Series:
+    """For each source, how many of its variants are expected to differ. Computed once for equal cases."""
+    cases, case_of = np.unique(np.column_stack([places, counts]), axis=0, return_inverse=True)
+    expected = np.array([capacities[place].expected_distinct(int(draws)) for place, draws in cases])
+    return pd.Series(expected[case_of.reshape(-1)] if len(cases) else [], counts.index, dtype=float)
 
 
 def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:

@@ -1,77 +1,88 @@
-"""What was made before, and where it lies: the private cache of segments.
+"""What was made before, and where it lies. Two places are known:
+
+The private cache, which is also what a killed run resumes from:
 
     <VARIEGATE_CACHE or .variegate>/segments/<recipe_hash>/<segment>.tar      the images
                                                           <segment>.parquet  their ledger rows, written last
 
-DVC removes a stage's outputs before it runs the stage again, so this folder is what an incremental run copies from and
-what a killed run resumes from. It is disposable: without it everything is made anew, with equal bytes.
+and, read-only, DVC's cache: the ledger and segments that dvc.lock of the last commit names, and of a merge's other
+side. So a fresh clone after `dvc pull` is incremental too.
+
+DVC removes a stage's outputs before it runs the stage again, so neither is in data/augmented. Both are disposable:
+without them everything is made anew, with equal bytes.
 """
 
+import configparser
+import json
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from ruamel.yaml import YAML, YAMLError
 
 from tasks import machine, manifest
+from tasks.augment import ledger
 from tasks.augment.segments import Segment
 from tasks.augment.variants import Made, Source
 
+COMMITS = ("HEAD", "MERGE_HEAD")
 
-class SegmentCache:
-    """The segments of one recipe that were made before."""
+
+class Earlier:
+    """The variants of one recipe that were made before."""
 
     def __init__(self, recipe_hash: str) -> None:
-        self.folder = machine.cache_folder() / "segments" / recipe_hash
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tables = [table for path in sorted(self.folder.glob("*.parquet")) if (table := _read_rows(path)) is not None]
-        self.rows = pa.concat_tables(tables).sort_by("source_id") if tables else None
-        ids = self.rows["source_id"].to_numpy(zero_copy_only=False) if self.rows else np.array([], object)
-        self.source_ids, self.starts = np.unique(ids.astype(str), return_index=True)
-        self.stops = np.append(self.starts[1:], len(ids))
+        # of what stands in both, the private cache's copy comes last and wins
+        tables = [*committed_rows(recipe_hash), *cached_rows(recipe_hash)]
+        self.rows = pa.concat_tables(tables).combine_chunks() if tables else None
+        ids = self.rows["source_id"].to_numpy(zero_copy_only=False).astype(str) if self.rows else np.array([], str)
+        self.order = np.argsort(ids, kind="stable")
+        self.source_ids, starts = np.unique(ids[self.order], return_index=True)
+        self.bounds = np.append(starts, len(ids))
 
     def made_of(self, sources: list[Source]) -> dict[tuple[str, int], Made]:
         """What is there of `sources`, by source_id and variant index."""
+        if self.rows is None:
+            return {}
         made: dict[tuple[str, int], Made] = {}
         for source in sources:
-            for row in self._rows_of(source.source_id):
-                path = self.folder / row["cached_in"]
-                made[source.source_id, row["variant_index"]] = Made(
-                    path, {k: v for k, v in row.items() if k != "cached_in"}
-                )
+            place = int(np.searchsorted(self.source_ids, source.source_id))
+            if place < len(self.source_ids) and self.source_ids[place] == source.source_id:
+                chosen = self.order[self.bounds[place] : self.bounds[place + 1]]
+                for row in self.rows.take(pa.array(chosen)).to_pylist():
+                    made[source.source_id, row["variant_index"]] = Made(Path(row.pop("path") or ""), row)
         return made
 
-    def _rows_of(self, source_id: str) -> list[dict[str, Any]]:
-        place = int(np.searchsorted(self.source_ids, source_id))
-        if self.rows is None or place == len(self.source_ids) or self.source_ids[place] != source_id:
-            return []
-        return self.rows.slice(self.starts[place], self.stops[place] - self.starts[place]).to_pylist()
 
-    def keep(self, segment: Segment, rows: pa.Table, place: Path) -> None:
-        """Store a segment with its rows and link it at `place`."""
-        if segment.file_name is None:
-            return
-        path = self.folder / segment.file_name
-        if not (path.is_file() and path.read_bytes() == segment.data):
-            with manifest.replacing(path) as temporary:
-                temporary.write_bytes(segment.data)
-        with manifest.replacing(path.with_suffix(".parquet")) as temporary:
-            pq.write_table(rows, temporary, compression="zstd")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        link(path, place)
+# --- the private cache --------------------------------------------------------------------------------------------
 
 
-def link(path: Path, place: Path) -> None:
-    """Make `place` the same file as `path`, or a copy where the file system has no hard links."""
-    place.unlink(missing_ok=True)
-    try:
-        os.link(path, place)
-    except OSError:
-        shutil.copy2(path, place)
+def cached_rows(recipe_hash: str) -> Iterator[pa.Table]:
+    """The ledger rows of each cached segment, with the `path` of its tar."""
+    for path in sorted(_folder(recipe_hash).glob("*.parquet")):
+        rows = _read_variants(path, recipe_hash)
+        if rows is not None:
+            yield rows.append_column("path", pa.array([str(path.with_suffix(".tar"))] * len(rows), pa.string()))
+
+
+def keep(segment: Segment, rows: pa.Table, recipe_hash: str, place: Path) -> None:
+    """Store a segment with its rows, and link it at `place`."""
+    if segment.file_name is None:
+        return
+    path = _folder(recipe_hash) / segment.file_name
+    if not (path.is_file() and path.read_bytes() == segment.data):
+        with manifest.replacing(path) as temporary:
+            temporary.write_bytes(segment.data)
+    with manifest.replacing(path.with_suffix(".parquet")) as temporary, manifest.Writer(temporary, rows.schema) as file:
+        file.write(rows)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _link(path, place)
 
 
 def trim(limit_bytes: int) -> int:
@@ -88,17 +99,67 @@ def trim(limit_bytes: int) -> int:
     return removed
 
 
+def _folder(recipe_hash: str) -> Path:
+    return machine.cache_folder() / "segments" / recipe_hash
+
+
 def _last_used(segment: Path) -> tuple[int, Path]:
     """When its rows were written: with each use. The tar shares its times with DVC's cache and is left alone."""
     rows = segment.with_suffix(".parquet")
     return (rows.stat().st_mtime_ns if rows.is_file() else 0), segment
 
 
-def _read_rows(path: Path) -> pa.Table | None:
-    """The variants' rows of one cached segment with its file as `cached_in`, or None where the file is damaged."""
+def _link(path: Path, place: Path) -> None:
+    """Make `place` the same file as `path`, or a copy where the file system has no hard links."""
+    place.unlink(missing_ok=True)
     try:
-        rows = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError):
+        os.link(path, place)
+    except OSError:
+        shutil.copy2(path, place)
+
+
+# --- DVC's cache, read-only ---------------------------------------------------------------------------------------
+
+
+def committed_rows(recipe_hash: str) -> Iterator[pa.Table]:
+    """The ledger rows of the commits' datasets, with the `path` of each segment in DVC's cache."""
+    cache = dvc_cache()
+    for commit in COMMITS:
+        files = committed_files(commit, cache)
+        path = files.get(ledger.MANIFEST.name)
+        rows = _read_variants(path, recipe_hash) if path else None
+        if rows is not None:
+            paths = [str(files.get(f"{ledger.SEGMENTS.name}/{name}", "")) for name in rows["segment"].to_pylist()]
+            yield rows.append_column("path", pa.array(paths, pa.string()))
+
+
+def committed_files(commit: str, cache: Path) -> dict[str, Path]:
+    """Where DVC's cache holds the files of data/augmented as of a commit; {} where that cannot be told."""
+    shown = subprocess.run(["git", "show", f"{commit}:./dvc.lock"], capture_output=True, check=False)
+    try:
+        outs = YAML(typ="safe").load(shown.stdout.decode())["stages"]["augment"]["outs"]
+        (folder,) = [out["md5"] for out in outs if out["path"] == str(ledger.FOLDER)]
+        listing = json.loads(_in_cache(cache, folder).read_text())
+    except (YAMLError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError, ValueError, OSError):
+        return {}  # no commit, no such stage, or nothing pulled: then there is nothing to reuse
+    return {entry["relpath"]: _in_cache(cache, entry["md5"]) for entry in listing}
+
+
+def dvc_cache() -> Path:
+    """The folder of DVC's cache: `cache.dir` of its configuration (relative to .dvc), else .dvc/cache."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
+    return Path(".dvc") / config.get("cache", "dir", fallback="cache").strip('"')
+
+
+def _in_cache(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _read_variants(path: Path, recipe_hash: str) -> pa.Table | None:
+    """The variants' rows of one recipe; None where the file is damaged or of another version."""
+    try:
+        rows = pq.read_table(path, page_checksum_verification=True).cast(ledger.COLUMNS)
+    except (pa.ArrowInvalid, OSError, ValueError):
         return None
-    rows = rows.filter(pc.greater(rows["variant_index"], 0))
-    return rows.append_column("cached_in", pa.array([path.with_suffix(".tar").name] * len(rows)))
+    return rows.filter((pc.field("variant_index") > 0) & (pc.field("recipe_hash") == recipe_hash))

@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 import httpx
+from ruamel.yaml import YAML
 
 from tests.conftest import Project, commit, wait_until
 from tests.tasks.augment.test_stage import marked
@@ -144,6 +145,31 @@ def test_a_stages_own_line_is_what_the_user_sees(checkout: Project, prefect_serv
     assert done.returncode == 2
     expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (none quarantined)"
     assert done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr
+
+
+def test_a_fresh_clone_after_dvc_pull_makes_what_is_new_alone(finished: Project, tmp_path_factory: Any) -> None:
+    remote, place = tmp_path_factory.mktemp("remote"), tmp_path_factory.mktemp("clone")
+    finished.run("dvc", "remote", "add", "-d", "-q", "store", str(remote))
+    finished.run("dvc", "push", "-q")
+    commit(finished, "pushed")
+    finished.run("git", "clone", "-q", ".", str(place))
+    clone = Project(place)
+    clone.environment["PYTHONPATH"] = str(place)
+    clone.run("dvc", "pull", "-q")
+    assert "up to date" in clone.run("dvc", "repro").stdout
+    clone.write_digits(per_class=7, classes=1)
+    said = clone.run("dvc", "repro", "augment").stdout
+    lock = clone.path("dvc.lock").read_bytes()
+    assert "made 4, reused 48" in said
+    forget(clone)
+    assert "made 52, reused 0" in clone.run("dvc", "repro", "augment", VARIEGATE_CACHE=str(place / "other")).stdout
+    assert hashes(clone.path("dvc.lock").read_bytes()) == hashes(lock)
+
+
+def hashes(lock: bytes) -> list[bytes]:
+    """The hashes of the data stages in a dvc.lock."""
+    stages = YAML(typ="safe").load(lock.decode())["stages"]
+    return [out["md5"] for name in ("ingest", "validate", "augment") for out in stages[name]["outs"]]
 
 
 def test_an_experiment_runs_as_it_is_and_compares(finished: Project) -> None:

@@ -66,11 +66,11 @@ def test_expected_distinct_of_a_flip() -> None:
 
 
 def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_certain() -> None:
-    rows = pd.DataFrame({"height": [4], "width": [6]})
+    rows = pd.DataFrame({"height": [8, 4], "width": [8, 6], "file_name": ["a.png", "b.png"]})
 
     def check(policy: list, planned: int, distinct: bool = True) -> None:
         params = AugmentParams(policy=policy, variants_per_image=planned, distinct=distinct)
-        check_capacity(rows, pd.Series([planned]), {(4, 6): capacity(policy, 4, 6)}, params)
+        check_capacity(rows, pd.Series([0, planned]), params)
 
     check(["HorizontalFlip"], 1)
     check(["HorizontalFlip"], 2, distinct=False)
@@ -78,6 +78,6 @@ def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_cert
     with pytest.raises(UserError) as caught:
         check(["HorizontalFlip"], 2)
     assert str(caught.value) == (
-        "params.yaml augment.policy: 2 distinct variants are asked for, and it makes 1 of an image of 6 x 4; "
-        "ask for fewer, widen the policy or set augment.distinct: false"
+        "params.yaml augment.policy: 2 distinct variants are asked for, and it makes 1 of an image of 6 x 4 "
+        "(b.png); ask for fewer, widen the policy or set augment.distinct: false"
     )

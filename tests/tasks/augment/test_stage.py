@@ -124,6 +124,12 @@ def test_a_damaged_cache_is_not_trusted(digits: Project) -> None:
     rows.write_bytes(rows.read_bytes()[:100])
     assert "made 48, reused 0" in run_data_stages(digits)
     assert digits.data_hashes() == expected
+    flipped = bytearray(rows.read_bytes())
+    flipped[len(flipped) // 3] ^= 1  # in the rows: their pages have checksums
+    rows.unlink()
+    rows.write_bytes(flipped)
+    assert "made 48, reused 0" in run_data_stages(digits)
+    assert digits.data_hashes() == expected
 
 
 def test_a_killed_run_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
