@@ -109,15 +109,28 @@ def preview(
 @app.command()
 def verify(
     remake: Annotated[int, typer.Option(min=0, help="Make this many variants again and compare their bytes.")] = 0,
+    repair: Annotated[bool, typer.Option("--repair", help="Delete every damaged copy and make it again.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reconcile the ledger with the segments; exit 1 on any difference.
 
     Example: variegate verify --remake 100
     """
+    from tasks.augment import ledger, reuse
     from tasks.augment.verify import verify as reconcile
 
     recipe, validated = _recipe_and_validated()
+    if repair:
+        try:
+            damaged = reconcile(validated, recipe)["damaged"]
+        except UserError:
+            damaged = [ledger.MANIFEST.name]
+        for name in damaged:
+            reuse.forget(name)
+        if damaged:
+            from flows.pipeline import bring_up_to_date
+
+            bring_up_to_date("augment", force=False)
     found = reconcile(validated, recipe, remake)
     if as_json:
         print(json.dumps(found, indent=2))

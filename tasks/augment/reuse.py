@@ -118,6 +118,20 @@ def _link(path: Path, place: Path) -> None:
         shutil.copy2(path, place)
 
 
+def forget(file_name: str) -> None:
+    """Delete every copy of a segment, or of the ledger: the workspace's, the private cache's and DVC's of this version.
+
+    Linked files are one file: damage in one copy is damage in all.
+    """
+    relative = file_name if file_name == ledger.MANIFEST.name else f"{ledger.SEGMENTS.name}/{file_name}"
+    copies = [ledger.FOLDER / relative, *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}.*")]
+    lock = Path("dvc.lock")
+    files = locked_files(lock.read_bytes(), dvc_cache()) if lock.is_file() else {}
+    copies += [files[relative]] if relative in files else []
+    for copy in copies:
+        copy.unlink(missing_ok=True)
+
+
 # --- DVC's cache, read-only ---------------------------------------------------------------------------------------
 
 
@@ -136,8 +150,13 @@ def committed_rows(recipe_hash: str) -> Iterator[pa.Table]:
 def committed_files(commit: str, cache: Path) -> dict[str, Path]:
     """Where DVC's cache holds the files of data/augmented as of a commit; {} where that cannot be told."""
     shown = subprocess.run(["git", "show", f"{commit}:./dvc.lock"], capture_output=True, check=False)
+    return locked_files(shown.stdout, cache)
+
+
+def locked_files(lock: bytes, cache: Path) -> dict[str, Path]:
+    """Where DVC's cache holds the files of data/augmented that a dvc.lock names; {} where that cannot be told."""
     try:
-        outs = YAML(typ="safe").load(shown.stdout.decode())["stages"]["augment"]["outs"]
+        outs = YAML(typ="safe").load(lock.decode())["stages"]["augment"]["outs"]
         (folder,) = [out["md5"] for out in outs if out["path"] == str(ledger.FOLDER)]
         listing = json.loads(_in_cache(cache, folder).read_text())
     except (YAMLError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError, ValueError, OSError):

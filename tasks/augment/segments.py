@@ -55,14 +55,12 @@ def cut(expanded: Iterable[Expanded]) -> Iterator[Segment]:
 
 def build(expanded: list[Expanded]) -> Segment:
     """The segment that holds the written variants of `expanded`; their rows learn where they lie in it."""
-    parts: list[bytes] = []
     names = hashlib.sha256()
     written = [variant for _, variants in expanded for variant in variants if variant.data is not None]
     at = 0
     for variant in written:
         assert variant.data is not None
         length = len(variant.data)
-        parts += [header(variant.member, length), variant.data, bytes(-length % BLOCK)]
         variant.row["offset"] = at + BLOCK
         at += member_bytes(length)
         names.update(f"{variant.member} {variant.row['sha256']}\n".encode())
@@ -71,7 +69,14 @@ def build(expanded: list[Expanded]) -> Segment:
         for variant in variants:
             variant.row["segment"] = file_name if variant.data is not None else None
             variant.row.setdefault("offset", None)
-    return Segment(expanded, file_name, b"".join([*parts, END]))
+    members = ((variant.member, variant.data) for variant in written if variant.data is not None)
+    return Segment(expanded, file_name, tar_bytes(members))
+
+
+def tar_bytes(members: Iterable[tuple[str, bytes]]) -> bytes:
+    """The one tar of these members (name, data)."""
+    blocks = [part for name, data in members for part in (header(name, len(data)), data, bytes(-len(data) % BLOCK))]
+    return b"".join([*blocks, END])
 
 
 def header(name: str, length: int) -> bytes:

@@ -1,13 +1,14 @@
 """Verify: does the disk hold what the ledger says, and do the recipes still make it?"""
 
+import io
 import tarfile
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tasks import images, manifest
 from tasks.augment import ledger
+from tasks.augment.segments import tar_bytes
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe, Variant, expand
 from tasks.errors import UserError
@@ -17,13 +18,14 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
     """Reconcile ledger, counts.csv and segments; make `remake` variants again and compare their bytes.
 
     Returns:
-        What was counted, and `differences`: a line for each, [] where all is well.
+        What was counted; `differences`, a line for each, [] where all is well; and `damaged`, the segments among them.
     """
     rows = ledger.read()
     variants = rows[rows["variant_index"] > 0]
     written = variants[variants["status"] == "written"]
-    differences = [*check_segments(written), *check_counts(variants)]
+    in_segments = check_segments(written)
     again = manifest.examples(variants, remake)
+    differences = [line for lines in in_segments.values() for line in lines] + check_counts(variants)
     differences += check_remade(again, validated, recipe)
     return {
         "sources": int((rows["variant_index"] == 0).sum()),
@@ -33,35 +35,42 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
         "segments": int(written["segment"].nunique()),
         "remade": len(again),
         "differences": differences,
+        "damaged": list(in_segments),
     }
 
 
-def check_segments(written: pd.DataFrame) -> list[str]:
-    """Read every tar by its own headers; each member needs a ledger row, each row its bytes."""
-    differences = []
-    on_disk = {path.name for path in ledger.SEGMENTS.glob("*")}
-    differences += [f"{name}: not in the ledger" for name in sorted(on_disk - set(written["segment"]))]
-    for name, rows in written.groupby("segment"):
-        expected = {row.variant_id: row.sha256 for row in rows.itertuples()}
-        try:
-            found = read_segment(ledger.SEGMENTS / str(name))
-        except (OSError, tarfile.TarError) as error:
-            differences.append(f"{name}: cannot be read: {error}")
-            continue
-        differences += [f"{name}: {variant} is missing" for variant in expected.keys() - found.keys()]
-        differences += [f"{name}: {variant} is not in the ledger" for variant in found.keys() - expected.keys()]
-        both = expected.keys() & found.keys()
-        differences += [f"{name}: {variant} has other bytes" for variant in both if found[variant] != expected[variant]]
+def check_segments(written: pd.DataFrame) -> dict[str, list[str]]:
+    """Read every tar by its own headers; each member needs a ledger row, each row its bytes.
+
+    Returns:
+        For each segment that differs, a line for each difference.
+    """
+    expected = {
+        str(name): dict(zip(rows["variant_id"], rows["sha256"], strict=True))
+        for name, rows in written.groupby("segment")
+    }
+    found = {path.name for path in ledger.SEGMENTS.glob("*")}
+    lines = {name: [f"{name}: not in the ledger"] for name in sorted(found - expected.keys())}
+    lines |= {name: check_segment(name, members) for name, members in expected.items()}
+    return {name: its_lines for name, its_lines in lines.items() if its_lines}
+
+
+def check_segment(name: str, expected: dict[str, str]) -> list[str]:
+    """What differs between a segment and the SHA-256 of each variant_id that the ledger expects in it."""
+    try:
+        data = (ledger.SEGMENTS / name).read_bytes()
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            members = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+    except (OSError, tarfile.TarError) as error:
+        return [f"{name}: cannot be read: {error}"]
+    found = {member.partition(".")[0]: images.sha256(content) for member, content in members}
+    differences = [f"{name}: {variant} is missing" for variant in expected.keys() - found.keys()]
+    differences += [f"{name}: {variant} is not in the ledger" for variant in found.keys() - expected.keys()]
+    both = expected.keys() & found.keys()
+    differences += [f"{name}: {variant} has other bytes" for variant in both if found[variant] != expected[variant]]
+    if not differences and data != tar_bytes(members):
+        differences = [f"{name}: bytes between the images differ"]
     return sorted(differences)
-
-
-def read_segment(path: Path) -> dict[str, str]:
-    """The SHA-256 of each member of a tar, by variant_id."""
-    with tarfile.open(path, "r:") as tar:
-        return {
-            member.name.partition(".")[0]: images.sha256(tar.extractfile(member).read())  # type: ignore[union-attr]
-            for member in tar
-        }
 
 
 def check_counts(variants: pd.DataFrame) -> list[str]:

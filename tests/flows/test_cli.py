@@ -116,7 +116,7 @@ def test_verify_finds_what_differs(augmented: Project) -> None:
     ledger = pd.read_parquet(augmented.path("data/augmented/manifest.parquet"))
     second = ledger[ledger["variant_index"] == 2].iloc[0]
 
-    def differences(**changes: bytes) -> list[str]:
+    def differences() -> list[str]:
         done = augmented.variegate("verify", "--json", check=False)
         assert done.returncode == 1
         return json.loads(done.stdout)["differences"]
@@ -126,6 +126,8 @@ def test_verify_finds_what_differs(augmented: Project) -> None:
     segment.unlink()
     segment.write_bytes(flipped)
     assert differences() == [f"{segment.name}: {second['variant_id']} has other bytes"]
+    segment.write_bytes(whole[:-1] + b"x")  # after the last image
+    assert differences() == [f"{segment.name}: bytes between the images differ"]
     segment.write_bytes(whole)
     shutil.copy(segment, segment.with_name("more.tar"))
     assert differences() == ["more.tar: not in the ledger"]

@@ -1,5 +1,6 @@
 """The two front doors, on real runs: what one made the other finds, and both leave the same dvc.lock."""
 
+import hashlib
 import json
 import os
 import re
@@ -170,6 +171,30 @@ def hashes(lock: bytes) -> list[bytes]:
     """The hashes of the data stages in a dvc.lock."""
     stages = YAML(typ="safe").load(lock.decode())["stages"]
     return [out["md5"] for name in ("ingest", "validate", "augment") for out in stages[name]["outs"]]
+
+
+def test_a_bit_flipped_in_place_is_found_and_mended_in_every_copy(
+    finished: Project, prefect_server: Environment
+) -> None:
+    lock = finished.path("dvc.lock").read_bytes()
+    (segment,) = finished.path("data/augmented/segments").iterdir()
+    (kept,) = finished.path(".variegate/segments").glob("*/*.tar")
+    md5 = hashlib.md5(segment.read_bytes()).hexdigest()
+    in_cache = finished.path(f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
+    damaged = bytearray(segment.read_bytes())
+    damaged[700] ^= 1
+    for copy in (segment, kept, in_cache):  # one file with three names, until copies were made of it
+        copy.chmod(0o644)
+        copy.write_bytes(damaged)
+    assert finished.variegate("verify", check=False).returncode == 1
+    assert "every variant is what the ledger says" in finished.variegate("verify", "--repair", **prefect_server).stdout
+    for copy in (segment, kept, in_cache):
+        assert hashlib.md5(copy.read_bytes()).hexdigest() == md5
+    assert finished.path("dvc.lock").read_bytes() == lock
+    finished.path("data/augmented/manifest.parquet").unlink()
+    finished.path("data/augmented/manifest.parquet").write_bytes(b"spoilt")
+    assert "every variant is what the ledger says" in finished.variegate("verify", "--repair", **prefect_server).stdout
+    assert finished.path("dvc.lock").read_bytes() == lock
 
 
 def test_an_experiment_runs_as_it_is_and_compares(finished: Project) -> None:

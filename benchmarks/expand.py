@@ -1,0 +1,191 @@
+"""How fast variants are made, side by side with what people use otherwise.
+
+    python benchmarks/expand.py PHOTOS [--limit N] [--repeat R] [--only variegate,floor]
+
+PHOTOS is a folder of class folders of photos. Every contender makes VARIANTS variants of each photo: a horizontal
+flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; JPEG, quality 95, 4:4:4. Each run is a process of its
+own, imports included; the contenders take turns, and medians and ratios are printed.
+
+    variegate        the augment stage: plan, seeds, hashes, segments, ledger, cold
+    floor            decode once, the same transforms, encode, write: as many processes, no ledger, no hashes, no seeds
+    torchvision      the plain loop over ImageFolder that saves each variant
+    albumentations   the same loop with Albumentations
+    augmentor        Augmentor's sample(N); needs `pip install Augmentor`
+"""
+
+import argparse
+import importlib.util
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+VARIANTS = 5
+PARAMS = f"""
+validate: {{train: 0.98, validation: 0.01, test: 0.01}}
+augment:
+  variants_per_image: {VARIANTS}
+  policy:
+    - HorizontalFlip: {{p: 0.5}}
+    - Rotate: {{limit: 15, border_mode: 4, p: 1.0}}
+  distinct: false
+"""
+
+
+def prepare_variegate(photos: Path, work: Path) -> None:
+    """A project whose training split is nearly all of `photos`, ready to be augmented."""
+    (work / "data").mkdir()
+    shutil.copytree(photos, work / "data/raw")
+    (work / "params.yaml").write_text(PARAMS)
+    for stage in ("ingest", "validate"):
+        subprocess.run([sys.executable, "-m", f"tasks.{stage}"], cwd=work, check=True, stdout=subprocess.DEVNULL)
+
+
+def run_variegate(photos: Path, work: Path) -> None:
+    """The stage, in this process. What the sources are is known from prepare_variegate()."""
+    os.chdir(work)
+    from tasks.augment.__main__ import main
+
+    main()
+
+
+def floor_part(names: list[str], out: str) -> None:
+    """The least that makes these files: what one worker of the floor does."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    import albumentations
+    import cv2
+
+    cv2.setNumThreads(0)
+    flip = albumentations.HorizontalFlip(p=0.5)
+    policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    for name in names:
+        pixels = cv2.imread(name)
+        for index in range(VARIANTS):
+            data = cv2.imencode(".jpg", policy(image=pixels)["image"], options)[1]
+            Path(out, f"{Path(name).stem}-{index}.jpg").write_bytes(data)
+
+
+def run_floor(photos: Path, work: Path) -> None:
+    """floor_part() in a process for each processor."""
+    from multiprocessing import Process
+
+    names = sorted(map(str, photos.rglob("*.jpg")))
+    count = len(os.sched_getaffinity(0))
+    workers = [Process(target=floor_part, args=(names[i::count], str(work))) for i in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+
+
+def run_torchvision(photos: Path, work: Path) -> None:
+    """What tutorials show."""
+    from torchvision import datasets, transforms
+
+    policy = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.RandomRotation(15)])
+    for number, (image, _) in enumerate(datasets.ImageFolder(str(photos))):
+        for index in range(VARIANTS):
+            policy(image).save(work / f"{number}-{index}.jpg", quality=95, subsampling=0)
+
+
+def run_albumentations(photos: Path, work: Path) -> None:
+    """The same loop with Albumentations."""
+    import albumentations
+    import cv2
+
+    flip = albumentations.HorizontalFlip(p=0.5)
+    policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    for number, name in enumerate(sorted(photos.rglob("*.jpg"))):
+        for index in range(VARIANTS):
+            pixels = cv2.imread(str(name))
+            cv2.imwrite(str(work / f"{number}-{index}.jpg"), policy(image=pixels)["image"], options)
+
+
+def run_augmentor(photos: Path, work: Path) -> None:
+    """Augmentor's own way; it takes no encoder settings, so the quality is what Pillow's default is."""
+    import Augmentor
+
+    pipeline = Augmentor.Pipeline(str(photos), output_directory=str(work / "out"))
+    pipeline.flip_left_right(probability=0.5)
+    pipeline.rotate(probability=1, max_left_rotation=15, max_right_rotation=15)
+    pipeline.sample(VARIANTS * sum(1 for _ in photos.rglob("*.jpg")))
+
+
+CONTENDERS = {
+    "variegate": run_variegate,
+    "floor": run_floor,
+    "torchvision": run_torchvision,
+    "albumentations": run_albumentations,
+    "augmentor": run_augmentor,
+}
+
+
+def subset(photos: Path, limit: int | None, folder: Path) -> Path:
+    """The first `limit` photos of each class, or all."""
+    place = folder / "photos"
+    for path in sorted(photos.rglob("*.jpg")):
+        target = place / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if limit is None or len(os.listdir(target.parent)) < limit:
+            shutil.copy(path, target)
+    return place
+
+
+def timed(name: str, photos: Path, prepared: Path, folder: Path) -> float:
+    """Seconds of one whole process."""
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    if name == "variegate":
+        shutil.copytree(prepared, work)
+    else:
+        work.mkdir()
+    command = [sys.executable, __file__, str(photos), "--run", name, "--work", str(work)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--limit", type=int, help="photos of each class")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", default=",".join(CONTENDERS))
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        CONTENDERS[options.run](options.photos, options.work)
+        return
+    names = [name for name in options.only.split(",") if name != "augmentor" or importlib.util.find_spec("Augmentor")]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        photos = subset(options.photos, options.limit, folder)
+        prepared = folder / "prepared"
+        prepared.mkdir()
+        prepare_variegate(photos, prepared)
+        count = VARIANTS * sum(1 for _ in photos.rglob("*.jpg"))
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        for _ in range(options.repeat):
+            for name in names:
+                seconds[name].append(timed(name, photos, prepared, folder))
+    print(f"{count} variants, {os.cpu_count()} processors, {options.repeat} runs in turn")
+    ours = statistics.median(seconds[names[0]])
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        spread = f"{min(values):.2f} to {max(values):.2f}"
+        print(
+            f"{name:<15} {middle:8.2f} s ({spread})  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast"
+        )
+
+
+if __name__ == "__main__":
+    main()
