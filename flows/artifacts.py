@@ -1,9 +1,10 @@
 """What Prefect shows of a stage: its counts, its progress and the tables that people look for first."""
 
-import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -11,7 +12,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from tasks.augment.ledger import METRICS as AUGMENT_METRICS
+from tasks.augment.accounts import per_class
+from tasks.augment.ledger import COUNTS
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -19,14 +21,14 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
-        per_class = json.loads(AUGMENT_METRICS.read_text())["per_class"]
-        table = [{"class": label, **numbers} for label, numbers in per_class.items()]
+        classes = per_class(pd.read_csv(COUNTS, dtype=str, keep_default_na=False))
+        table = [{"class": label, **numbers} for label, numbers in classes.items()]
         create_table_artifact(table, key="images-per-class", description="Training images per class, before and after")
 
 
 def publish_link(stage: str, text: str, path: str) -> None:
     """Where a file lies that people want to open."""
-    create_markdown_artifact(f"The {text}: `{path}`", key=f"{stage}-{text}")
+    create_markdown_artifact(f"The {text}: `{Path(path).resolve()}`", key=f"{stage}-{text}")
 
 
 class Progress:

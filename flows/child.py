@@ -11,10 +11,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.repo import Repo
+
+SECONDS_BETWEEN_TRIES = 2.0
 
 
 def end_with_the_flow() -> None:
@@ -30,8 +34,15 @@ def end_with_the_flow() -> None:
 
 def reproduce(address: str, force: bool) -> str:
     """Run one stage through DVC where it has changed; `ran` or `cached`."""
-    with Repo(_wait_for_lock=True) as repo:
-        return "ran" if repo.reproduce(address, single_item=True, force=force) else "cached"
+    while True:
+        try:
+            with Repo(_wait_for_lock=True) as repo:
+                return "ran" if repo.reproduce(address, single_item=True, force=force) else "cached"
+        except DvcException as error:
+            if not any(isinstance(each, LockError) for each in (error, error.__cause__)):
+                raise
+            print("waiting: another DVC command works on the same files", flush=True)
+            time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def main(address: str, outcome: Path, force: bool) -> int:

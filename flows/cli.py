@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from flows import project
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+MOST_PREVIEWED = 8  # variants of one source
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -25,7 +27,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def common(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
     if debug:
         os.environ["VARIEGATE_DEBUG"] = "1"
-    project.require_root()
+    if "--help" not in sys.argv:
+        project.require_root()
 
 
 @app.command()
@@ -47,7 +50,9 @@ def sample(
 
 @app.command()
 def run(
-    until: Annotated[str | None, typer.Option(help="The last stage to run.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Run stages that have not changed as well.")] = False,
 ) -> None:
     """Run the whole flow: what has changed is made anew, all else is cached.
@@ -56,13 +61,15 @@ def run(
     """
     started = time.monotonic()
     project.require_raw()
+    if until is not None:
+        project.require_stage(until)
     project.check_params()
     project.require_server()
     from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
 
     outcomes = bring_up_to_date(until, force)
     print()
-    for line in project.summary():
+    for line in project.summary(outcomes):
         print(line)
     states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
     print(f"stages           {states}")
@@ -75,12 +82,11 @@ def plan(as_json: AsJson = False) -> None:
 
     Example: variegate plan --json
     """
-    from tasks import validate
     from tasks.augment.forecast import as_table, forecast
-    from tasks.augment.params import AugmentParams
-    from tasks.params import read_params
 
-    found = forecast(validate.read(), read_params("augment", AugmentParams))
+    project.refresh("validate")
+    params, _, validated = _inputs()
+    found = forecast(validated, params)
     print(json.dumps(found, indent=2) if as_json else as_table(found))
 
 
@@ -88,22 +94,26 @@ def plan(as_json: AsJson = False) -> None:
 def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path("preview.png"),
     sources: Annotated[int, typer.Option(min=1, help="How many sources to show.")] = 8,
-    variants: Annotated[int, typer.Option(min=0, help="How many variants of each.")] = 6,
+    variants: Annotated[int | None, typer.Option(min=0, help="How many of each; default: as planned.")] = None,
 ) -> None:
     """Draw a contact sheet: sources and their variants, by the present policy.
 
     Example: variegate preview --sources 12 -o sheet.png
     """
     from tasks import images, manifest
+    from tasks.augment.plan import plan_counts
     from tasks.augment.preview import contact_sheet
     from tasks.augment.sources import to_sources, training_sources
 
-    recipe, validated = _recipe_and_validated()
-    chosen = manifest.examples(training_sources(validated), sources)
-    counts = chosen["source_id"].map(lambda _: variants)
-    sheet = contact_sheet(to_sources(chosen, counts), list(chosen["label"]), recipe)
-    _write(output, images.encode(sheet, "png"))
-    print(f"wrote {output}: {len(chosen)} sources, {variants} variants of each")
+    project.refresh("validate")
+    params, recipe, validated = _inputs()
+    rows = training_sources(validated)
+    counts = plan_counts(rows, params) if variants is None else pd.Series(variants, rows.index)
+    chosen = manifest.examples(rows, sources)
+    shown = counts[chosen.index].clip(upper=MOST_PREVIEWED)
+    sheet = contact_sheet(to_sources(chosen, shown), list(chosen["label"]), recipe)
+    _write(output, images.encode(sheet, "png"), ("png",))
+    print(f"wrote {output}: {len(chosen)} sources, {shown.sum()} variants")
 
 
 @app.command()
@@ -119,7 +129,7 @@ def verify(
     from tasks.augment import ledger, reuse
     from tasks.augment.verify import verify as reconcile
 
-    recipe, validated = _recipe_and_validated()
+    _, recipe, validated = _inputs()
     if repair:
         try:
             damaged = reconcile(validated, recipe)["damaged"]
@@ -147,17 +157,17 @@ def replay(
     variant_id: Annotated[str, typer.Argument(help="As in the ledger: <source_id>-v<index>.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the image goes.")],
 ) -> None:
-    """Make one variant again, from its recipe alone.
+    """Make one variant of the ledger again, from its source and its recipe.
 
     Example: variegate replay 8f152facd8e09408-v002 -o variant.png
     """
-    from tasks.augment.verify import remake_variant
+    from tasks.augment.verify import replay as make_again
 
-    recipe, validated = _recipe_and_validated()
-    variant = remake_variant(variant_id, validated, recipe)
+    _, recipe, validated = _inputs()
+    variant = make_again(variant_id, validated, recipe)
     if variant.data is None:
-        raise UserError(f"{variant_id}: was rejected ({variant.row['reason']}); there is no image")
-    _write(output, variant.data)
+        raise UserError(f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image")
+    _write(output, variant.data, ("jpg", "jpeg") if variant.member.endswith(".jpg") else (variant.member[-3:],))
     print(f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}")
 
 
@@ -180,8 +190,8 @@ def doctor(as_json: AsJson = False) -> None:
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-def _recipe_and_validated() -> tuple[Any, Any]:
-    """The present recipe and the validated manifest."""
+def _inputs() -> tuple[Any, Any, Any]:
+    """The parameters of augment, their recipe and the validated manifest."""
     from tasks import validate
     from tasks.augment.params import AugmentParams
     from tasks.augment.policy import Policy
@@ -190,10 +200,13 @@ def _recipe_and_validated() -> tuple[Any, Any]:
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
-    return Recipe.from_params(params), validate.read()
+    return params, Recipe.from_params(params), validate.read()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, endings: tuple[str, ...]) -> None:
+    """Write an image file whose name has to end in what its bytes are."""
+    if path.suffix.lower().removeprefix(".") not in endings:
+        raise UserError(f"{path}: needs a name that ends in .{endings[0]}, which its bytes are")
     if not path.parent.is_dir():
         raise UserError(f"{path}: needs an existing folder, {path.parent} is none")
     path.write_bytes(data)

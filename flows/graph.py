@@ -32,22 +32,22 @@ class Step:
 
 @contextmanager
 def open_repo() -> Iterator[Repo]:
-    """The DVC repository here, locked against other DVC commands while the block runs.
+    """The DVC repository here. Its methods wait for other DVC commands.
 
     Raises:
-        UserError: where this is no DVC repository or dvc.yaml cannot be read.
+        UserError: where this is no DVC repository, or DVC refuses what the block does.
     """
     try:
-        with Repo(_wait_for_lock=True) as repo, repo.lock:
+        with Repo(_wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
-        raise UserError(f"dvc: {error}") from error
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from error
 
 
 def version_raw() -> None:
     """`dvc add` data/raw where nobody has: what a run was made from is versioned, or it could not be told again."""
     if not Path(f"{RAW}.dvc").is_file():
-        with Repo(_wait_for_lock=True) as repo:  # it locks itself
+        with open_repo() as repo:
             repo.add(str(RAW))
 
 
@@ -57,7 +57,7 @@ def read_steps(until: str | None = None) -> list[Step]:
     Raises:
         UserError: for a stage that dvc.yaml does not have.
     """
-    with open_repo() as repo:
+    with open_repo() as repo, repo.lock:
         graph = get_active_graph(repo.index.graph)
         ordered = plan_repro(graph, collect_stages(repo, [until or "dvc.yaml"]))
         clean: dict[str, bool] = {}

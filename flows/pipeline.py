@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.server.api.server import SubprocessASGIServer
 from prefect.states import Completed, Failed, State
 
 from flows import artifacts
@@ -60,6 +61,7 @@ def pipeline(until: str | None = None, force: bool = False) -> dict[str, str] | 
     """Bring every stage, or those that `until` needs, up to date. Failures are states with one line as their message:
     raised, Prefect would log them with a traceback.
     """
+    end_server_with_this_process()
     outcomes = {}
     try:
         version_raw()
@@ -73,6 +75,16 @@ def pipeline(until: str | None = None, force: bool = False) -> dict[str, str] | 
         state.result()  # raises what is neither: a crash, a cancellation
         outcomes[step.address] = "cached" if state.name == "Cached" else "ran"
     return outcomes
+
+
+def end_server_with_this_process() -> None:
+    """Prefect ends the temporary server that it started, but not where this process is killed: a shell, held by a pipe
+    as stages are, does it then.
+    """
+    for server in SubprocessASGIServer._instances.values():
+        if server.server_process is not None:
+            script = f"cat > /dev/null; kill {server.server_process.pid}"
+            subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
 
 
 def stage_task(step: Step) -> Any:
@@ -161,7 +173,7 @@ def pass_on_lines(stream: IO[bytes], logger: Logger) -> None:
     for line in stream:
         text = line.decode("utf-8", "replace").rstrip()
         if text:
-            logger.info(text)
+            logger.log(logging.WARNING if text.startswith("warning:") else logging.INFO, text)
 
 
 class Listener:

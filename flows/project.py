@@ -1,13 +1,19 @@
 """The state of a checkout: is this a project, is there raw data, are the parameters sound."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 from ruamel.yaml import YAML
 
 from tasks import ingest, sample
+from tasks.augment.accounts import per_class
+from tasks.augment.ledger import COUNTS
 from tasks.errors import UserError
 from tasks.params import read_params
 
@@ -35,8 +41,12 @@ def check_params() -> None:
     read_params("ingest", ingest.IngestParams)
     read_params("validate", ValidateParams)
     Policy(read_params("augment", AugmentParams).policy)
-    read_params("train", TrainParams)
+    train = read_params("train", TrainParams)
     read_params("evaluate", EvaluateParams)
+    if train.model != "small_cnn":
+        from tasks.train.model import check_name  # torch takes seconds
+
+        check_name(train.model)
 
 
 def raw_hash() -> str | None:
@@ -63,9 +73,39 @@ def write_sample_if_empty(name: str) -> int:
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
     if not sample.has_files(ingest.RAW):
-        if raw_hash() is not None:
+        if raw_hash() not in (None, *sample.DVC_HASH.values()):
             raise UserError(f"{ingest.RAW} is empty: run dvc pull")
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
+    for name in ingest.list_files(ingest.RAW):
+        path = ingest.RAW / name
+        if path.is_file() and ingest.links_out(path):  # DVC would make the other file its own, and read-only
+            raise UserError(f"{path}: needs to be a file, found a link to {path.resolve()}; copy it instead")
+
+
+def require_stage(name: str) -> None:
+    """Raises UserError where dvc.yaml has no stage of that name."""
+    stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if name not in stages:
+        raise UserError(f"--until {name}: needs a stage of dvc.yaml: {', '.join(stages)}")
+
+
+def refresh(stage: str) -> None:
+    """Bring the stages up to `stage` up to date, without the flow: for what has to know the present images.
+
+    Raises:
+        UserError: where that fails; the stage has told why.
+    """
+    from flows.graph import read_steps
+
+    require_raw()
+    if all(step.clean for step in read_steps(stage)):
+        return
+    print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        told = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
+        raise UserError(told[-1] if told else f"{stage} failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def require_server() -> str:
@@ -86,32 +126,40 @@ def require_server() -> str:
     return url
 
 
-def read_metrics(stage: str) -> dict[str, Any]:
-    """The metrics of a stage, {} where it has not run."""
-    path = Path(f"metrics/{stage}.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def summary() -> list[str]:
-    """What a run ended with, in lines: images in, variants per class, training images, accuracy, the report."""
-    validate, augment, evaluate = (read_metrics(stage) for stage in ("validate", "augment", "evaluate"))
-    lines = []
-    if validate:
-        status = validate["status"]
+def summary(stages: Collection[str]) -> list[str]:
+    """What a run of `stages` ended with, in lines: images in, variants per class, training images, accuracy, report."""
+    lines: list[str] = []
+    if "validate" in stages:
+        found = _read_metrics("validate")
+        status = found["status"]
         lines.append(
-            f"files in         {validate['files']:,}: {status['ok']:,} usable, "
+            f"files in         {found['files']:,}: {status['ok']:,} usable, "
             f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined"
         )
-        lines += [f"warning          {warning}" for warning in validate["warnings"]]
-    if augment:
-        lines.append(f"variants         {augment['written']:,} of {augment['planned']:,} planned")
-        width = max(len(label) for label in augment["per_class"])
-        for label, numbers in augment["per_class"].items():
-            sources, written, after = (numbers[name] for name in ("sources", "written", "training_images"))
-            text = f"  {label:<{width}}  {sources:>7,} + {written:>8,} = {after:>8,}"
-            lines.append(text + (f"  ({numbers['rejected']:,} rejected)" if numbers["rejected"] else ""))
-        lines.append(f"training images  {augment['training_images']:,}")
-    if evaluate:
-        lines.append(f"test accuracy    {evaluate['accuracy']:.2%} of {evaluate['images']:,} images")
+        lines += [f"warning          {warning}" for warning in found["warnings"]]
+    if "augment" in stages:
+        totals = _read_metrics("augment")
+        lines.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
+        lines += [
+            f"  {line}" for line in _class_lines(per_class(pd.read_csv(COUNTS, dtype=str, keep_default_na=False)))
+        ]
+        lines.append(f"training images  {totals['training_images']:,}")
+    if "evaluate" in stages:
+        found = _read_metrics("evaluate")
+        lines.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")
         lines.append(f"report           {Path('reports/index.html').resolve()}")
     return lines
+
+
+def _class_lines(classes: dict[str, dict[str, int]]) -> list[str]:
+    width = max(len(label) for label in classes)
+    return [
+        f"{label:<{width}}  {numbers['sources']:>7,} + {numbers['written']:>8,} = {numbers['training_images']:>8,}"
+        + (f"  ({numbers['rejected']:,} rejected)" if numbers["rejected"] else "")
+        for label, numbers in classes.items()
+    ]
+
+
+def _read_metrics(stage: str) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads(Path(f"metrics/{stage}.json").read_text(encoding="utf-8"))
+    return metrics

@@ -19,6 +19,12 @@ MAX_PIXELS = 100_000_000
 BACKGROUND = 255  # transparent pixels are laid on white
 DECODING = "pillow, upright, white background, 8 bits"  # part of the recipe: say here what decode() does
 
+# Pillow's names. Not among them: what calls other programs (EPS) or only names a format (stubs).
+FORMATS = (
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM",
+    "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+)  # fmt: skip
+
 Format = Literal["jpeg", "png", "webp"]
 EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
@@ -50,7 +56,7 @@ def decode(data: bytes) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow only warns of, it also decodes
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise UndecodableError("too_large", f"{width} x {height} pixels, over {MAX_PIXELS:,}")
@@ -67,7 +73,7 @@ def decode(data: bytes) -> Decoded:
 
 def _to_array(image: Image.Image) -> np.ndarray:
     """Pillow's modes as uint8 grey or RGB. Deeper samples are scaled to 8 bits."""
-    if image.mode in ("L", "RGB"):
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return np.asarray(image)
     if image.mode.startswith("I;16"):
         return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
@@ -122,10 +128,16 @@ def sha256(data: bytes) -> str:
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
-    """The SHA-256 of an image's shape and pixels: equal for equal pixels, whatever the file's format."""
+    """The SHA-256 of an image's shape and pixels: equal for what looks equal, whatever the file's format or mode."""
+    if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
+        pixels = pixels[:, :, 0]
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    return bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all())
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ Nothing is opened as an image here and nothing is left out: `validate` judges.
 """
 
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,11 +51,24 @@ class IngestParams(Block):
 
 
 def find_layout(root: Path) -> str:
-    """`split_folders` where every folder of `root` has a split's name and holds folders, else `class_folders`."""
-    folders = [entry for entry in root.iterdir() if entry.is_dir()]
-    named = all(folder.name.lower() in SPLITS for folder in folders)
-    nested = all(any(entry.is_dir() for entry in folder.iterdir()) for folder in folders)
-    return "split_folders" if folders and named and nested else "class_folders"
+    """`split_folders` where the folders of `root` have splits' names and hold folders, else `class_folders`.
+
+    Raises:
+        UserError: where some do and others do not: taken for classes, test images would be trained on.
+    """
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    splits = [folder.name for folder in folders if folder.name.lower() in SPLITS and _holds_folders(folder)]
+    others = [folder.name for folder in folders if folder.name not in splits]
+    if splits and others:
+        raise UserError(
+            f"{root}: needs split folders or class folders, found both: {', '.join(splits)} beside "
+            f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}; move one kind away or set ingest.layout"
+        )
+    return "split_folders" if splits else "class_folders"
+
+
+def _holds_folders(folder: Path) -> bool:
+    return any(entry.is_dir() for entry in folder.iterdir())
 
 
 def label_and_split(file_name: str, layout: str) -> tuple[str | None, str | None]:
@@ -68,26 +82,46 @@ def label_and_split(file_name: str, layout: str) -> tuple[str | None, str | None
 
 def list_files(root: Path) -> Iterator[str]:
     """Every file below `root`, as a relative path. Folders behind links are listed as if files, never entered."""
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_refuse):
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in files + linked:
             yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed ends the stage: nobody knows what is missing."""
+    raise error
+
+
+def links_out(path: Path) -> bool:
+    """True for a link to a file that is neither below data/raw nor in a DVC cache."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return not target.is_relative_to(RAW.resolve()) and "/files/md5/" not in target.as_posix()
 
 
 def read_facts(name: str) -> tuple[int, str | None, str | None]:
     """Size in bytes, SHA-256 and problem of one file."""
     if _printable(name) != name:
         return 0, None, "its name is not valid UTF-8"
+    path = RAW / name
     try:
-        data = (RAW / name).read_bytes()
+        mode = path.stat().st_mode
+        if links_out(path):
+            return 0, None, f"is a link out of {RAW}"
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return 0, None, "is no regular file"
+        data = path.read_bytes()
     except OSError as error:
         return 0, None, error.strerror
     return len(data), images.sha256(data), None
 
 
-def path_key(name: str) -> bytes:
-    """What file names are sorted by everywhere: NFC bytes, so that the order is the same on every system."""
-    return unicodedata.normalize("NFC", _printable(name)).encode()
+def path_key(name: str) -> tuple[bytes, bytes]:
+    """What file names are sorted by everywhere: NFC bytes, the same on every system; then their own."""
+    printable = _printable(name)
+    return unicodedata.normalize("NFC", printable).encode(), printable.encode()
 
 
 def ingest(params: IngestParams) -> pd.DataFrame:

@@ -19,7 +19,7 @@ def worker_count() -> int:
     text = os.environ.get("VARIEGATE_WORKERS")
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise UserError(f"VARIEGATE_WORKERS: needs a whole number from 1, found {text!r}")
     return int(text)
 
@@ -36,7 +36,7 @@ def cache_limit_bytes() -> int:
     text = os.environ.get("VARIEGATE_CACHE_GB", "20")
     try:
         return int(float(text) * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"VARIEGATE_CACHE_GB: needs a number, found {text!r}") from None
 
 

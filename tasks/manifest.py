@@ -6,6 +6,7 @@ Its bytes depend on the rows and on the version of pyarrow alone, so that DVC se
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,16 +76,21 @@ def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: not found; the {made_by} stage makes it: run `variegate run --until {made_by}`")
     try:
-        table = pq.read_table(path, columns=schema.names)
-    except (pa.ArrowInvalid, OSError) as error:
+        return pq.read_table(path, columns=schema.names).cast(schema).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from None
-    return table.cast(schema).to_pandas()
 
 
 def write_csv(path: Path, rows: pd.DataFrame) -> None:
-    """Write `rows` as CSV for people, with a header and Unix line ends."""
+    """Write `rows` as CSV for people, with a header and Unix line ends; control characters become \\xNN."""
+    text = rows.select_dtypes(["object", "str"]).columns
+    rows = rows.assign(**{name: rows[name].map(_visible, na_action="ignore") for name in text})
     with replacing(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _visible(value: Any) -> Any:
+    return re.sub(r"[\x00-\x1f\x7f]", lambda c: f"\\x{ord(c[0]):02x}", value) if isinstance(value, str) else value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -64,10 +64,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not found in {Path.cwd()}; run this from the project's root")
     try:
         blocks = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        raise UserError(
+            f"{path}{place}: not valid YAML: {' '.join(str(getattr(error, 'problem', None) or error).split())}"
+        ) from None
     if not isinstance(blocks, dict):
         raise UserError(f"{path}: needs a block for each stage, found {type(blocks).__name__}")
     return blocks

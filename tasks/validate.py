@@ -49,6 +49,7 @@ REASONS = {
     "corrupt": "the decoder failed on the bytes",
     "too_large": f"over {images.MAX_PIXELS:,} pixels",
     "no_label": "it lies outside any class folder",
+    "no_split": "it lies outside any split folder, beside others that lie in one",
     "label_conflict": "the same pixels stand under another label too",
 }
 SPLITS = ("train", "validation", "test")
@@ -180,6 +181,10 @@ def assign_splits(rows: pd.DataFrame, params: ValidateParams) -> list[str]:
     usable = rows[rows["status"] == "ok"]
     rows.loc[rows["status"] != "ok", "split"] = None
     found = [split for split in SPLITS if (usable["split"] == split).any()]
+    if found:
+        astray = usable.index[usable["split"].isna()]
+        rows.loc[astray, ["status", "reason"]] = ["quarantined", "no_split"]
+        usable = usable.drop(astray)
     fractions = {split: getattr(params, split) for split in SPLITS if split == "train" or split not in found}
     if len(fractions) == 1:
         return ["split: the folders' own"]
@@ -205,7 +210,7 @@ def class_counts(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.crosstab(usable["label"], usable["split"]).reindex(columns=list(SPLITS), fill_value=0)
 
 
-def check(counts: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+def check(counts: pd.DataFrame, rows: pd.DataFrame, stratify: str) -> list[str]:
     """Warnings about classes that cannot be learned or judged.
 
     Raises:
@@ -217,9 +222,8 @@ def check(counts: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
         raise UserError(f"{ingest_stage.RAW}: needs usable images of at least 2 classes, found {len(counts)} ({why})")
     for split in SPLITS:
         if counts[split].sum() == 0:
-            raise UserError(
-                f"{ingest_stage.RAW}: the {split} split is empty; add images or set validate.stratify: exact"
-            )
+            advice = "add images" if stratify == "exact" else "add images or set validate.stratify: exact"
+            raise UserError(f"{ingest_stage.RAW}: the {split} split is empty; {advice}")
     if counts["train"].sum() < 2:
         raise UserError(f"{ingest_stage.RAW}: needs at least 2 training images, found 1")
     return [
@@ -252,7 +256,7 @@ def validate(listed: pd.DataFrame, params: ValidateParams, tell: Callable[[str],
     for line in assign_splits(rows, params):
         tell(line)
     counts = class_counts(rows)
-    warnings = check(counts, rows)
+    warnings = check(counts, rows, params.stratify)
     for warning in warnings:
         tell(f"warning: {warning}")
     return rows, summary(rows, counts, warnings)

@@ -59,11 +59,11 @@ class Project:
                 blocks[block][key] = value
         yaml.dump(blocks, self.path("params.yaml"))
 
-    def write_digits(self, per_class: int = 6, classes: int = 3, folder: str = "data/raw") -> None:
-        """The first digits of each class, as class folders of PNG files."""
+    def write_digits(self, per_class: int = 6, classes: int = 3, folder: str = "data/raw", skip: int = 0) -> None:
+        """The first digits of each class but for `skip`, as class folders of PNG files."""
         digits = load_digits()
         for label in range(classes):
-            for number in np.flatnonzero(digits.target == label)[:per_class]:
+            for number in np.flatnonzero(digits.target == label)[skip : skip + per_class]:
                 path = self.path(f"{folder}/{label}/{number:04d}.png")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8)).save(path)

@@ -1,6 +1,7 @@
 """dvc.yaml names the files that each stage runs: DVC does not follow imports."""
 
 import ast
+import hashlib
 
 import pytest
 from ruamel.yaml import YAML
@@ -52,3 +53,14 @@ def test_imports_point_one_way() -> None:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not {name.split(".")[0] for name in names} & {"prefect", "dvc"}, relative
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_committed_lock_is_what_this_code_made(stage: str) -> None:
+    locked = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"][stage]
+    for dep in locked["deps"]:
+        path = ROOT / dep["path"]
+        if not dep["path"].startswith(("data/", "models", "plots/")):
+            assert hashlib.md5(path.read_bytes()).hexdigest() == dep["md5"], f"{path.name} changed: run `dvc repro`"
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    assert locked["params"]["params.yaml"][stage] == params[stage]

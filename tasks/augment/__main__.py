@@ -1,5 +1,6 @@
 """Run the stage: plan, make what was not made before, cut segments, write the ledger."""
 
+import shutil
 from collections.abc import Iterator
 
 import pandas as pd
@@ -44,11 +45,13 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     planned = plan.plan_counts(rows, params)
     check_capacity(rows, planned, params)
     recipe = Recipe.from_params(params)
+    limit = machine.cache_limit_bytes()
     earlier = reuse.Earlier(recipe.hash)
     facts = {row["source_id"]: row for row in rows.to_dict("records")}
     written: dict[str, int] = {}
     made = reused = 0
-    ledger.SEGMENTS.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(ledger.FOLDER, ignore_errors=True)  # as DVC does; by hand an older result may be there
+    ledger.SEGMENTS.mkdir(parents=True)
     with (
         manifest.replacing(ledger.MANIFEST) as temporary,
         manifest.Writer(temporary, ledger.COLUMNS) as writer,
@@ -66,7 +69,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         manifest.write_csv(ledger.COUNTS, counts)
         numbers = accounts.summary(counts, recipe)
         manifest.write_json(ledger.METRICS, numbers)
-    reuse.trim(machine.cache_limit_bytes())
+    reuse.trim(limit)
     told = {name: numbers[name] for name in ("sources", "planned", "written", "rejected", "training_images")}
     progress.counts(**told, made=made, reused=reused)
 

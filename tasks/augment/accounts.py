@@ -48,16 +48,17 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: dict[str, i
 
 
 def summary(counts: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
-    """The content of metrics/augment.json: counts in all and per class, of the training split."""
-    training = counts[counts["split"] == "train"]
+    """The content of metrics/augment.json: totals of the training split. Those of each class are in counts.csv."""
+    classes = pd.DataFrame(per_class(counts).values())
+    return {"recipe_hash": recipe.hash, **{str(name): int(total) for name, total in classes.sum().items()}}
 
-    def totals(rows: pd.DataFrame) -> dict[str, int]:
-        numbers = {"sources": len(rows)}
-        numbers |= {name: int(rows[name].sum()) for name in ("planned", "written", "rejected")}
-        return {**numbers, "training_images": numbers["sources"] + numbers["written"]}
 
-    return {
-        "recipe_hash": recipe.hash,
-        **totals(training),
-        "per_class": {str(label): totals(rows) for label, rows in training.groupby("label")},
-    }
+def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Of each class, from the lines of counts.csv: training sources, variants planned, written and rejected, and
+    training images. A class without training images has zeros.
+    """
+    numbers = counts[["planned", "written", "rejected"]].astype(int)
+    numbers.insert(0, "sources", (counts["split"] == "train").astype(int))
+    table = numbers.groupby(counts["label"]).sum()
+    table["training_images"] = table["sources"] + table["written"]
+    return {str(label): {str(k): int(v) for k, v in row.items()} for label, row in table.to_dict("index").items()}

@@ -5,16 +5,18 @@ array that stands for the image, so that combinations which give the same pictur
 a mark. A continuous step makes the number unbounded; where it has p < 1 the outcomes without it still repeat.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations, product
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from tasks.augment.params import AugmentParams
-from tasks.augment.policy import parse_step
+from tasks.augment.policy import default_p, parse_step
 from tasks.errors import UserError
 
 Picture: TypeAlias = tuple[tuple[int, ...], ...]  # a small array that stands for the image
@@ -32,8 +34,6 @@ MOVES: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
 }
 # Steps that make one image of an image, each time the same.
 FIXED = ("Equalize", "InvertImg", "ToGray")
-# What p is where params.yaml does not say.
-DEFAULT_P = {"D4": 1.0}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _as_picture(array: np.ndarray) -> Picture:
 def _follow(steps: Iterable[Any], outcomes: Outcomes) -> Outcomes:
     for step in steps:
         name, arguments = parse_step(step, "policy")
-        p = min(1.0, max(0.0, float(arguments.get("p", DEFAULT_P.get(name, 0.5)))))
+        p = _p(name, arguments)
         outcomes = _mix([(p, _apply(name, arguments, outcomes)), (1 - p, outcomes)])
     return outcomes
 
@@ -114,6 +114,8 @@ def _apply(name: str, arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes
         return _follow(arguments["transforms"], outcomes)
     if name == "OneOf":
         return _one_of(arguments["transforms"], outcomes)
+    if name == "SomeOf":
+        return _some_of(arguments, outcomes)
     if name in MOVES:
         moves = MOVES[name]
         return _mix([(1 / len(moves), _map(outcomes, move)) for move in moves])
@@ -125,11 +127,29 @@ def _apply(name: str, arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes
 def _one_of(transforms: list[Any], outcomes: Outcomes) -> Outcomes:
     """One is chosen, by their p as weights, and applied for certain."""
     parsed = [parse_step(step, "policy") for step in transforms]
-    weights = [float(arguments.get("p", DEFAULT_P.get(name, 0.5))) for name, arguments in parsed]
+    weights = [_p(*step) for step in parsed]
     total = sum(weights)
     if total == 0:
         return outcomes
     return _mix([(weight / total, _apply(*step, outcomes)) for weight, step in zip(weights, parsed, strict=True)])
+
+
+def _some_of(arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes:
+    """`n` are chosen, all equally likely, and applied in their order, each with its own p."""
+    steps = arguments["transforms"]
+    places, n = range(len(steps)), arguments.get("n", 1)
+    choices: Iterable[tuple[int, ...]] = combinations(places, n)
+    if arguments.get("replace", False):
+        choices = (tuple(sorted(choice)) for choice in product(places, repeat=n))
+    chosen = Counter(choices)
+    total = sum(chosen.values())
+    return _mix(
+        [(count / total, _follow([steps[place] for place in choice], outcomes)) for choice, count in chosen.items()]
+    )
+
+
+def _p(name: str, arguments: dict[str, Any]) -> float:
+    return min(1.0, max(0.0, float(arguments.get("p", default_p(name)))))
 
 
 def _map(outcomes: Outcomes, move: Callable[[np.ndarray], np.ndarray]) -> Outcomes:

@@ -31,6 +31,7 @@ def forecast(validated: pd.DataFrame, params: AugmentParams) -> dict[str, Any]:
     distinct = expected_distinct(counts, places, capacities)
     table = plan.per_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
+    table = table.reindex(classes_of(validated), fill_value=0)
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
     total = int(counts.sum())
     bounds = [found.count for found in capacities]
@@ -46,6 +47,11 @@ def forecast(validated: pd.DataFrame, params: AugmentParams) -> dict[str, Any]:
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
     }
+
+
+def classes_of(validated: pd.DataFrame) -> list[str]:
+    """Every class with a usable image, in order; some may have none to train on."""
+    return sorted(validated.loc[validated["status"] == "ok", "label"].unique())
 
 
 def expected_distinct(counts: pd.Series, places: np.ndarray, capacities: list[Capacity]) -> pd.Series:
@@ -80,7 +86,8 @@ def as_table(found: dict[str, Any]) -> str:
     count, kind = found["capacity_per_image"], "exactly" if found["capacity_exact"] else "at most"
     lines += [
         "",
-        f"capacity   {'without bound' if count is None else f'{kind} {count:,}'} different images of one source",
+        f"capacity   one source has {'no bound of' if count is None else f'{kind} {count:,}'} different images",
+        "distinct   of the variants, how many are expected to differ without drawing again",
         f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
         f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
     ]

@@ -31,7 +31,7 @@ COLUMNS = pa.schema(
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes
         "status": pa.string(),  # written, rejected
-        "reason": pa.string(),  # not_distinct, policy_failed: ...
+        "reason": pa.string(),  # not_distinct, failed: ...
     }
 )
 

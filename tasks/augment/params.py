@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from tasks.images import Format
 from tasks.params import Block
 
+MOST_VARIANTS = 1_000_000  # of one image
+MOST_IMAGES = 10**12
+
 
 class Encoding(Block):
     """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG."""
@@ -24,8 +27,8 @@ class Encoding(Block):
 class ClassPlan(Block):
     """What one class gets instead: `variants_per_image` or `target_per_class`."""
 
-    variants_per_image: int | None = Field(None, ge=0)
-    target_per_class: int | None = Field(None, ge=1)
+    variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
+    target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
 
     @model_validator(mode="after")
     def _one_decides(self) -> "ClassPlan":
@@ -38,8 +41,8 @@ class AugmentParams(Block):
     """How many variants (see tasks/augment/plan.py) and what they are made by (see tasks/augment/policy.py)."""
 
     seed: int = Field(42, ge=0)
-    variants_per_image: int | None = Field(None, ge=0)
-    total: int | None = Field(None, ge=1)
+    variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
+    total: int | None = Field(None, ge=1, le=MOST_IMAGES)
     target_per_class: int | Literal["max"] | None = None
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
@@ -54,8 +57,10 @@ class AugmentParams(Block):
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"needs one of {', '.join(names)}, found {' and '.join(given) or 'none'}")
-        if isinstance(self.target_per_class, int) and self.target_per_class < 1:
-            raise ValueError(f"target_per_class needs a number from 1 or 'max', found {self.target_per_class}")
+        if isinstance(self.target_per_class, int) and not 1 <= self.target_per_class <= MOST_IMAGES:
+            raise ValueError(
+                f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', found {self.target_per_class}"
+            )
         for place, wanted in self._variants_asked_for():
             if self.max_per_image is not None and wanted > self.max_per_image:
                 raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")

@@ -89,10 +89,13 @@ def build_step(step: Any, place: str) -> Any:
         if argument not in known:
             raise UserError(f"{place} {name}: unknown argument {argument!r}; known: {', '.join(known)}")
     if name in COMPOSITES:
+        _check_composite(name, arguments, place)
         inner = arguments.get("transforms")
         if not isinstance(inner, list) or not inner:
             raise UserError(f"{place} {name}: needs transforms: [...], found {inner!r}")
         arguments["transforms"] = [build_step(one, f"{place}.transforms[{i}]") for i, one in enumerate(inner)]
+        if name == "OneOf" and sum(one.p for one in arguments["transforms"]) == 0:
+            raise UserError(f"{place} {name}: needs a transform with p above 0: they are its weights")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -103,6 +106,22 @@ def build_step(step: Any, place: str) -> Any:
         raise UserError(place_and_problem(error, f"{place} {name}", kind.InitSchema)) from None
     except (TypeError, ValueError) as error:
         raise UserError(f"{place} {name}: {' '.join(str(error).split())}") from None
+
+
+def _check_composite(name: str, arguments: dict[str, Any], place: str) -> None:
+    """What Albumentations does not check of its composites."""
+    p = arguments.get("p", 0.5)
+    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+        raise UserError(f"{place} {name}.p: needs a number from 0 to 1, found {p!r}")
+    if name == "SomeOf":
+        n, most = arguments.get("n", 1), len(arguments.get("transforms") or [])
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= max(most, 1):
+            raise UserError(f"{place} {name}.n: needs a whole number from 1 to {most}, found {n!r}")
+
+
+def default_p(name: str) -> float:
+    """The probability of a step where params.yaml does not say one."""
+    return float(inspect.signature(getattr(A, name).__init__).parameters["p"].default)
 
 
 def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
@@ -131,7 +150,7 @@ class Policy:
             The new pixels and the operations applied, as JSON-clean `{"name": ..., parameters}`.
         """
         self._set_seed(seed)
-        result = self.compose(image=pixels)
+        result = self.compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
         operations = [{"name": name, **clean(params)} for name, params in result["applied_transforms"]]
         return np.ascontiguousarray(result["image"]), operations
 

@@ -135,7 +135,8 @@ def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made])
 def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: set[str]) -> Variant:
     """Make variant `index`. Under `distinct`, pixels among `seen` (hashes) are drawn again, up to max_attempts.
 
-    A policy that fails on an image, or finds no new pixels, gives a rejected variant with its reason.
+    A policy or an encoder that fails on an image, and a policy that finds no new pixels, give a rejected variant with
+    its reason.
     """
     policy = _policy(recipe.policy)
     member = member_name(source, recipe, index)
@@ -144,13 +145,13 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: s
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
-        except Exception as error:  # a transform meets an image that it was not written for
-            reason = f"policy_failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            digest = images.pixel_sha256(new)
+            if recipe.distinct and digest in seen:
+                continue
+            data = images.encode(new, recipe.encoding.format_for(source.format), recipe.encoding.quality)
+        except Exception as error:  # a transform or an encoder meets an image that it was not made for
+            reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
             break
-        digest = images.pixel_sha256(new)
-        if recipe.distinct and digest in seen:
-            continue
-        data = images.encode(new, recipe.encoding.format_for(source.format), recipe.encoding.quality)
         row = {
             **_row_start(source, recipe, index, seed, attempt),
             "operations": canonical_json(operations),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tasks import images, manifest
+from tasks import images, ingest, manifest
 from tasks.augment import ledger
 from tasks.augment.segments import tar_bytes
 from tasks.augment.sources import to_sources, training_sources
@@ -25,7 +25,8 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
     written = variants[variants["status"] == "written"]
     in_segments = check_segments(written)
     again = manifest.examples(variants, remake)
-    differences = [line for lines in in_segments.values() for line in lines] + check_counts(variants)
+    differences = [line for lines in in_segments.values() for line in lines] + check_counts(rows)
+    differences += check_originals(rows, validated)
     differences += check_remade(again, validated, recipe)
     return {
         "sources": int((rows["variant_index"] == 0).sum()),
@@ -45,18 +46,16 @@ def check_segments(written: pd.DataFrame) -> dict[str, list[str]]:
     Returns:
         For each segment that differs, a line for each difference.
     """
-    expected = {
-        str(name): dict(zip(rows["variant_id"], rows["sha256"], strict=True))
-        for name, rows in written.groupby("segment")
-    }
+    expected = {str(name): rows for name, rows in written.groupby("segment")}
     found = {path.name for path in ledger.SEGMENTS.glob("*")}
     lines = {name: [f"{name}: not in the ledger"] for name in sorted(found - expected.keys())}
-    lines |= {name: check_segment(name, members) for name, members in expected.items()}
+    lines |= {name: check_segment(name, rows) for name, rows in expected.items()}
     return {name: its_lines for name, its_lines in lines.items() if its_lines}
 
 
-def check_segment(name: str, expected: dict[str, str]) -> list[str]:
-    """What differs between a segment and the SHA-256 of each variant_id that the ledger expects in it."""
+def check_segment(name: str, rows: pd.DataFrame) -> list[str]:
+    """What differs between a segment and its rows in the ledger: members, bytes, and where they lie."""
+    expected = dict(zip(rows["variant_id"], rows["sha256"], strict=True))
     try:
         data = (ledger.SEGMENTS / name).read_bytes()
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
@@ -70,34 +69,75 @@ def check_segment(name: str, expected: dict[str, str]) -> list[str]:
     differences += [f"{name}: {variant} has other bytes" for variant in both if found[variant] != expected[variant]]
     if not differences and data != tar_bytes(members):
         differences = [f"{name}: bytes between the images differ"]
+    for row in rows.itertuples() if not differences else ():
+        if images.sha256(data[int(row.offset) : int(row.offset + row.length)]) != row.sha256:
+            differences.append(f"{name}: {row.variant_id} does not lie where the ledger says")
     return sorted(differences)
 
 
-def check_counts(variants: pd.DataFrame) -> list[str]:
+def check_counts(rows: pd.DataFrame) -> list[str]:
     """planned = written + rejected, per source, in counts.csv as in the ledger."""
-    counts = pd.read_csv(ledger.COUNTS, dtype={"source_id": str, "label": str}).set_index("source_id")
-    status = pd.crosstab(variants["source_id"], variants["status"]).reindex(
-        columns=["written", "rejected"], fill_value=0
-    )
-    status = status.reindex(counts.index, fill_value=0)
-    wrong = (status["written"] != counts["written"]) | (status["rejected"] != counts["rejected"])
+    try:
+        counts = pd.read_csv(ledger.COUNTS, dtype=str, keep_default_na=False).set_index("source_id")
+        counts = counts[["planned", "written", "rejected"]].astype(int)
+    except (OSError, ValueError, KeyError) as error:
+        return [f"{ledger.COUNTS.name}: cannot be read: {error}"]
+    new = rows[rows["variant_index"] > 0]
+    told = pd.crosstab(new["source_id"], new["status"]).reindex(columns=["written", "rejected"], fill_value=0)
+    everyone = counts.index.union(rows["source_id"].unique())
+    lost = everyone.difference(counts.index)
+    counts, told = counts.reindex(everyone, fill_value=0), told.reindex(everyone, fill_value=0)
+    wrong = (told != counts[["written", "rejected"]]).any(axis=1)
     wrong |= counts["planned"] != counts["written"] + counts["rejected"]
-    return [
-        f"{ledger.COUNTS.name}: {source_id} does not reconcile with the ledger" for source_id in counts.index[wrong]
-    ]
+    wrong[lost] = True
+    return [f"{ledger.COUNTS.name}: {source_id} does not reconcile with the ledger" for source_id in everyone[wrong]]
+
+
+def check_originals(rows: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
+    """Index 0 of each source is its file in data/raw."""
+    places = validated[validated["status"] == "ok"].set_index("source_id")["file_name"]
+    differences = []
+    for row in rows[rows["variant_index"] == 0].itertuples():
+        path = ingest.RAW / places.get(row.source_id, "?")
+        try:
+            if images.sha256(path.read_bytes()) != row.sha256:
+                differences.append(f"{row.variant_id}: {path} has other bytes")
+        except OSError as error:
+            differences.append(f"{row.variant_id}: {path}: {error.strerror}")
+    return differences
 
 
 def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) -> list[str]:
     """Make the chosen variants again; their bytes need the ledger's hash."""
+    others = set(chosen["recipe_hash"]) - {recipe.hash}
+    if others:
+        return [f"the ledger's variants were made by recipe {', '.join(others)}; params.yaml now says {recipe.hash}"]
     differences = []
     for row in chosen.itertuples():
-        if row.recipe_hash != recipe.hash:
-            differences.append(f"{row.variant_id}: made by recipe {row.recipe_hash}, the present one is {recipe.hash}")
+        try:
+            sha256 = remake_variant(str(row.variant_id), validated, recipe).row["sha256"]
+        except UserError as error:
+            differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue
-        sha256 = remake_variant(str(row.variant_id), validated, recipe).row["sha256"]
         if sha256 != row.sha256:
             differences.append(f"{row.variant_id}: made again it has other bytes")
     return differences
+
+
+def replay(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Variant:
+    """Make one variant of the ledger again, and hold it against the ledger.
+
+    Raises:
+        UserError: where the ledger does not know it, or params.yaml now says another recipe.
+    """
+    rows = ledger.read()
+    rows = rows[(rows["variant_id"] == variant_id) & (rows["variant_index"] > 0)]
+    if rows.empty:
+        raise UserError(f"variant {variant_id!r}: needs an augmented variant's id of {ledger.MANIFEST}")
+    differences = check_remade(rows, validated, recipe)
+    if differences:
+        raise UserError(f"variant {variant_id!r}: {differences[0]}")
+    return remake_variant(variant_id, validated, recipe)
 
 
 def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Variant:
@@ -106,14 +146,12 @@ def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> 
     Its siblings before it are made too: under `distinct` they have a say in its attempt.
 
     Raises:
-        UserError: where the id is not one, or names no training source.
+        UserError: where it names no training source, or its source has changed.
     """
     source_id, _, index = variant_id.partition("-v")
-    if not index.isdigit() or int(index) < 1:
-        raise UserError(f"variant {variant_id!r}: needs <source_id>-v<index from 001>")
     rows = training_sources(validated)
     rows = rows[rows["source_id"] == source_id]
     if rows.empty:
-        raise UserError(f"variant {variant_id!r}: no training source has the id {source_id!r}")
+        raise UserError(f"no training source has the id {source_id!r}")
     (source,) = to_sources(rows, pd.Series(int(index), rows.index))
     return expand(source, recipe, {})[-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -34,9 +35,13 @@ def load_model() -> tuple[nn.Module, dict]:
     """
     if not (WEIGHTS.is_file() and CARD.is_file()):
         raise UserError(f"{WEIGHTS}: not found; the train stage makes it: run `variegate run --until train`")
-    card = json.loads(CARD.read_text(encoding="utf-8"))
-    core = build_model(card["model"], len(card["classes"]), card["image_size"])
-    core.load_state_dict(load_file(WEIGHTS))
+    try:
+        card = json.loads(CARD.read_text(encoding="utf-8"))
+        core = build_model(card["model"], len(card["classes"]), card["image_size"])
+        core.load_state_dict(load_file(WEIGHTS))
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{WEIGHTS}, {CARD}: cannot be read as a model: {reason}; train again") from None
     return nn.Sequential(Normalise(card["mean"], card["std"]), core), card
 
 

@@ -19,6 +19,7 @@ from tasks.validate import SPLITS
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8
@@ -51,6 +52,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         card=findings.card,
         numbers=findings.numbers,
         classes=classes,
+        never_trained=[row["label"] for row in classes if row["train"] == 0],
         totals={name: sum(row[name] for row in classes) for name in classes[0] if name != "label"},
         files=len(findings.validated),
         set_aside=findings.validated["reason"].value_counts().to_dict(),
@@ -115,6 +117,7 @@ def training_curves(history: pd.DataFrame) -> Markup:
         right.plot(history["epoch"], history["validation_accuracy"], color="C1")
         right.set(xlabel="epoch", ylabel="validation accuracy")
         for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.25)
         text = io.StringIO()

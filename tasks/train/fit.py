@@ -1,5 +1,6 @@
 """The loop: epochs over an array of images, judged on the validation split after each."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks import progress
+from tasks.errors import UserError
 from tasks.train.inference import autocast, predict, to_batch
 from tasks.train.params import TrainParams
 
@@ -85,6 +87,8 @@ def fit(
         train_loss = train_epoch(network, *training, optimizer, schedule, generator, params, device)
         logits = predict(network, validation[0], device)
         loss = float(functional.cross_entropy(logits, validation[1]))
+        if not (math.isfinite(train_loss) and math.isfinite(loss)):
+            raise UserError(f"params.yaml train: the loss left all bounds in epoch {epoch}; lower train.learning_rate")
         accuracy = float((logits.argmax(1) == validation[1]).float().mean())
         row = {
             "epoch": epoch,

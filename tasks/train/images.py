@@ -14,6 +14,7 @@ import pandas as pd
 
 from tasks import images, ingest, machine, progress, workers
 from tasks.augment import ledger
+from tasks.errors import UserError
 
 IMAGES_PER_TASK = 128
 
@@ -41,7 +42,7 @@ def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
     """The images of `files` as uint8 (images, 3, size, size), RGB; squeezed to squares. Gone when the block ends.
 
     Raises:
-        ValueError: where bytes are not those that the manifests name.
+        UserError: where bytes are not those that the manifests name.
     """
     with tempfile.TemporaryDirectory(dir=machine.cache_folder(), prefix="decoded-") as temporary:
         path = Path(temporary) / "images.npy"
@@ -72,7 +73,7 @@ def read_bytes(row: object) -> bytes:
             file.seek(int(offset))
         data = file.read(int(length) if length is not None and not np.isnan(length) else -1)
     if images.sha256(data) != row.sha256:  # type: ignore[attr-defined]
-        raise ValueError(f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which")  # type: ignore[attr-defined]
+        raise UserError(f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which")  # type: ignore[attr-defined]
     return data
 
 

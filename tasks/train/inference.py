@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks.errors import UserError
+
 BATCH_SIZE = 512
 
 
@@ -20,8 +22,21 @@ def fix_randomness(seed: int, threads: int) -> None:
 
 
 def choose_device() -> torch.device:
-    """VARIEGATE_DEVICE, or CUDA where there is one, else the CPU."""
-    return torch.device(os.environ.get("VARIEGATE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """VARIEGATE_DEVICE, or CUDA where there is one, else the CPU.
+
+    Raises:
+        UserError: for a device that is not there.
+    """
+    name = os.environ.get("VARIEGATE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("cpu and cuda are what training runs on")
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"VARIEGATE_DEVICE: needs a device that is here, found {name!r}: {reason}") from None
+    return device
 
 
 class Normalise(nn.Module):

@@ -5,8 +5,8 @@ import torchvision
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from tasks.train.params import SMALL_CNN_SIZES
 
-SMALL_CNN_LARGEST = 64
 # What some of torchvision's builders need beside num_classes to give logits, and nothing but logits.
 EXTRA_ARGUMENTS: dict[str, dict] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
@@ -49,12 +49,8 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
         UserError: for an unknown name or a size that the network does not take.
     """
     if name == "small_cnn":
-        if not 8 <= size <= SMALL_CNN_LARGEST:
-            raise UserError(f"params.yaml train.image_size: small_cnn takes 8 to {SMALL_CNN_LARGEST}, found {size}")
         return SmallCNN(classes, size)
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise UserError(f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}")
+    check_name(name)
     extra = {"image_size": size} if name.startswith("vit_") else EXTRA_ARGUMENTS.get(name, {})
     try:
         network = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
@@ -65,11 +61,16 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
     return network
 
 
-def choose_size(name: str, image_size: int | str, sides: "list[int]") -> int:
+def check_name(name: str) -> None:
+    """Raises UserError where `name` is no network that build_model() knows."""
+    if name != "small_cnn" and name not in torchvision.models.list_models(module=torchvision.models):
+        raise UserError(f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}")
+
+
+def choose_size(name: str, image_size: int | str, sides: list[int]) -> int:
     """`image_size`, or for `auto` the median of the longer sides, in steps of 8, up to what the network is made for."""
     if isinstance(image_size, int):
         return image_size
-    largest = SMALL_CNN_LARGEST if name == "small_cnn" else 224
-    smallest = 8 if name == "small_cnn" else 32
+    smallest, largest = SMALL_CNN_SIZES if name == "small_cnn" else (32, 224)
     median = sorted(sides)[len(sides) // 2]
     return min(largest, max(smallest, -(-median // 8) * 8))

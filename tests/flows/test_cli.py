@@ -9,14 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tasks.augment.accounts import per_class
 from tests.conftest import Project
-
-
-@pytest.fixture
-def augmented(digits: Project) -> Project:
-    for stage in ("ingest", "validate", "augment"):
-        digits.stage(stage)
-    return digits
 
 
 def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
@@ -44,7 +38,7 @@ def test_sample_fills_an_empty_folder_and_no_other(project: Project) -> None:
 def test_no_sample_takes_the_place_of_images_that_were_not_pulled(project: Project) -> None:
     project.path("data").mkdir()
     project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
-    for command in (("sample", "digits", "--if-empty"), ("run",)):
+    for command in (("sample", "digits", "--if-empty"), ("run",), ("plan",)):
         done = project.variegate(*command, check=False)
         assert (done.returncode, done.stderr) == (2, "error: data/raw is empty: run dvc pull\n")
 
@@ -62,62 +56,104 @@ def test_run_tells_a_parameter_mistake_before_any_work(digits: Project) -> None:
     assert (done.returncode, done.stderr) == (2, expected)
 
 
-def test_plan_is_what_augment_then_makes(augmented: Project) -> None:
-    found = json.loads(augmented.variegate("plan", "--json").stdout)
-    counts = pd.read_csv(augmented.path("data/augmented/counts.csv"), dtype={"label": str})
+def test_plan_is_what_augment_then_makes(finished: Project) -> None:
+    found = json.loads(finished.variegate("plan", "--json").stdout)
+    counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype={"label": str})
     train = counts[counts["split"] == "train"]
     assert {label: row["variants"] for label, row in found["classes"].items()} == train.groupby("label")[
         "written"
     ].sum().to_dict()
     assert (found["sources"], found["variants"], found["training_images"], found["multiplier"]) == (12, 48, 60, 5.0)
-    on_disk = sum(path.stat().st_size for path in augmented.path("data/augmented/segments").iterdir())
+    on_disk = sum(path.stat().st_size for path in finished.path("data/augmented/segments").iterdir())
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
-    text = augmented.variegate("plan").stdout
+    text = finished.variegate("plan").stdout
     assert "all           12          48          60    5.00          48" in text
-    assert "capacity   without bound different images of one source" in text
+    assert "capacity   one source has no bound of different images" in text
 
 
-def test_preview_shows_sources_and_variants(augmented: Project) -> None:
-    augmented.variegate("preview", "--sources", "3", "--variants", "2", "-o", "sheet.png")
-    sheet = np.asarray(Image.open(augmented.path("sheet.png")))
+def test_plan_knows_the_present_images(finished: Project) -> None:
+    finished.write_digits(per_class=7)
+    done = finished.variegate("plan", "--json")
+    assert done.stderr == "what validate depends on has changed: running it first\n"
+    assert json.loads(done.stdout)["sources"] == 15
+    finished.set_params(augment__total=100, augment__variants_per_image=None)
+    again = finished.variegate("plan", "--json")
+    assert again.stderr == "" and json.loads(again.stdout)["training_images"] == 100
+
+
+def test_plan_on_images_that_cannot_be_used_tells_why(finished: Project) -> None:
+    shutil.rmtree(finished.path("data/raw/1"))
+    shutil.rmtree(finished.path("data/raw/2"))
+    done = finished.variegate("plan", check=False)
+    expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (none quarantined)"
+    assert done.returncode == 2 and done.stderr.splitlines()[1:] == [expected]
+
+
+def test_plan_and_counts_tell_of_classes_without_training_images(finished: Project) -> None:
+    shutil.rmtree(finished.path("data/raw"))
+    for split, classes, skip in (("train", 2, 0), ("val", 3, 6), ("test", 3, 12)):
+        finished.write_digits(classes=classes, folder=f"data/raw/{split}", skip=skip)
+    found = json.loads(finished.variegate("plan", "--json").stdout)["classes"]
+    assert {label: row["sources"] for label, row in found.items()} == {"0": 6, "1": 6, "2": 0}
+    finished.stage("augment")
+    counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype=str)
+    assert {label: row["training_images"] for label, row in per_class(counts).items()} == {"0": 30, "1": 30, "2": 0}
+
+
+def test_preview_shows_sources_and_variants(finished: Project) -> None:
+    finished.variegate("preview", "--sources", "3", "--variants", "2", "-o", "sheet.png")
+    sheet = np.asarray(Image.open(finished.path("sheet.png")))
     assert sheet.shape == (6 + 3 * (128 + 14 + 6), 6 + 3 * (128 + 6), 3)
-    done = augmented.variegate("preview", "-o", "no/such/sheet.png", check=False)
+    done = finished.variegate("preview", "-o", "no/such/sheet.png", check=False)
     expected = "error: no/such/sheet.png: needs an existing folder, no/such is none\n"
     assert (done.returncode, done.stderr) == (2, expected)
 
 
-def test_replay_makes_the_segments_bytes_again(augmented: Project) -> None:
-    ledger = pd.read_parquet(augmented.path("data/augmented/manifest.parquet"))
+def test_replay_makes_the_segments_bytes_again(finished: Project) -> None:
+    ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     row = ledger[ledger["variant_index"] == 3].iloc[0]
-    augmented.variegate("replay", row["variant_id"], "-o", "again.png")
-    segment = augmented.path(f"data/augmented/segments/{row['segment']}").read_bytes()
+    finished.variegate("replay", row["variant_id"], "-o", "again.png")
+    segment = finished.path(f"data/augmented/segments/{row['segment']}").read_bytes()
     start = int(row["offset"])
-    assert augmented.path("again.png").read_bytes() == segment[start : start + int(row["length"])]
+    assert finished.path("again.png").read_bytes() == segment[start : start + int(row["length"])]
 
 
 @pytest.mark.parametrize(
-    ("variant_id", "expected"),
-    [
-        ("nonsense", "variant 'nonsense': needs <source_id>-v<index from 001>"),
-        ("abc-v000", "variant 'abc-v000': needs <source_id>-v<index from 001>"),
-        ("abc-v001", "variant 'abc-v001': no training source has the id 'abc'"),
-    ],
+    "variant_id",
+    ["nonsense", "abc-v001", "{source_id}-v000", "{source_id}-v005"],
 )
-def test_replay_of_nothing_is_one_line(variant_id: str, expected: str, augmented: Project) -> None:
-    done = augmented.variegate("replay", variant_id, "-o", "x.png", check=False)
-    assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
+def test_replay_of_what_the_ledger_does_not_know_is_one_line(variant_id: str, finished: Project) -> None:
+    ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
+    asked = variant_id.format(source_id=ledger["source_id"].iloc[0])
+    done = finished.variegate("replay", asked, "-o", "x.png", check=False)
+    expected = f"error: variant '{asked}': needs an augmented variant's id of data/augmented/manifest.parquet\n"
+    assert (done.returncode, done.stderr) == (2, expected)
 
 
-def test_verify_finds_what_differs(augmented: Project) -> None:
-    done = augmented.variegate("verify", "--remake", "9")
+def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> None:
+    ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
+    row = ledger[ledger["variant_index"] == 1].iloc[0]
+    done = finished.variegate("replay", row["variant_id"], "-o", "x.jpg", check=False)
+    expected = "error: x.jpg: needs a name that ends in .png, which its bytes are\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+    finished.set_params(augment__seed=7)
+    done = finished.variegate("replay", row["variant_id"], "-o", "x.png", check=False)
+    assert done.returncode == 2
+    was = f"variant '{row['variant_id']}': the ledger's variants were made by recipe {row['recipe_hash']}; "
+    assert done.stderr.startswith(f"error: {was}params.yaml now says ")
+    assert finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe") == 1
+
+
+def test_verify_finds_what_differs(finished: Project) -> None:
+    done = finished.variegate("verify", "--remake", "9")
     assert "remade 9" in done.stdout and "every variant is what the ledger says" in done.stdout
-    (segment,) = augmented.path("data/augmented/segments").iterdir()
+    (segment,) = finished.path("data/augmented/segments").iterdir()
     whole = segment.read_bytes()
-    ledger = pd.read_parquet(augmented.path("data/augmented/manifest.parquet"))
+    ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     second = ledger[ledger["variant_index"] == 2].iloc[0]
 
     def differences() -> list[str]:
-        done = augmented.variegate("verify", "--json", check=False)
+        done = finished.variegate("verify", "--json", check=False)
         assert done.returncode == 1
         return json.loads(done.stdout)["differences"]
 
@@ -129,6 +165,21 @@ def test_verify_finds_what_differs(augmented: Project) -> None:
     segment.write_bytes(whole[:-1] + b"x")  # after the last image
     assert differences() == [f"{segment.name}: bytes between the images differ"]
     segment.write_bytes(whole)
+    counts = finished.path("data/augmented/counts.csv")
+    lines = counts.read_text().splitlines(keepends=True)
+    (lost,) = [n for n, line in enumerate(lines) if line.startswith(second["source_id"])]
+    counts.unlink()
+    counts.write_text("".join(lines[:lost] + lines[lost + 1 :]))
+    assert differences() == [f"counts.csv: {second['source_id']} does not reconcile with the ledger"]
+    counts.write_text("".join(lines))
+    original = finished.path("data/raw/0/0000.png")
+    kept = original.read_bytes()
+    original.unlink()
+    assert [line.partition(": ")[2] for line in differences()] in (
+        ["data/raw/0/0000.png: No such file or directory"],
+        [],
+    )
+    original.write_bytes(kept)
     shutil.copy(segment, segment.with_name("more.tar"))
     assert differences() == ["more.tar: not in the ledger"]
     segment.with_name("more.tar").unlink()
@@ -150,6 +201,31 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
     assert done.returncode == 1
     assert done.stdout.count("BAD") == 3
     assert "Flop: unknown transform" in done.stdout and "not ==9" in done.stdout
+
+
+def test_a_link_to_a_file_outside_is_refused_before_dvc_takes_it(finished: Project) -> None:
+    outside = finished.path("outside.png")
+    finished.path("data/raw/0/0000.png").rename(outside)
+    finished.path("data/raw/0/0000.png").symlink_to(outside)
+    mode = outside.stat().st_mode
+    done = finished.variegate("run", check=False)
+    expected = f"error: data/raw/0/0000.png: needs to be a file, found a link to {outside}; copy it instead\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+    assert outside.stat().st_mode == mode
+
+
+def test_an_unknown_stage_is_told_before_any_work(finished: Project) -> None:
+    done = finished.variegate("run", "--until", "polish", check=False)
+    expected = "error: --until polish: needs a stage of dvc.yaml: ingest, validate, augment, train, evaluate\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_a_wrong_network_is_told_before_any_work(finished: Project) -> None:
+    finished.set_params(train__model="resnet19")
+    done = finished.variegate("run", check=False)
+    expected = "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found 'resnet19'"
+    assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
+    assert finished.path("models/model.json").is_file()
 
 
 def test_a_server_that_does_not_answer_is_one_line(digits: Project) -> None:

@@ -139,6 +139,41 @@ def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
     assert stages_line(done.stdout) == "data/raw cached, ingest ran"
 
 
+def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
+    checkout.set_params(augment__variants_per_image=3000)
+    mark = f"{os.getpid()}-{checkout.root.name}"
+    home = str(checkout.path("prefect-home"))
+    environment = {**checkout.environment, "VARIEGATE_MARK": mark, "PREFECT_HOME": home, "PREFECT_API_URL": ""}
+    running = subprocess.Popen(
+        ["variegate", "run", "--until", "augment"],
+        cwd=checkout.root,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: any(checkout.path(".variegate").rglob("*.parquet")), seconds=90)
+    running.send_signal(signal.SIGTERM)
+    running.wait(30)
+    wait_until(lambda: not marked(mark), seconds=30)
+
+
+def test_two_runs_at_once_wait_for_each_other(checkout: Project, prefect_server: Environment) -> None:
+    runs = [
+        subprocess.Popen(
+            ["variegate", "run", "--until", "augment"],
+            cwd=checkout.root,
+            env={**checkout.environment, **prefect_server},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert "every variant is what the ledger says" in checkout.variegate("verify").stdout
+
+
 def test_a_stages_own_line_is_what_the_user_sees(checkout: Project, prefect_server: Environment) -> None:
     shutil.rmtree(checkout.path("data/raw/1"))
     shutil.rmtree(checkout.path("data/raw/2"))

@@ -36,6 +36,12 @@ def test_a_palette_with_a_transparent_entry_is_laid_on_white() -> None:
     assert images.decode(encoded(image, transparency=0)).pixels.tolist() == [[[255, 255, 255], [4, 5, 6]]]
 
 
+@pytest.mark.parametrize(("mode", "transparent"), [("L", 0), ("RGB", (0, 0, 0))])
+def test_a_transparent_colour_is_laid_on_white(mode: str, transparent: object) -> None:
+    decoded = images.decode(encoded(Image.new(mode, (2, 2)), transparency=transparent))
+    assert (decoded.pixels == 255).all()
+
+
 def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
@@ -59,6 +65,7 @@ def test_black_and_white_and_cmyk() -> None:
     [
         (b"", "not_an_image", "no decoder knows this format"),
         (b"hello", "not_an_image", "no decoder knows this format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image", "no decoder knows this format"),
         (encoded(Image.fromarray(PIXELS))[:45], "corrupt", "OSError: "),
         (encoded(Image.new("F", (1, 1), -3.0), "TIFF"), "corrupt", "ValueError: samples from -3 to -3"),
     ],
@@ -104,6 +111,8 @@ def test_equal_pixels_have_equal_hashes_whatever_their_file() -> None:
         images.pixel_sha256(images.decode(encoded(Image.fromarray(PIXELS), kind)).pixels) for kind in ("PNG", "BMP")
     ]
     assert hashes[0] == hashes[1]
+    grey = PIXELS[:, :, 0].copy()
+    assert images.pixel_sha256(images.to_rgb(grey)) == images.pixel_sha256(grey)
     assert images.pixel_sha256(PIXELS) != images.pixel_sha256(PIXELS.reshape(3, 2, 3))
 
 

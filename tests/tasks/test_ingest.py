@@ -17,6 +17,7 @@ from tests.conftest import Project
         (["train/cat/a.png", "notes.txt"], "split_folders"),
         (["train/a.png", "car/b.png"], "class_folders"),  # a class called train
         (["train/a.png", "test/b.png"], "class_folders"),
+        (["train/cat/a.png", ".ipynb_checkpoints/x"], "split_folders"),
     ],
 )
 def test_layouts(names: list[str], layout: str, tmp_path: Path) -> None:
@@ -69,9 +70,40 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     assert before == {path: path.read_bytes() for path in raw.rglob("*.png")}
 
 
+def test_split_folders_beside_others_are_refused(project: Project) -> None:
+    project.write_digits(folder="data/raw/train")
+    project.write_digits(folder="data/raw")
+    done = project.stage("ingest", check=False)
+    expected = (
+        "error: data/raw: needs split folders or class folders, found both: train beside 0, 1, 2; "
+        "move one kind away or set ingest.layout\n"
+    )
+    assert (done.returncode, done.stderr) == (2, expected)
+    project.set_params(ingest__layout="class_folders")
+    project.stage("ingest")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_of_the_project_is_told_and_not_opened(project: Project) -> None:
+    project.write_digits(per_class=2)
+    os.mkfifo(project.path("data/raw/0/pipe.png"))
+    outside = project.path("outside.png")
+    project.path("data/raw/0/0000.png").rename(outside)
+    project.path("data/raw/0/link.png").symlink_to(outside)
+    project.path("data/raw/1/inside.png").symlink_to(project.path("data/raw/1/0001.png"))
+    project.stage("ingest")
+    rows = pd.read_parquet(project.path("data/ingested/manifest.parquet")).set_index("file_name")
+    assert rows["problem"].dropna().to_dict() == {
+        "0/link.png": "is a link out of data/raw",
+        "0/pipe.png": "is no regular file",
+    }
+
+
 def test_names_are_sorted_alike_whatever_their_unicode_form() -> None:
     composed, decomposed = "\u00e9.png", "e\u0301.png"
-    assert ingest.path_key(composed) == ingest.path_key(decomposed)
+    between = ["a.png", decomposed, composed, "z.png"]
+    assert ingest.path_key(composed)[0] == ingest.path_key(decomposed)[0]
+    assert sorted(between, key=ingest.path_key) == sorted(["z.png", composed, decomposed, "a.png"], key=ingest.path_key)
 
 
 @pytest.mark.parametrize(("make", "found"), [(False, "no folder"), (True, "no files")])

@@ -79,6 +79,12 @@ def error_of(text: str, stage: str, model: type, tmp_path: Path, monkeypatch: py
             "params.yaml train.epochs: input should be greater than or equal to 1, found 0",
         ),
         (
+            "train: {image_size: 65}",
+            "train",
+            TrainParams,
+            "params.yaml train: image_size: small_cnn takes 8 to 64 pixels, found 65",
+        ),
+        (
             "agument: {}",
             "augment",
             AugmentParams,

@@ -127,6 +127,20 @@ def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -
     assert with_all["split"].value_counts().to_dict() == {"train": 400, "test": 50, "validation": 1}
 
 
+def test_beside_split_folders_nothing_is_without_a_split(project: Project) -> None:
+    for split in ("train", "val", "test", "extra"):
+        project.write_digits(per_class=3, folder=f"data/raw/{split}")
+    for number, path in enumerate(sorted(project.path("data/raw").rglob("*.png"))):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[0, 0] = number  # no two alike
+        Image.fromarray(pixels).save(path)
+    project.set_params(ingest__layout="split_folders")
+    rows = validated(project)
+    astray = rows[rows.index.str.startswith("extra/")]
+    assert set(astray["status"]) == {"quarantined"} and set(astray["reason"]) == {"no_split"}
+    assert rows.loc[rows["status"] == "ok", "split"].notna().all()
+
+
 def test_a_class_with_one_image_is_told(digits: Project) -> None:
     shutil.copytree(digits.path("data/raw/0"), digits.path("data/raw/lonely"))
     for path in sorted(digits.path("data/raw/lonely").iterdir()):

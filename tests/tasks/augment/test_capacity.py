@@ -36,6 +36,9 @@ def enumerate_images(policy: list, height: int, width: int) -> set[bytes]:
         (["D4"], (1, 4), 4),
         ([{"OneOf": {"transforms": ["HorizontalFlip", "VerticalFlip"], "p": 1.0}}], (3, 3), 2),
         ([{"OneOf": {"transforms": ["HorizontalFlip", "VerticalFlip"], "p": 0.5}}], (3, 3), 3),
+        ([{"SomeOf": {"transforms": ["HorizontalFlip", "VerticalFlip"], "n": 2}}], (3, 4), 4),
+        ([{"SomeOf": {"transforms": ["HorizontalFlip", "VerticalFlip", "Transpose"], "n": 1, "p": 0.5}}], (3, 4), 4),
+        ([{"SomeOf": {"transforms": [{"RandomRotate90": {"p": 1.0}}], "n": 1}}], (3, 3), 4),
         ([{"Sequential": {"transforms": ["HorizontalFlip", "VerticalFlip"], "p": 0.5}}], (3, 3), 4),
     ],
 )

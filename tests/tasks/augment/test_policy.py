@@ -66,6 +66,18 @@ def test_pixels_by_hand() -> None:
             "params.yaml augment.policy[0].transforms[1] Rotate: unknown argument 'limt'; known: limit, interpolation, "
             "border_mode, rotate_method, crop_border, mask_interpolation, fill, fill_mask, p",
         ),
+        (
+            [{"OneOf": {"transforms": ["VerticalFlip"], "p": 2}}],
+            "params.yaml augment.policy[0] OneOf.p: needs a number from 0 to 1, found 2",
+        ),
+        (
+            [{"OneOf": {"transforms": [{"VerticalFlip": {"p": 0}}]}}],
+            "params.yaml augment.policy[0] OneOf: needs a transform with p above 0: they are its weights",
+        ),
+        (
+            [{"SomeOf": {"transforms": ["VerticalFlip"], "n": 2}}],
+            "params.yaml augment.policy[0] SomeOf.n: needs a whole number from 1 to 1, found 2",
+        ),
         ([{"OneOf": {"p": 1}}], "params.yaml augment.policy[0] OneOf: needs transforms: [...], found None"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from tasks import images
 from tasks.augment.params import Encoding
 from tasks.augment.policy import canonical_json
-from tasks.augment.variants import Recipe, Source, expand, variant_id, variant_seed
+from tasks.augment.variants import Recipe, Source, expand, make, variant_id, variant_seed
 from tasks.errors import UserError
 
 ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
@@ -84,7 +84,25 @@ def test_a_policy_that_fails_on_an_image_rejects_with_the_reason(tmp_path: Path)
     dot = source(tmp_path, np.zeros((1, 1, 3), np.uint8), planned=1)
     (variant,) = expand(dot, recipe([{"GridDistortion": {"p": 1.0}}]), {})
     assert variant.row["status"] == "rejected"
-    assert variant.row["reason"] == "policy_failed: ZeroDivisionError: division by zero"
+    assert variant.row["reason"] == "failed: ZeroDivisionError: division by zero"
+
+
+def test_a_transform_that_writes_into_its_input_does_not_reach_its_siblings(tmp_path: Path) -> None:
+    grey = np.linspace(60, 180, 600).astype(np.uint8).reshape(20, 30)
+    policy = [{"AutoContrast": {"p": 1.0}}, *ROTATE]
+    whole = expand(source(tmp_path, grey, planned=4), recipe(policy), {})
+    assert {variant.row["status"] for variant in whole} == {"written"}
+    one = source(tmp_path, grey)
+    pixels = grey.copy()
+    again = [make(one, pixels, recipe(policy), index, set()) for index in (4, 3, 2, 1)]
+    assert [variant.data for variant in reversed(again)] == [variant.data for variant in whole]
+    assert np.array_equal(pixels, grey)
+
+
+def test_an_image_that_cannot_be_encoded_is_a_rejected_variant(tmp_path: Path) -> None:
+    wide = source(tmp_path, np.zeros((1, 17_000, 3), np.uint8), planned=1)
+    (variant,) = expand(wide, recipe([], distinct=False, encoding=Encoding(format="webp")), {})
+    assert variant.row["status"] == "rejected" and variant.row["reason"].startswith("failed: ")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.errors import UserError
 from tasks.train.fit import batches, channel_statistics, fit
-from tasks.train.inference import Normalise, fix_randomness, predict
+from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
 from tasks.train.model import build_model
 from tasks.train.params import TrainParams
 
@@ -41,6 +42,22 @@ def test_it_learns_on_the_gpu_and_does_so_again_bit_for_bit() -> None:
     second, _ = trained("cuda")
     assert accuracy[-1] == 1.0
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_loss_without_bounds_is_one_line() -> None:
+    images, labels = two_classes(32)
+    core = build_model("small_cnn", 2, 8)
+    core.head.weight.data.fill_(float("inf"))
+    network = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), core)
+    with pytest.raises(UserError, match=r"^params\.yaml train: the loss left all bounds in epoch 1; lower train\.lea"):
+        fit(network, (images, labels), (images, labels), PARAMS, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["foo", "meta", "cuda:99"])
+def test_a_device_that_is_not_here_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_DEVICE", name)
+    with pytest.raises(UserError, match=f"^VARIEGATE_DEVICE: needs a device that is here, found '{name}': "):
+        choose_device()
 
 
 def test_every_image_comes_once_an_epoch_in_an_order_of_its_own() -> None:

@@ -5,6 +5,7 @@ import pytest
 from tasks import images as pixel_io
 from tasks import validate
 from tasks.augment import ledger
+from tasks.errors import UserError
 from tasks.train import images
 from tests.conftest import Project
 
@@ -44,5 +45,5 @@ def test_images_arrive_in_order_at_one_size(
 def test_bytes_that_differ_from_the_manifest_are_refused(manifests: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     files = images.training_files(*manifests)
     row = next(files.assign(sha256="0").itertuples(index=False))
-    with pytest.raises(ValueError, match="bytes differ from the manifest's"):
+    with pytest.raises(UserError, match="bytes differ from the manifest's"):
         images.read_bytes(row)

@@ -20,7 +20,6 @@ def test_torchvisions_networks_give_logits_in_training_too(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "size", "expected"),
     [
-        ("small_cnn", 65, "params.yaml train.image_size: small_cnn takes 8 to 64, found 65"),
         (
             "resnet19",
             64,
