@@ -11,14 +11,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 from dvc.exceptions import DvcException
-from dvc.lock import LockError
 from dvc.repo import Repo
 
-SECONDS_BETWEEN_TRIES = 2.0
+from flows.locks import wait_for_others
 
 
 def end_with_the_flow() -> None:
@@ -34,22 +32,15 @@ def end_with_the_flow() -> None:
 
 def reproduce(address: str, force: bool) -> str:
     """Run one stage through DVC where it has changed; `ran` or `cached`."""
-    while True:
-        try:
-            with Repo(_wait_for_lock=True) as repo:
-                return "ran" if repo.reproduce(address, single_item=True, force=force) else "cached"
-        except DvcException as error:
-            if not any(isinstance(each, LockError) for each in (error, error.__cause__)):
-                raise
-            print("waiting: another DVC command works on the same files", flush=True)
-            time.sleep(SECONDS_BETWEEN_TRIES)
+    with Repo(_wait_for_lock=True) as repo:
+        return "ran" if repo.reproduce(address, single_item=True, force=force) else "cached"
 
 
 def main(address: str, outcome: Path, force: bool) -> int:
     logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)  # advice on `git add` after each stage
     end_with_the_flow()
     try:
-        outcome.write_text(reproduce(address, force))
+        outcome.write_text(wait_for_others(lambda: reproduce(address, force)))
     except DvcException as error:
         print(f"dvc: {error}", file=sys.stderr)
         return 1

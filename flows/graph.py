@@ -4,18 +4,20 @@ This uses DVC's own planner, which is not public API: DVC is pinned, and tests/f
 equal.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
+from flows.locks import wait_for_others
 from tasks.errors import UserError
 from tasks.ingest import RAW
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,19 @@ class Step:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-@contextmanager
-def open_repo() -> Iterator[Repo]:
-    """The DVC repository here. Its methods wait for other DVC commands.
+def in_repo(action: Callable[[Repo], Result]) -> Result:
+    """`action` on the DVC repository here, after other DVC commands have ended.
 
     Raises:
-        UserError: where this is no DVC repository, or DVC refuses what the block does.
+        UserError: where this is no DVC repository, or DVC refuses.
     """
-    try:
+
+    def act() -> Result:
         with Repo(_wait_for_lock=True) as repo:
-            yield repo
+            return action(repo)
+
+    try:
+        return wait_for_others(act)
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from error
 
@@ -47,8 +52,7 @@ def open_repo() -> Iterator[Repo]:
 def version_raw() -> None:
     """`dvc add` data/raw where nobody has: what a run was made from is versioned, or it could not be told again."""
     if not Path(f"{RAW}.dvc").is_file():
-        with open_repo() as repo:
-            repo.add(str(RAW))
+        in_repo(lambda repo: repo.add(str(RAW)))
 
 
 def read_steps(until: str | None = None) -> list[Step]:
@@ -57,13 +61,15 @@ def read_steps(until: str | None = None) -> list[Step]:
     Raises:
         UserError: for a stage that dvc.yaml does not have.
     """
-    with open_repo() as repo, repo.lock:
+    return in_repo(lambda repo: _steps_of(repo, until))
+
+
+def _steps_of(repo: Repo, until: str | None) -> list[Step]:
+    with repo.lock:
         graph = get_active_graph(repo.index.graph)
         ordered = plan_repro(graph, collect_stages(repo, [until or "dvc.yaml"]))
         clean: dict[str, bool] = {}
         for stage in ordered:
             upstream = [needed.addressing for needed in graph.successors(stage)]
             clean[stage.addressing] = all(clean[address] for address in upstream) and not stage.changed()
-        return [
-            Step(stage.addressing, clean[stage.addressing], getattr(stage, "meta", None) or {}) for stage in ordered
-        ]
+    return [Step(stage.addressing, clean[stage.addressing], getattr(stage, "meta", None) or {}) for stage in ordered]

@@ -10,6 +10,7 @@ import subprocess
 from typing import Any
 
 import httpx
+import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import Project, commit, wait_until
@@ -139,6 +140,7 @@ def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
     assert stages_line(done.stdout) == "data/raw cached, ingest ran"
 
 
+@pytest.mark.slow
 def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
     checkout.set_params(augment__variants_per_image=3000)
     mark = f"{os.getpid()}-{checkout.root.name}"
@@ -157,6 +159,7 @@ def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
     wait_until(lambda: not marked(mark), seconds=30)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_wait_for_each_other(checkout: Project, prefect_server: Environment) -> None:
     runs = [
         subprocess.Popen(
