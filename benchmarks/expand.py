@@ -2,9 +2,9 @@
 
     python benchmarks/expand.py PHOTOS [--limit N] [--repeat R] [--only variegate,floor]
 
-PHOTOS is a folder of class folders of photos. Every contender makes VARIANTS variants of each photo: a horizontal
-flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; JPEG, quality 95, 4:4:4. Each run is a process of its
-own, imports included; the contenders take turns, and medians and ratios are printed.
+PHOTOS is a folder of class folders of photos. Every contender makes VARIANTS variants of each photo: a horizontal flip
+(p 0.5), then a rotation of up to 15 degrees with reflected borders; JPEG, quality 95, 4:4:4. Each run is a process of
+its own, imports included; the contenders take turns, and medians and ratios are printed.
 
     variegate        the augment stage: plan, seeds, hashes, segments, ledger, cold
     floor            decode once, the same transforms, encode, write: as many processes, no ledger, no hashes, no seeds
@@ -24,9 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from PIL import Image, ImageOps
+
 VARIANTS = 5
 PARAMS = f"""
-validate: {{train: 0.98, validation: 0.01, test: 0.01}}
 augment:
   variants_per_image: {VARIANTS}
   policy:
@@ -37,9 +38,14 @@ augment:
 
 
 def prepare_variegate(photos: Path, work: Path) -> None:
-    """A project whose training split is nearly all of `photos`, ready to be augmented."""
-    (work / "data").mkdir()
-    shutil.copytree(photos, work / "data/raw")
+    """A project whose training split is `photos`, ready to be augmented; negatives of two serve as the other splits."""
+    shutil.copytree(photos, work / "data/raw/train")
+    for split in ("validation", "test"):
+        for folder in sorted(photos.iterdir())[:2]:
+            place = work / "data/raw" / split / folder.name / "negative.png"
+            place.parent.mkdir(parents=True)
+            with Image.open(sorted(folder.iterdir())[0 if split == "test" else 1]) as image:
+                ImageOps.invert(image.convert("RGB")).save(place)
     (work / "params.yaml").write_text(PARAMS)
     for stage in ("ingest", "validate"):
         subprocess.run([sys.executable, "-m", f"tasks.{stage}"], cwd=work, check=True, stdout=subprocess.DEVNULL)
@@ -134,7 +140,7 @@ def subset(photos: Path, limit: int | None, folder: Path) -> Path:
     for path in sorted(photos.rglob("*.jpg")):
         target = place / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if limit is None or len(os.listdir(target.parent)) < limit:
+        if limit is None or len(list(target.parent.iterdir())) < limit:
             shutil.copy(path, target)
     return place
 
@@ -181,10 +187,8 @@ def main() -> None:
     ours = statistics.median(seconds[names[0]])
     for name, values in seconds.items():
         middle = statistics.median(values)
-        spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(
-            f"{name:<15} {middle:8.2f} s ({spread})  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast"
-        )
+        times = f"{middle:8.2f} s ({min(values):.2f} to {max(values):.2f})"
+        print(f"{name:<15} {times}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast")
 
 
 if __name__ == "__main__":

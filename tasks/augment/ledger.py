@@ -24,7 +24,7 @@ COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        "pixel_sha256": pa.string(),  # of the pixels before encoding
+        "pixel_sha256": pa.string(),  # of the pixels before encoding; null without `distinct`
         "width": pa.int32(),
         "height": pa.int32(),
         "segment": pa.string(),  # file name below data/augmented/segments; null for index 0

@@ -145,8 +145,9 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: s
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
-            digest = images.pixel_sha256(new)
-            if recipe.distinct and digest in seen:
+            # hashing the pixels of a photo takes as long as half a warp: only where it is asked for
+            digest = images.pixel_sha256(new) if recipe.distinct else None
+            if digest in seen:
                 continue
             data = images.encode(new, recipe.encoding.format_for(source.format), recipe.encoding.quality)
         except Exception as error:  # a transform or an encoder meets an image that it was not made for
