@@ -1,7 +1,7 @@
 """The pipeline as DVC sees it: the stages in the order of `dvc repro`, and which of them are clean.
 
-This uses DVC's own planner, which is not public API: DVC is pinned, and tests/flows/test_graph.py holds the two orders
-equal.
+This uses DVC's own planner, which is not public API: DVC is pinned, and tests/flows/test_pipeline.py holds the two
+orders equal.
 """
 
 from collections.abc import Callable

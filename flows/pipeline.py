@@ -29,6 +29,7 @@ from tasks.errors import UserError
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_END = 10.0
 
+_watchers: list[subprocess.Popen] = []
 Logger = logging.Logger | logging.LoggerAdapter
 
 
@@ -83,8 +84,9 @@ def end_server_with_this_process() -> None:
     """
     for server in SubprocessASGIServer._instances.values():
         if server.server_process is not None:
-            script = f"cat > /dev/null; kill {server.server_process.pid}"
-            subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+            script = f"cat > /dev/null; kill {server.server_process.pid} 2> /dev/null"
+            watcher = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+            _watchers.append(watcher)  # its pipe has to stay open
 
 
 def stage_task(step: Step) -> Any:

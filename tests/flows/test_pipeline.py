@@ -13,8 +13,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import Project, commit, wait_until
-from tests.tasks.augment.test_stage import marked
+from tests.conftest import Project, commit, marked, wait_until
 
 Environment = dict[str, str]
 
@@ -113,19 +112,7 @@ def test_a_killed_flow_leaves_no_process_and_the_next_run_ends_as_if_nothing_had
     checkout: Project, prefect_server: Environment
 ) -> None:
     checkout.set_params(augment__variants_per_image=1500)
-    mark = f"{os.getpid()}-{checkout.root.name}"
-    environment = {**checkout.environment, **prefect_server, "VARIEGATE_MARK": mark}
-    running = subprocess.Popen(
-        ["variegate", "run", "--until", "augment"],
-        cwd=checkout.root,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_until(lambda: any(checkout.path(".variegate").rglob("*.parquet")), seconds=60)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    wait_until(lambda: not marked(mark), seconds=30)
+    kill_during_augment(checkout, signal.SIGKILL, prefect_server)
     done = checkout.variegate("run", "--until", "augment", **prefect_server)
     assert "reused 0" not in done.stderr
     lock = checkout.path("dvc.lock").read_bytes()
@@ -143,18 +130,22 @@ def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
 @pytest.mark.slow
 def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
     checkout.set_params(augment__variants_per_image=3000)
-    mark = f"{os.getpid()}-{checkout.root.name}"
     home = str(checkout.path("prefect-home"))
-    environment = {**checkout.environment, "VARIEGATE_MARK": mark, "PREFECT_HOME": home, "PREFECT_API_URL": ""}
+    kill_during_augment(checkout, signal.SIGTERM, {"PREFECT_HOME": home, "PREFECT_API_URL": ""})
+
+
+def kill_during_augment(project: Project, how: signal.Signals, server: Environment) -> None:
+    """Start a run, kill it when some variants are made, and wait until no process of it is left."""
+    mark = f"{os.getpid()}-{project.root.name}"
     running = subprocess.Popen(
         ["variegate", "run", "--until", "augment"],
-        cwd=checkout.root,
-        env=environment,
+        cwd=project.root,
+        env={**project.environment, **server, "VARIEGATE_MARK": mark},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: any(checkout.path(".variegate").rglob("*.parquet")), seconds=90)
-    running.send_signal(signal.SIGTERM)
+    wait_until(lambda: any(project.path(".variegate").rglob("*.parquet")), seconds=90)
+    running.send_signal(how)
     running.wait(30)
     wait_until(lambda: not marked(mark), seconds=30)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tasks.images import sha256
-from tests.conftest import Project, fill, wait_until
+from tests.conftest import Project, fill, marked, wait_until
 
 # in one process, which saves most of the time: each import of a stage takes as long as the stage
 DATA_STAGES = "from tasks import ingest, validate; from tasks.augment import __main__ as augment; " + "; ".join(
@@ -175,18 +175,6 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     running.kill()
     running.wait()
     wait_until(lambda: not marked(mark), seconds=30)
-
-
-def marked(mark: str) -> list[str]:
-    """The processes whose environment holds the mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"VARIEGATE_MARK={mark}".encode() in path.read_bytes():
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
 
 
 if not Path("/proc").is_dir():
