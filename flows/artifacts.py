@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pandas as pd
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -12,8 +11,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from tasks.augment.accounts import per_class
-from tasks.augment.ledger import COUNTS
+from tasks.augment.accounts import per_class, read_counts
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -21,7 +19,7 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
-        classes = per_class(pd.read_csv(COUNTS, dtype=str, keep_default_na=False))
+        classes = per_class(read_counts())
         table = [{"class": label, **numbers} for label, numbers in classes.items()]
         create_table_artifact(table, key="images-per-class", description="Training images per class, before and after")
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 from ruamel.yaml import YAML
 
 from tasks import ingest, sample
-from tasks.augment.accounts import per_class
-from tasks.augment.ledger import COUNTS
+from tasks.augment.accounts import per_class, read_counts
 from tasks.errors import UserError
 from tasks.params import read_params
 
@@ -64,21 +62,24 @@ def write_sample_if_empty(name: str) -> int:
     """
     if sample.has_files(ingest.RAW):
         return 0
-    expected = raw_hash()
-    if expected is not None and expected != sample.DVC_HASH.get(name):
-        raise UserError(f"{ingest.RAW} is empty: run dvc pull")
+    require_no_others({sample.DVC_HASH.get(name)})
     return sample.write_sample(name, ingest.RAW)
+
+
+def require_no_others(samples: Collection[str | None]) -> None:
+    """Raises UserError where data/raw.dvc says that other images than these samples belong into the empty data/raw."""
+    if raw_hash() not in (None, *samples):
+        raise UserError(f"{ingest.RAW} is empty: run dvc pull")
 
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
     if not sample.has_files(ingest.RAW):
-        if raw_hash() not in (None, *sample.DVC_HASH.values()):
-            raise UserError(f"{ingest.RAW} is empty: run dvc pull")
+        require_no_others(set(sample.DVC_HASH.values()))
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
     for name in ingest.list_files(ingest.RAW):
         path = ingest.RAW / name
-        if path.is_file() and ingest.links_out(path):  # DVC would make the other file its own, and read-only
+        if ingest.links_out(path) and path.is_file():  # DVC would make the other file its own, and read-only
             raise UserError(f"{path}: needs to be a file, found a link to {path.resolve()}; copy it instead")
 
 
@@ -140,9 +141,7 @@ def summary(stages: Collection[str]) -> list[str]:
     if "augment" in stages:
         totals = _read_metrics("augment")
         lines.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
-        lines += [
-            f"  {line}" for line in _class_lines(per_class(pd.read_csv(COUNTS, dtype=str, keep_default_na=False)))
-        ]
+        lines += [f"  {line}" for line in _class_lines(per_class(read_counts()))]
         lines.append(f"training images  {totals['training_images']:,}")
     if "evaluate" in stages:
         found = _read_metrics("evaluate")

@@ -58,8 +58,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     ):
         for segment in segments.cut(expanded(sources.to_sources(rows, planned), recipe, earlier)):
             table = accounts.rows_of(segment, facts, recipe)
-            if segment.file_name is not None:
-                reuse.keep(segment, table, recipe.hash, ledger.SEGMENTS / segment.file_name)
+            reuse.keep(segment, table, recipe.hash)
             writer.write(table)
             for source, its_variants in segment.expanded:
                 written[source.source_id] = sum(variant.data is not None for variant in its_variants)

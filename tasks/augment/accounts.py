@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tasks.augment.ledger import COLUMNS
+from tasks.augment.ledger import COLUMNS, COUNTS
 from tasks.augment.segments import Segment
 from tasks.augment.variants import Recipe, Source, variant_id
 
@@ -45,6 +45,11 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: dict[str, i
     lines["written"] = lines["source_id"].map(written).fillna(0).astype(int)
     lines["rejected"] = lines["planned"] - lines["written"]
     return lines
+
+
+def read_counts() -> pd.DataFrame:
+    """The lines of counts.csv, all as text: a class may be called `01` or `NA`."""
+    return pd.read_csv(COUNTS, dtype=str, keep_default_na=False)
 
 
 def summary(counts: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:

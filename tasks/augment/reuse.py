@@ -71,8 +71,8 @@ def cached_rows(recipe_hash: str) -> Iterator[pa.Table]:
             yield rows.append_column("path", pa.array([str(path.with_suffix(".tar"))] * len(rows), pa.string()))
 
 
-def keep(segment: Segment, rows: pa.Table, recipe_hash: str, place: Path) -> None:
-    """Store a segment with its rows, and link it at `place`."""
+def keep(segment: Segment, rows: pa.Table, recipe_hash: str) -> None:
+    """Store a segment with its rows, and link it into data/augmented. One without images is nothing to store."""
     if segment.file_name is None:
         return
     path = _folder(recipe_hash) / segment.file_name
@@ -81,8 +81,7 @@ def keep(segment: Segment, rows: pa.Table, recipe_hash: str, place: Path) -> Non
             temporary.write_bytes(segment.data)
     with manifest.replacing(path.with_suffix(".parquet")) as temporary, manifest.Writer(temporary, rows.schema) as file:
         file.write(rows)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _link(path, place)
+    _link(path, ledger.SEGMENTS / segment.file_name)
 
 
 def trim(limit_bytes: int) -> int:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tasks import images, ingest, manifest
 from tasks.augment import ledger
+from tasks.augment.accounts import read_counts
 from tasks.augment.segments import tar_bytes
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe, Variant, expand
@@ -78,7 +79,7 @@ def check_segment(name: str, rows: pd.DataFrame) -> list[str]:
 def check_counts(rows: pd.DataFrame) -> list[str]:
     """planned = written + rejected, per source, in counts.csv as in the ledger."""
     try:
-        counts = pd.read_csv(ledger.COUNTS, dtype=str, keep_default_na=False).set_index("source_id")
+        counts = read_counts().set_index("source_id")
         counts = counts[["planned", "written", "rejected"]].astype(int)
     except (OSError, ValueError, KeyError) as error:
         return [f"{ledger.COUNTS.name}: cannot be read: {error}"]
