@@ -43,16 +43,23 @@ LIBRARIES = (
 )
 TRANSFORMS = (
     # geometry
-    "Affine", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "OpticalDistortion",
-    "Perspective", "RandomCropFromBorders", "RandomResizedCrop", "RandomRotate90", "Rotate", "SafeRotate", "Transpose",
-    "VerticalFlip",
+    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "GridElasticDeform",
+    "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective",
+    "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders", "RandomGridShuffle", "RandomResizedCrop",
+    "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate",
+    "SmallestMaxSize", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
     # light and colour
-    "AutoContrast", "ChannelShuffle", "CLAHE", "ColorJitter", "Equalize", "HueSaturationValue",
-    "InvertImg", "PlanckianJitter", "Posterize", "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve",
-    "RGBShift", "Solarize", "ToGray",
-    # blur, noise, occlusion
-    "CoarseDropout", "Defocus", "Downscale", "GaussianBlur", "GaussNoise", "GridDropout", "ImageCompression",
-    "ISONoise", "MedianBlur", "MotionBlur", "MultiplicativeNoise", "Sharpen",
+    "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE", "ColorJitter", "Equalize",
+    "FancyPCA", "HEStain", "HueSaturationValue", "Illumination", "InvertImg", "PlanckianJitter",
+    "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize", "RandomBrightnessContrast", "RandomGamma",
+    "RandomToneCurve", "RGBShift", "Solarize", "ToGray", "ToRGB", "ToSepia",
+    # blur and noise
+    "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur", "GaussNoise",
+    "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological", "MotionBlur", "MultiplicativeNoise",
+    "RingingOvershoot", "SaltAndPepper", "Sharpen", "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
+    # occlusion and weather
+    "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel", "RandomRain",
+    "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
 )  # fmt: skip
 COMPOSITES = ("OneOf", "SomeOf", "Sequential")
 LONGEST_ARRAY = 64
