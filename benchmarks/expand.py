@@ -1,10 +1,11 @@
 """How fast variants are made, side by side with what people use otherwise.
 
-    python benchmarks/expand.py PHOTOS [--limit N] [--repeat R] [--only variegate,floor]
+    python benchmarks/expand.py PHOTOS [--variants V] [--limit N] [--repeat R] [--only variegate,floor]
 
-PHOTOS is a folder of class folders of photos. Every contender makes VARIANTS variants of each photo: a horizontal flip
-(p 0.5), then a rotation of up to 15 degrees with reflected borders; JPEG, quality 95, 4:4:4. Each run is a process of
-its own, imports included; the contenders take turns, and medians and ratios are printed.
+PHOTOS is a folder of class folders of images, all .jpg or all .png. Every contender makes V variants of each: a
+horizontal flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; in the images' own format, JPEG with
+quality 95 and 4:4:4. Each run is a process of its own, imports included; the contenders take turns, and medians and
+ratios are printed.
 
     variegate        the augment stage: plan, seeds, hashes, segments, ledger, cold
     floor            decode once, the same transforms, encode, write: as many processes, no ledger, no hashes, no seeds
@@ -26,18 +27,21 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-VARIANTS = 5
-PARAMS = f"""
+PARAMS = """
 augment:
-  variants_per_image: {VARIANTS}
+  variants_per_image: {variants}
   policy:
     - HorizontalFlip: {{p: 0.5}}
     - Rotate: {{limit: 15, border_mode: 4, p: 1.0}}
-  distinct: false
 """
 
 
-def prepare_variegate(photos: Path, work: Path) -> None:
+def list_images(photos: Path) -> list[str]:
+    """The paths of all images below `photos`, in order."""
+    return sorted(str(path) for path in photos.rglob("*") if path.suffix in (".jpg", ".png"))
+
+
+def prepare_variegate(photos: Path, work: Path, variants: int) -> None:
     """A project whose training split is `photos`, ready to be augmented; negatives of two serve as the other splits."""
     shutil.copytree(photos, work / "data/raw/train")
     for split in ("validation", "test"):
@@ -46,12 +50,12 @@ def prepare_variegate(photos: Path, work: Path) -> None:
             place.parent.mkdir(parents=True)
             with Image.open(sorted(folder.iterdir())[0 if split == "test" else 1]) as image:
                 ImageOps.invert(image.convert("RGB")).save(place)
-    (work / "params.yaml").write_text(PARAMS)
+    (work / "params.yaml").write_text(PARAMS.format(variants=variants))
     for stage in ("ingest", "validate"):
         subprocess.run([sys.executable, "-m", f"tasks.{stage}"], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
-def run_variegate(photos: Path, work: Path) -> None:
+def run_variegate(photos: Path, work: Path, variants: int) -> None:
     """The stage, in this process. What the sources are is known from prepare_variegate()."""
     os.chdir(work)
     from tasks.augment.__main__ import main
@@ -59,7 +63,7 @@ def run_variegate(photos: Path, work: Path) -> None:
     main()
 
 
-def floor_part(names: list[str], out: str) -> None:
+def floor_part(names: list[str], out: str, variants: int) -> None:
     """The least that makes these files: what one worker of the floor does."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     sys.modules["torch"] = None  # type: ignore[assignment]
@@ -71,19 +75,20 @@ def floor_part(names: list[str], out: str) -> None:
     policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
     options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     for name in names:
-        pixels = cv2.imread(name)
-        for index in range(VARIANTS):
-            data = cv2.imencode(".jpg", policy(image=pixels)["image"], options)[1]
-            Path(out, f"{Path(name).stem}-{index}.jpg").write_bytes(data)
+        suffix = Path(name).suffix
+        pixels = cv2.imread(name, cv2.IMREAD_COLOR if suffix == ".jpg" else cv2.IMREAD_UNCHANGED)
+        for index in range(variants):
+            data = cv2.imencode(suffix, policy(image=pixels)["image"], options if suffix == ".jpg" else [])[1]
+            Path(out, f"{Path(name).stem}-{index}{suffix}").write_bytes(data)
 
 
-def run_floor(photos: Path, work: Path) -> None:
+def run_floor(photos: Path, work: Path, variants: int) -> None:
     """floor_part() in a process for each processor."""
     from multiprocessing import Process
 
-    names = sorted(map(str, photos.rglob("*.jpg")))
+    names = list_images(photos)
     count = len(os.sched_getaffinity(0))
-    workers = [Process(target=floor_part, args=(names[i::count], str(work))) for i in range(count)]
+    workers = [Process(target=floor_part, args=(names[i::count], str(work), variants)) for i in range(count)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -91,17 +96,17 @@ def run_floor(photos: Path, work: Path) -> None:
         assert worker.exitcode == 0
 
 
-def run_torchvision(photos: Path, work: Path) -> None:
+def run_torchvision(photos: Path, work: Path, variants: int) -> None:
     """What tutorials show."""
     from torchvision import datasets, transforms
 
     policy = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.RandomRotation(15)])
     for number, (image, _) in enumerate(datasets.ImageFolder(str(photos))):
-        for index in range(VARIANTS):
+        for index in range(variants):
             policy(image).save(work / f"{number}-{index}.jpg", quality=95, subsampling=0)
 
 
-def run_albumentations(photos: Path, work: Path) -> None:
+def run_albumentations(photos: Path, work: Path, variants: int) -> None:
     """The same loop with Albumentations."""
     import albumentations
     import cv2
@@ -109,20 +114,20 @@ def run_albumentations(photos: Path, work: Path) -> None:
     flip = albumentations.HorizontalFlip(p=0.5)
     policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
     options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    for number, name in enumerate(sorted(photos.rglob("*.jpg"))):
-        for index in range(VARIANTS):
-            pixels = cv2.imread(str(name))
+    for number, name in enumerate(list_images(photos)):
+        for index in range(variants):
+            pixels = cv2.imread(name)
             cv2.imwrite(str(work / f"{number}-{index}.jpg"), policy(image=pixels)["image"], options)
 
 
-def run_augmentor(photos: Path, work: Path) -> None:
+def run_augmentor(photos: Path, work: Path, variants: int) -> None:
     """Augmentor's own way; it takes no encoder settings, so the quality is what Pillow's default is."""
     import Augmentor
 
     pipeline = Augmentor.Pipeline(str(photos), output_directory=str(work / "out"))
     pipeline.flip_left_right(probability=0.5)
     pipeline.rotate(probability=1, max_left_rotation=15, max_right_rotation=15)
-    pipeline.sample(VARIANTS * sum(1 for _ in photos.rglob("*.jpg")))
+    pipeline.sample(variants * len(list_images(photos)))
 
 
 CONTENDERS = {
@@ -137,7 +142,7 @@ CONTENDERS = {
 def subset(photos: Path, limit: int | None, folder: Path) -> Path:
     """The first `limit` photos of each class, or all."""
     place = folder / "photos"
-    for path in sorted(photos.rglob("*.jpg")):
+    for path in map(Path, list_images(photos)):
         target = place / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if limit is None or len(list(target.parent.iterdir())) < limit:
@@ -145,7 +150,7 @@ def subset(photos: Path, limit: int | None, folder: Path) -> Path:
     return place
 
 
-def timed(name: str, photos: Path, prepared: Path, folder: Path) -> float:
+def timed(name: str, photos: Path, prepared: Path, folder: Path, variants: int) -> float:
     """Seconds of one whole process."""
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
@@ -153,7 +158,7 @@ def timed(name: str, photos: Path, prepared: Path, folder: Path) -> float:
         shutil.copytree(prepared, work)
     else:
         work.mkdir()
-    command = [sys.executable, __file__, str(photos), "--run", name, "--work", str(work)]
+    command = [sys.executable, __file__, str(photos), "--variants", str(variants), "--run", name, "--work", str(work)]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -162,6 +167,7 @@ def timed(name: str, photos: Path, prepared: Path, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
+    parser.add_argument("--variants", type=int, default=5)
     parser.add_argument("--limit", type=int, help="photos of each class")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default=",".join(CONTENDERS))
@@ -169,7 +175,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        CONTENDERS[options.run](options.photos, options.work)
+        CONTENDERS[options.run](options.photos, options.work, options.variants)
         return
     names = [name for name in options.only.split(",") if name != "augmentor" or importlib.util.find_spec("Augmentor")]
     with tempfile.TemporaryDirectory() as temporary:
@@ -177,12 +183,12 @@ def main() -> None:
         photos = subset(options.photos, options.limit, folder)
         prepared = folder / "prepared"
         prepared.mkdir()
-        prepare_variegate(photos, prepared)
-        count = VARIANTS * sum(1 for _ in photos.rglob("*.jpg"))
+        prepare_variegate(photos, prepared, options.variants)
+        count = options.variants * len(list_images(photos))
         seconds: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(options.repeat):
             for name in names:
-                seconds[name].append(timed(name, photos, prepared, folder))
+                seconds[name].append(timed(name, photos, prepared, folder, options.variants))
     print(f"{count} variants, {os.cpu_count()} processors, {options.repeat} runs in turn")
     ours = statistics.median(seconds[names[0]])
     for name, values in seconds.items():

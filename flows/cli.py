@@ -111,7 +111,7 @@ def preview(
     counts = plan_counts(rows, params) if variants is None else pd.Series(variants, rows.index)
     chosen = manifest.examples(rows, sources)
     shown = counts[chosen.index].clip(upper=MOST_PREVIEWED)
-    sheet = contact_sheet(to_sources(chosen, shown), list(chosen["label"]), recipe)
+    sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
     _write(output, images.encode(sheet, "png"), ("png",))
     print(f"wrote {output}: {len(chosen)} sources, {shown.sum()} variants")
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import UserError
 
-ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 16_384  # a group is held in memory until it is full
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,14 +37,21 @@ def counts(**numbers: int | float) -> None:
     report("counts", **numbers)
 
 
-def track(items: Iterable[T], total: int, what: str, unit: str) -> Iterator[T]:
+def track(
+    items: Iterable[T], total: int, what: str, unit: str, units_in: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
     """Yield from `items` and show how far it is: a bar on a terminal, else a line every ten seconds."""
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what, unit=unit, leave=False)
+        with tqdm(total=total, desc=what, unit=unit, leave=False) as bar:
+            for item in items:
+                yield item
+                bar.update(units_in(item))
         return
     started = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
+    done = 0
+    for item in items:
         yield item
+        done += units_in(item)
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             last = now

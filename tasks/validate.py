@@ -37,6 +37,8 @@ COLUMNS = pa.schema(
         "format": pa.string(),  # Pillow's name: JPEG, PNG, ...
         "width": pa.int32(),  # upright, in pixels
         "height": pa.int32(),
+        "channels": pa.int8(),  # 1: grey, 3: RGB, as decoded
+        "bits": pa.int8(),  # of a sample, 8 or 16
         "status": pa.string(),
         "reason": pa.string(),
         "detail": pa.string(),  # the decoder's own words
@@ -98,6 +100,8 @@ def _look_at_one(name: str, sha256: str) -> dict[str, Any]:
         "format": decoded.format,
         "width": width,
         "height": height,
+        "channels": 1 if decoded.pixels.ndim == 2 else 3,
+        "bits": decoded.bits,
         "status": "ok",
     }
 

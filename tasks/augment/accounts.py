@@ -1,48 +1,57 @@
 """The accounts: the ledger's rows, counts.csv and the totals, from what was planned and what was written."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from tasks.augment.ledger import COLUMNS, COUNTS
-from tasks.augment.segments import Segment
-from tasks.augment.variants import Recipe, Source, variant_id
+from tasks.augment.variants import Recipe, Source, Variant, variant_id
 
 
-def rows_of(segment: Segment, facts: dict[str, dict[str, Any]], recipe: Recipe) -> pa.Table:
-    """The ledger's rows of a segment. `facts` holds each source's row of the validated manifest, by source_id."""
+def rows_of(expanded: Iterable[tuple[Source, list[Variant]]]) -> pa.Table:
+    """The ledger's rows of sources and their variants; labels and places are still to come."""
     rows: list[dict[str, Any]] = []
-    for source, variants in segment.expanded:
-        fact = facts[source.source_id]
-        shared = {"label": fact["label"], "split": fact["split"]}
-        rows.append({**_source_row(source, fact, recipe), **shared})
-        rows += [{**variant.row, **shared} for variant in variants]
+    for source, variants in expanded:
+        rows.append(_source_row(source))
+        rows += [variant.row for variant in variants]
     return pa.Table.from_pylist(rows, schema=COLUMNS)
 
 
-def _source_row(source: Source, fact: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _source_row(source: Source) -> dict[str, Any]:
     return {
         "variant_id": variant_id(source.source_id, 0),
         "source_id": source.source_id,
         "variant_index": 0,
         "seed": 0,
         "attempt": 0,
-        "recipe_hash": recipe.hash,
         "operations": "[]",
         "sha256": source.sha256,
-        "pixel_sha256": source.pixel_sha256,
-        "width": fact["width"],
-        "height": fact["height"],
+        "width": source.width,
+        "height": source.height,
+        "channels": source.channels,
+        "bits": source.bits,
         "status": "written",
     }
 
 
-def count_rows(validated: pd.DataFrame, planned: pd.Series, written: dict[str, int]) -> pd.DataFrame:
-    """The lines of counts.csv: each usable image with its new images planned, written and rejected."""
+def written_of(rows: pa.Table) -> np.ndarray:
+    """How many variants of each source were written: int64, in the order of the sources in `rows`."""
+    index = rows["variant_index"].to_numpy()
+    written = (index > 0) & rows["segment"].is_valid().to_numpy()
+    return np.add.reduceat(written, np.flatnonzero(index == 0), dtype=np.int64)
+
+
+def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) -> pd.DataFrame:
+    """The lines of counts.csv: each usable image with its new images planned, written and rejected.
+
+    `planned` and `written` are on the index of `validated`, and hold training images alone.
+    """
     lines = validated.loc[validated["status"] == "ok", ["source_id", "file_name", "label", "split"]].copy()
-    lines["planned"] = lines["source_id"].map(planned).fillna(0).astype(int)
-    lines["written"] = lines["source_id"].map(written).fillna(0).astype(int)
+    lines["planned"] = planned.reindex(lines.index, fill_value=0)
+    lines["written"] = written.reindex(lines.index, fill_value=0)
     lines["rejected"] = lines["planned"] - lines["written"]
     return lines
 

@@ -64,7 +64,7 @@ def expected_distinct(counts: pd.Series, places: np.ndarray, capacities: list[Ca
 def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     """Bytes in a segment and seconds of one worker that a variant takes: means over one each of a few sources."""
     chosen = manifest.examples(rows, SAMPLED_SOURCES)
-    sources = to_sources(chosen, pd.Series(1, chosen.index))
+    sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0
     expand(sources[0], recipe, {})  # builds the policy

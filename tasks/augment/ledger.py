@@ -24,9 +24,11 @@ COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        "pixel_sha256": pa.string(),  # of the pixels before encoding; null without `distinct`
+        "pixel_hash": pa.string(),  # XXH3 of a variant's pixels before encoding; null without `distinct`
         "width": pa.int32(),
         "height": pa.int32(),
+        "channels": pa.int8(),  # 1: grey, 3: RGB
+        "bits": pa.int8(),  # of a sample, 8 or 16: a variant has its source's where policy and format allow
         "segment": pa.string(),  # file name below data/augmented/segments; null for index 0
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes

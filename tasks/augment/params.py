@@ -12,10 +12,20 @@ MOST_IMAGES = 10**12
 
 
 class Encoding(Block):
-    """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG."""
+    """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG.
+
+    `quality` serves JPEG and WebP, `lossless` WebP alone.
+    """
 
     format: Literal["auto"] | Format = "auto"
     quality: int = Field(default=95, ge=1, le=100)
+    lossless: bool = False
+
+    @model_validator(mode="after")
+    def _lossless_is_webp(self) -> "Encoding":
+        if self.lossless and self.format != "webp":
+            raise ValueError(f"lossless needs format webp, found {self.format}; png is always lossless")
+        return self
 
     def format_for(self, source_format: str) -> Format:
         """The format of the variants of a source whose own format is `source_format` (Pillow's name)."""

@@ -62,7 +62,24 @@ TRANSFORMS = (
     "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
 )  # fmt: skip
 COMPOSITES = ("OneOf", "SomeOf", "Sequential")
+# Transforms that make of 16 bits what they make of 8; a policy with any other gets 8 bits.
+TAKE_16_BITS = (
+    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "NoOp",
+    "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
+    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate",
+    "SafeRotate", "ShiftScaleRotate", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
+    "ChannelShuffle", "InvertImg", "RandomBrightnessContrast", "ToGray", "AdvancedBlur", "Blur", "GaussianBlur",
+    "MotionBlur", "CoarseDropout", "Erasing", "GridDropout", "XYMasking",
+)  # fmt: skip
+# Transforms that fail on a grey image; a policy with any of these gets it as RGB.
+NEED_COLOUR = (
+    "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog", "RandomGravel",
+    "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
+)  # fmt: skip
 LONGEST_ARRAY = 64
+PLAIN = (str, int, bool, type(None))
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def parse_step(step: Any, place: str) -> tuple[str, dict[str, Any]]:
@@ -138,8 +155,20 @@ def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
 
 
+def names_in(steps: list[Any]) -> set[str]:
+    """The names of all transforms of a policy, those inside composites too."""
+    names = set()
+    for step in steps:
+        name, arguments = parse_step(step, PLACE)
+        names |= names_in(arguments["transforms"]) if name in COMPOSITES else {name}
+    return names
+
+
 class Policy:
-    """A policy, built once in a process and seeded anew for each variant."""
+    """A policy, built once in a process and seeded anew for each variant.
+
+    `takes_16_bits`, `takes_grey`: whether every transform in it does.
+    """
 
     def __init__(self, steps: list[Any]) -> None:
         transforms = [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(steps)]
@@ -149,9 +178,12 @@ class Policy:
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
         self.compose.set_random_state(np.random.Generator(self.bits), self.random)
+        names = names_in(steps)
+        self.takes_16_bits = names.issubset(TAKE_16_BITS)
+        self.takes_grey = names.isdisjoint(NEED_COLOUR)
 
     def apply(self, pixels: np.ndarray, seed: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Augment `pixels` (uint8, (height, width) or (height, width, 3)); equal seeds give equal pixels.
+        """Augment `pixels` (uint8 or uint16, (height, width) or (height, width, 3)); equal seeds give equal pixels.
 
         Returns:
             The new pixels and the operations applied, as JSON-clean `{"name": ..., parameters}`.
@@ -180,6 +212,11 @@ def clean(value: Any) -> Any:
 
     Nine digits are enough to see what was done, and do not show in which order a processor added.
     """
+    kind = type(value)  # exact types first: a variant has dozens of values, and isinstance() takes its time
+    if kind is float:
+        return float(f"{value:.9g}")
+    if kind in PLAIN:
+        return value
     if isinstance(value, dict):
         return {str(key): clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -191,14 +228,12 @@ def clean(value: Any) -> Any:
         return clean(value.tolist())
     if isinstance(value, np.generic):
         return clean(value.item())
-    if isinstance(value, float):
-        return float(f"{value:.9g}")
-    return value if isinstance(value, bool | int | str | None) else str(value)
+    return str(value)
 
 
 def canonical_json(value: Any) -> str:
     """`value` as the one JSON text that equal values share."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _canonical.encode(value)
 
 
 def library_versions() -> dict[str, str]:

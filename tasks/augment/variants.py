@@ -7,7 +7,7 @@ name and the other images have no part in it, so any number of workers, a resume
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Source:
-    """A training image: a row of the validated manifest, as far as variants need it."""
+    """A training image: a row of the validated manifest, and how many variants are planned of it."""
 
     path: Path
     source_id: str
     sha256: str
-    pixel_sha256: str
+    label: str
     format: str
+    width: int
+    height: int
+    channels: int
+    bits: int
     planned: int
 
 
@@ -85,15 +89,6 @@ class Variant:
     reused: bool = False
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some sources for one worker, with what was made of them before, by source_id and index."""
-
-    recipe: Recipe
-    sources: list[Source]
-    made: dict[tuple[str, int], Made] = field(default_factory=dict)
-
-
 def variant_id(source_id: str, index: int) -> str:
     """`<source_id>-v<index>`, the index with three digits or more."""
     return f"{source_id}-v{index:03d}"
@@ -111,28 +106,24 @@ def member_name(source: Source, recipe: Recipe, index: int) -> str:
     return f"{variant_id(source.source_id, index)}.{extension}"
 
 
-def expand_part(part: Part) -> list[list[Variant]]:
-    """The variants of each source of `part`, in order."""
-    return [expand(source, part.recipe, part.made) for source in part.sources]
-
-
 def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made]) -> list[Variant]:
     """Variants 1..planned of one source: reused where their bytes were made before and are sound, else made."""
     pixels: np.ndarray | None = None
-    seen = {source.pixel_sha256}
+    seen: set[str | None] = set()
     variants = []
     for index in range(1, source.planned + 1):
         variant = _reuse(made.get((source.source_id, index)), source, recipe, index)
         if variant is None:
-            pixels = read_pixels(source) if pixels is None else pixels
+            if pixels is None:
+                pixels = pixels_to_vary(source, recipe)
+                seen = {*seen, images.fast_pixel_hash(pixels)} if recipe.distinct else seen
             variant = make(source, pixels, recipe, index, seen)
-        if variant.row["pixel_sha256"] is not None:
-            seen.add(variant.row["pixel_sha256"])
+        seen.add(variant.row.get("pixel_hash"))
         variants.append(variant)
     return variants
 
 
-def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: set[str]) -> Variant:
+def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: set[str | None]) -> Variant:
     """Make variant `index`. Under `distinct`, pixels among `seen` (hashes) are drawn again, up to max_attempts.
 
     A policy or an encoder that fails on an image, and a policy that finds no new pixels, give a rejected variant with
@@ -140,16 +131,16 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: s
     """
     policy = _policy(recipe.policy)
     member = member_name(source, recipe, index)
+    encoding = recipe.encoding
     reason = "not_distinct"
     for attempt in range(recipe.max_attempts):
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
-            # hashing the pixels of a photo takes as long as half a warp: only where it is asked for
-            digest = images.pixel_sha256(new) if recipe.distinct else None
-            if digest in seen:
+            digest = images.fast_pixel_hash(new) if recipe.distinct else None
+            if recipe.distinct and digest in seen:
                 continue
-            data = images.encode(new, recipe.encoding.format_for(source.format), recipe.encoding.quality)
+            data = images.encode(new, encoding.format_for(source.format), encoding.quality, encoding.lossless)
         except Exception as error:  # a transform or an encoder meets an image that it was not made for
             reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
             break
@@ -157,25 +148,30 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: s
             **_row_start(source, recipe, index, seed, attempt),
             "operations": canonical_json(operations),
             "sha256": images.sha256(data),
-            "pixel_sha256": digest,
+            "pixel_hash": digest,
             "width": new.shape[1],
             "height": new.shape[0],
+            "channels": 1 if new.ndim == 2 else 3,
+            "bits": new.dtype.itemsize * 8,
             "length": len(data),
             "status": "written",
             "reason": None,
         }
         return Variant(row, data, member)
-    row = {
-        **_row_start(source, recipe, index, seed, attempt),
-        "operations": "[]",
-        "status": "rejected",
-        "reason": reason,
-    }
-    return Variant({**row, **dict.fromkeys(("sha256", "pixel_sha256", "width", "height", "length"))}, None, member)
+    start = _row_start(source, recipe, index, seed, attempt)
+    return Variant({**start, "operations": "[]", "status": "rejected", "reason": reason}, None, member)
 
 
-def read_pixels(source: Source) -> np.ndarray:
-    """Decode a source.
+def pixels_to_vary(source: Source, recipe: Recipe) -> np.ndarray:
+    """The pixels that variants are made of: grey and 16 bits as they are, where policy and format take them."""
+    policy = _policy(recipe.policy)
+    keep_depth = policy.takes_16_bits and recipe.encoding.format_for(source.format) == "png"
+    pixels = read_pixels(source, keep_depth)
+    return pixels if policy.takes_grey else images.to_rgb(pixels)
+
+
+def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
+    """Decode a source; see images.decode().
 
     Raises:
         UserError: where its bytes are not those that were validated.
@@ -186,7 +182,7 @@ def read_pixels(source: Source) -> np.ndarray:
         raise UserError(f"{source.path}: gone since it was validated; run from ingest again") from None
     if images.sha256(data) != source.sha256:
         raise UserError(f"{source.path}: changed since it was validated; run from ingest again")
-    return images.decode(data).pixels
+    return images.decode(data, keep_depth).pixels
 
 
 def _row_start(source: Source, recipe: Recipe, index: int, seed: int, attempt: int) -> dict[str, Any]:

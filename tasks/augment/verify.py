@@ -116,7 +116,7 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
     differences = []
     for row in chosen.itertuples():
         try:
-            sha256 = remake_variant(str(row.variant_id), validated, recipe).row["sha256"]
+            sha256 = remake_variant(str(row.variant_id), validated, recipe).row.get("sha256")
         except UserError as error:
             differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue

@@ -8,56 +8,67 @@ from hypothesis import strategies as st
 
 from tasks import images
 from tasks.augment import segments
+from tasks.augment.segments import Expanded
 from tasks.augment.variants import Source, Variant
 
 
-def expanded(name: str, sizes: list[int]) -> segments.Expanded:
-    """A source called `name` with variants of so many bytes."""
+def expanded(name: str, sizes: list[int | None]) -> Expanded:
+    """A source called `name` with variants of so many bytes; None: rejected."""
     sha256 = images.sha256(name.encode())
-    source = Source(Path(name), sha256[:16], sha256, sha256, "PNG", len(sizes))
+    source = Source(Path(name), sha256[:16], sha256, "cat", "PNG", 9, 9, 1, 8, len(sizes))
     variants = []
     for index, size in enumerate(sizes, start=1):
-        data = (name * size)[:size].encode()
-        row = {"sha256": images.sha256(data), "length": size, "status": "written"}
-        variants.append(Variant(row, data, f"{sha256[:16]}-v{index:03d}.png"))
-    return source, variants
+        data = (name * size)[:size].encode() if size else None
+        row = {"variant_id": f"{sha256[:16]}-v{index:03d}", "variant_index": index, "length": size}
+        variants.append(Variant(row, data, f"{row['variant_id']}.png"))
+    return Expanded(source, variants)
 
 
-def names(many: list[segments.Expanded]) -> list[str | None]:
-    return [segment.file_name for segment in segments.cut(many)]
+def names(many: list[Expanded]) -> list[str | None]:
+    return [segments.build(pieces, "recipe").file_name for pieces in segments.cut(many)]
 
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
-    segment = segments.build([expanded("a", [1, 512, 513]), expanded("b", [700])])
+    pieces = [expanded("a", [1, 512, 513]), expanded("b", [700])]
+    segment = segments.build(pieces, "recipe")
     with tarfile.open(fileobj=io.BytesIO(segment.data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
         assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {(0o644, 0, 0, 0, "", "")}
-    variants = [variant for _, its in segment.expanded for variant in its]
-    assert members == {variant.member: variant.data for variant in variants}
-    for variant in variants:
-        start = variant.row["offset"]
-        assert segment.data[start : start + variant.row["length"]] == variant.data
-        assert variant.row["segment"] == segment.file_name
+    variants = {variant.row["variant_id"]: variant for piece in pieces for variant in piece.variants}
+    assert members == {variant.member: variant.data for variant in variants.values()}
+    rows = segment.rows.to_pylist()
+    assert [row["variant_index"] for row in rows] == [0, 1, 2, 3, 0, 1]
+    assert {(row["label"], row["split"], row["recipe_hash"]) for row in rows} == {("cat", "train", "recipe")}
+    for row in rows:
+        if row["variant_index"] == 0:
+            assert row["segment"] is None and row["offset"] is None
+        else:
+            assert segment.data[row["offset"] :][: row["length"]] == variants[row["variant_id"]].data
+            assert row["segment"] == segment.file_name == f"{images.sha256(segment.data)[:16]}.tar"
     path = tmp_path / "x.tar"
     path.write_bytes(segment.data)
     listed = subprocess.run(["tar", "tf", path], capture_output=True, text=True, check=True)
     assert listed.stdout.split() == list(members) and listed.stderr == ""
-    assert len(segment.data) == sum(segments.member_bytes(len(v.data)) for v in variants) + 1024
+    assert len(segment.data) == sum(segments.member_bytes(n) for n in (1, 512, 513, 700)) + 1024
+
+
+def test_a_header_is_what_tarfile_makes() -> None:
+    for name, length in [("a.png", 0), ("0123456789abcdef-v001.jpg", 123_456), ("x" * 99, 8**11 - 1)]:
+        info = tarfile.TarInfo(name)
+        info.size = length
+        assert segments.header(name, length) == info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_rejected_variants_take_no_place() -> None:
-    source, variants = expanded("a", [10, 10])
-    variants[0].data = None
-    segments.build([(source, variants)])
-    assert variants[0].row["segment"] is None and variants[0].row["offset"] is None
-    assert variants[1].row["offset"] == 512
-    nothing = segments.build([(source, variants[:1])])
-    assert nothing.file_name is None
+    rows = segments.build([expanded("a", [None, 10])], "recipe").rows.to_pylist()
+    assert [(row["segment"] is None, row["offset"]) for row in rows] == [(True, None), (True, None), (False, 512)]
+    assert segments.build([expanded("a", [None])], "recipe").file_name is None
 
 
 def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 64 * 1024)
-    sizes = [len(segment.data) for segment in segments.cut(expanded(str(n), [3000] * 2) for n in range(4000))]
+    gathered = segments.cut(expanded(str(n), [3000] * 2) for n in range(4000))
+    sizes = [sum(piece.size for piece in pieces) for pieces in gathered]
     mean = sum(sizes[:-1]) / (len(sizes) - 1)
     assert 0.85 < mean / (64 * 1024) < 1.15
 
