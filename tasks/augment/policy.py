@@ -1,8 +1,8 @@
 """The policy: Albumentations' transforms, by their own names and arguments, behind this one door.
 
 A policy in params.yaml is a list of steps, each `Name`, `Name: {argument: value}`, or one of the composites
-`OneOf`, `SomeOf`, `Sequential` with `transforms: [...]` inside. What is not on the list below is refused, and so is an
-argument that the transform does not have: Albumentations itself would only warn.
+`OneOf`, `SomeOf`, `Sequential` with `transforms: [...]` inside. What is not on the lists below is refused, and so is an
+argument that the transform does not have: Albumentations itself would only warn. Published policies are steps too.
 """
 
 import hashlib
@@ -26,6 +26,9 @@ _masked = "torch" not in sys.modules
 if _masked:
     sys.modules["torch"] = None  # type: ignore[assignment]  # imported for one class that is not used: 1.3 s
 import albumentations as A  # noqa: E402
+import cv2  # noqa: E402
+
+from tasks.augment.published import PUBLISHED  # noqa: E402
 
 if _masked:
     del sys.modules["torch"]
@@ -76,6 +79,7 @@ NEED_COLOUR = (
     "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog", "RandomGravel",
     "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
 )  # fmt: skip
+BORDER = cv2.BORDER_REFLECT_101  # black corners are the same in every class, and a network learns to see them
 LONGEST_ARRAY = 64
 PLAIN = (str, int, bool, type(None))
 
@@ -93,25 +97,34 @@ def parse_step(step: Any, place: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(step, dict) or len(step) != 1:
         raise UserError(f"{place}: needs `Name` or `Name: {{argument: value}}`, found {step!r}")
     name, arguments = next(iter(step.items()))
-    if name not in TRANSFORMS + COMPOSITES:
+    if name not in (*TRANSFORMS, *PUBLISHED, *COMPOSITES):
         raise UserError(f"{place} {name}: unknown transform; docs/policies.md lists the known")
     if arguments is not None and not isinstance(arguments, dict):
         raise UserError(f"{place} {name}: needs arguments as `{{argument: value}}`, found {arguments!r}")
     return name, dict(arguments or {})
 
 
+def kind_of(name: str) -> Any:
+    """The class of a step that `parse_step` admits."""
+    return PUBLISHED[name] if name in PUBLISHED else getattr(A, name)
+
+
 def build_step(step: Any, place: str) -> Any:
     """The Albumentations object for a step of params.yaml.
+
+    Where a step can leave pixels without a source and params.yaml gives neither `border_mode` nor `fill`, they reflect.
 
     Raises:
         UserError: with the place, as in `params.yaml augment.policy[2] HorizontalFlip: unknown argument 'prob'`.
     """
     name, arguments = parse_step(step, place)
-    kind = getattr(A, name)
+    kind = kind_of(name)
     known = [parameter for parameter in inspect.signature(kind.__init__).parameters if parameter != "self"]
     for argument in arguments:
         if argument not in known:
             raise UserError(f"{place} {name}: unknown argument {argument!r}; known: {', '.join(known)}")
+    if "border_mode" in known and not {"border_mode", "fill"} & arguments.keys():
+        arguments["border_mode"] = BORDER
     if name in COMPOSITES:
         _check_composite(name, arguments, place)
         inner = arguments.get("transforms")
@@ -145,7 +158,7 @@ def _check_composite(name: str, arguments: dict[str, Any], place: str) -> None:
 
 def default_p(name: str) -> float:
     """The probability of a step where params.yaml does not say one."""
-    return float(inspect.signature(getattr(A, name).__init__).parameters["p"].default)
+    return float(inspect.signature(kind_of(name).__init__).parameters["p"].default)
 
 
 def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
@@ -187,11 +200,15 @@ class Policy:
 
         Returns:
             The new pixels and the operations applied, as JSON-clean `{"name": ..., parameters}`.
+
+        Raises:
+            ValueError: for a result that is no uint8 image of 1 or 3 channels, and what a transform raises on an image
+                that it was not made for.
         """
         self._set_seed(seed)
         result = self.compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
         operations = [{"name": name, **clean(params)} for name, params in result["applied_transforms"]]
-        return np.ascontiguousarray(result["image"]), operations
+        return _as_image(result["image"]), operations
 
     def _set_seed(self, seed: int) -> None:
         state = hashlib.sha256(seed.to_bytes(8, "big")).digest()
@@ -205,6 +222,14 @@ class Policy:
             "uinteger": 0,
         }
         self.random.seed(seed)
+
+
+def _as_image(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise ValueError(f"the policy gives {pixels.dtype} {pixels.shape}, needs uint8 with 1 or 3 channels")
+    return np.ascontiguousarray(pixels)
 
 
 def clean(value: Any) -> Any:

@@ -1,0 +1,113 @@
+"""The published policies against torchvision's implementation on PIL images."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode, RandAugment, TrivialAugmentWide
+from torchvision.transforms.autoaugment import _apply_op
+
+from tasks.augment.policy import Policy
+from tasks.augment.published import GRADED, OPERATIONS, PERFORM, SIGNED, SUB_POLICIES, WIDE, operation, standard
+from tasks.augment.published import sub_policies as pairs_of
+
+PHOTO = Image.fromarray(load_sample_image("china.jpg")[100:197, 200:331])  # 131 x 97
+GREY = PHOTO.convert("L")
+SIZES = ((32, 32), (97, 131), (224, 224), (331, 662), (480, 640))
+
+
+@pytest.mark.parametrize("image", [PHOTO, GREY], ids=["colour", "grey"])
+@pytest.mark.parametrize("name", PERFORM)
+def test_an_operation_gives_torchvisions_pixels(name: str, image: Image.Image) -> None:
+    steps = [(WIDE, level, 31) for level in range(31)] + [(standard(97, 131), level, 10) for level in range(10)]
+    done = [operation(name, *step, negative) for step in steps for negative in (False, True)]
+    for one in {str(one): one for one in done}.values():
+        magnitude = one.get("magnitude", 0.0)
+        theirs = _apply_op(image, name, magnitude, InterpolationMode.NEAREST, None)
+        assert np.array_equal(PERFORM[name](image, magnitude), theirs), one
+
+
+def check_space(
+    theirs: dict[str, Any], strongest: dict[str, float], bins: int, but: tuple[tuple[str, int], ...]
+) -> None:
+    assert {name for name, (_, signed) in theirs.items() if signed} == set(SIGNED)
+    for name in GRADED:
+        for level in range(bins):
+            value = float(theirs[name][0][level])
+            expected = int(value) if name.startswith("Translate") and (name, level) not in but else value
+            assert operation(name, strongest, level, bins, False)["magnitude"] == pytest.approx(expected, abs=2e-5)
+
+
+def test_magnitudes_are_torchvisions() -> None:
+    wide = TrivialAugmentWide()._augmentation_space(31)
+    # Half of 32 pixels is 16; torchvision's single precision makes 15.999999 of it, and 15 pixels.
+    check_space(wide, WIDE, 31, but=(("TranslateX", 15), ("TranslateY", 15)))
+    assert tuple(wide) == OPERATIONS
+    for size in SIZES:
+        check_space(RandAugment()._augmentation_space(31, size), standard(*size), 31, but=())
+        check_space(AutoAugment()._augmentation_space(10, size), standard(*size), 10, but=())
+    assert tuple(RandAugment()._augmentation_space(31, (32, 32))) == OPERATIONS
+
+
+@pytest.mark.parametrize("policy", SUB_POLICIES)
+def test_sub_policies_are_torchvisions(policy: str) -> None:
+    theirs = AutoAugment(AutoAugmentPolicy(policy)).policies
+    assert pairs_of(policy) == [[(name, p, level or 0) for name, p, level in pair] for pair in theirs]
+
+
+def drawn(step: Any, seeds: int = 2800) -> list[list[dict[str, Any]]]:
+    policy, image = Policy([step]), np.zeros((8, 8), np.uint8)
+    return [policy.apply(image, 2**40 + seed)[1][0]["operations"] for seed in range(seeds)]
+
+
+def test_trivialaugment_draws_one_of_all_evenly() -> None:
+    counts = Counter(one["name"] for (one,) in drawn("trivialaugment"))
+    assert set(counts) == set(OPERATIONS)
+    assert all(120 < count < 290 for count in counts.values())  # 200 each; 6 standard deviations are 82
+    signs = Counter(one["magnitude"] > 0 for (one,) in drawn("trivialaugment") if one["name"] == "Rotate")
+    assert 0.3 < signs[True] / signs.total() < 0.7
+
+
+def test_randaugment_draws_n_of_magnitude_m() -> None:
+    found = drawn({"randaugment": {"n": 3, "m": 10}}, 700)
+    assert all(len(operations) == 3 for operations in found)
+    rotations = {one["magnitude"] for operations in found for one in operations if one["name"] == "Rotate"}
+    assert rotations == {-10.0, 10.0}
+    assert {one["name"] for operations in found for one in operations} == set(OPERATIONS)
+
+
+def test_autoaugment_draws_pairs_with_their_probabilities() -> None:
+    found = [tuple(one["name"] for one in operations) for operations in drawn("autoaugment")]
+    pairs = pairs_of("imagenet")
+    expected = Counter()
+    for (first, p, _), (second, q, _) in pairs:
+        expected[first, second] += p * q
+        expected[first,] += p * (1 - q)
+        expected[second,] += (1 - p) * q
+        expected[()] += (1 - p) * (1 - q)
+    for names, weight in expected.items():
+        share = weight / len(pairs)
+        assert found.count(names) / len(found) == pytest.approx(share, abs=6 * (share / len(found)) ** 0.5), names
+    assert set(found) <= {names for names, weight in expected.items() if weight}
+
+
+@pytest.mark.parametrize("step", ["trivialaugment", "randaugment", "autoaugment"])
+def test_what_the_ledger_shows_is_what_was_done(step: str) -> None:
+    for seed in range(20):
+        pixels, ((applied),) = Policy([step]).apply(np.array(PHOTO), seed)
+        image = PHOTO
+        for one in applied["operations"]:
+            image = _apply_op(image, one["name"], one.get("magnitude", 0.0), InterpolationMode.NEAREST, None)
+        assert np.array_equal(pixels, image)
+
+
+def test_by_hand() -> None:
+    image = Image.fromarray(np.array([[10, 20], [30, 40]], np.uint8))
+    assert np.array(PERFORM["TranslateX"](image, 1)).tolist() == [[0, 10], [0, 30]]
+    assert np.array(PERFORM["TranslateY"](image, -1)).tolist() == [[30, 40], [0, 0]]
+    assert np.array(PERFORM["Solarize"](image, 30.0)).tolist() == [[10, 20], [225, 215]]
+    assert np.array(PERFORM["Posterize"](image, 4)).tolist() == [[0, 16], [16, 32]]
+    assert np.array(PERFORM["Brightness"](image, -0.5)).tolist() == [[5, 10], [15, 20]]
