@@ -59,7 +59,7 @@ def test_sub_policies_are_torchvisions(policy: str) -> None:
 
 
 def drawn(step: Any, seeds: int = 2800) -> list[list[dict[str, Any]]]:
-    policy, image = Policy([step]), np.zeros((8, 8), np.uint8)
+    policy, image = Policy([step]), np.zeros((64, 64), np.uint8)
     return [policy.apply(image, 2**40 + seed)[1][0]["operations"] for seed in range(seeds)]
 
 
@@ -92,6 +92,25 @@ def test_autoaugment_draws_pairs_with_their_probabilities() -> None:
         share = weight / len(pairs)
         assert found.count(names) / len(found) == pytest.approx(share, abs=6 * (share / len(found)) ** 0.5), names
     assert set(found) <= {names for names, weight in expected.items() if weight}
+
+
+@pytest.mark.parametrize(
+    ("step", "most"),
+    [
+        ("trivialaugment", 579),
+        ("randaugment", 506),
+        *[
+            ({"autoaugment": {"policy": policy}}, most)
+            for policy, most in zip(SUB_POLICIES, (54, 107, 82), strict=True)
+        ],
+    ],
+)
+def test_they_draw_from_as_few_possibilities_as_the_docs_say(step: Any, most: int) -> None:
+    def changes(one: dict[str, Any]) -> bool:
+        return one["name"] != "Identity" and one.get("magnitude") != {"Posterize": 8}.get(one["name"], 0)
+
+    found = {tuple(str(one) for one in operations if changes(one)) for operations in drawn(step)}
+    assert 0.6 * most < len(found - {()}) <= most
 
 
 @pytest.mark.parametrize("step", ["trivialaugment", "randaugment", "autoaugment"])
