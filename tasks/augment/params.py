@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.images import Format
 from tasks.params import Block
@@ -60,6 +60,11 @@ class AugmentParams(Block):
     encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _one_step_alone(cls, policy: Any) -> Any:
+        return [policy] if isinstance(policy, str | dict) else policy
 
     @model_validator(mode="after")
     def _one_decides(self) -> "AugmentParams":
