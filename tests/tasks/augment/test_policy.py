@@ -6,7 +6,9 @@ import random
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from tasks.augment.params import AugmentParams
 from tasks.augment.policy import PUBLISHED, TRANSFORMS, Policy, canonical_json, clean, kind_of
 from tasks.errors import UserError
 
@@ -193,6 +195,14 @@ def test_a_mistake_is_one_line_with_its_place(policy: list, expected: str) -> No
     with pytest.raises(UserError) as caught:
         Policy(policy)
     assert str(caught.value) == expected
+
+
+def test_one_step_may_stand_alone() -> None:
+    step = {"randaugment": {"m": 5}}
+    for policy in ("trivialaugment", step):
+        assert AugmentParams(variants_per_image=1, policy=policy).policy == [policy]
+    with pytest.raises(ValidationError, match="valid list"):
+        AugmentParams(variants_per_image=1, policy=3)
 
 
 def test_seeds_reach_nested_steps() -> None:
