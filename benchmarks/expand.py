@@ -3,7 +3,7 @@
     python benchmarks/expand.py PHOTOS [--variants V] [--limit N] [--repeat R] [--only variegate,floor]
 
 PHOTOS is a folder of class folders of images, all .jpg or all .png. Every contender makes V variants of each: a
-horizontal flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; in the images' own format, JPEG with
+horizontal flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; in the format of the images, JPEG
 quality 95 and 4:4:4. Each run is a process of its own, imports included; the contenders take turns, and medians and
 ratios are printed.
 

@@ -126,7 +126,7 @@ def verify(
 
     Example: variegate verify --remake 100
     """
-    from tasks.augment import ledger, reuse
+    from tasks.augment import caches, ledger
     from tasks.augment.verify import verify as reconcile
 
     _, recipe, validated = _inputs()
@@ -136,7 +136,7 @@ def verify(
         except UserError:
             damaged = [ledger.MANIFEST.name]
         for name in damaged:
-            reuse.forget(name)
+            caches.forget(name)
         if damaged:
             from flows.pipeline import bring_up_to_date
 

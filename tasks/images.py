@@ -178,13 +178,13 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def fast_pixel_hash(pixels: np.ndarray) -> str:
-    """XXH3 of an image's shape and pixels, 128 bits as 32 hex digits: ten times as fast as SHA-256, and safe among the
-    variants of one source, where nobody plants collisions.
+def fast_pixel_hash(pixels: np.ndarray) -> int:
+    """XXH3 of an image's shape and pixels as an int64: ten times as fast as SHA-256, and safe among the variants of one
+    source, where nobody plants collisions and one by chance costs a second draw. Never 0.
     """
-    digest = xxhash.xxh3_128(f"{pixels.shape} {pixels.dtype.char} ".encode())
+    digest = xxhash.xxh3_64(f"{pixels.shape} {pixels.dtype.char} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
+    return int.from_bytes(digest.digest(), signed=True) or 1
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks import errors, machine, manifest, progress, validate, workers
-from tasks.augment import accounts, ledger, plan, reuse, segments, sources, variants
+from tasks.augment import accounts, caches, ledger, plan, segments, sources, variants
 from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Check, Part, do
 from tasks.augment.params import AugmentParams
@@ -52,7 +52,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     ):
         for gathered in segments.cut(pieces):
             segment = segments.build(gathered, recipe.hash)
-            reuse.keep(segment, recipe.hash)
+            caches.keep(segment, recipe.hash)
             writer.write(segment.rows)
             written.append(accounts.written_of(segment.rows))
             reused += sum(piece.reused for piece in gathered)
@@ -60,7 +60,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         manifest.write_csv(ledger.COUNTS, counts)
         numbers = accounts.summary(counts, recipe)
         manifest.write_json(ledger.METRICS, numbers)
-    reuse.trim(limit)
+    caches.trim(limit)
     told = {name: numbers[name] for name in ("sources", "planned", "written", "rejected", "training_images")}
     progress.counts(**told, made=told["planned"] - reused, reused=reused)
 

@@ -1,7 +1,7 @@
 """The policy: Albumentations' transforms, by their own names and arguments, behind this one door.
 
 A policy in params.yaml is a list of steps, each `Name`, `Name: {argument: value}`, or one of the composites
-`OneOf`, `SomeOf`, `Sequential` with `transforms: [...]` inside. What is not on the lists below is refused, and so is an
+`OneOf`, `SomeOf`, `Sequential` with `transforms: [...]` inside. What is not listed is refused, and so is an
 argument that the transform does not have: Albumentations itself would only warn. Published policies are steps too.
 """
 
@@ -29,6 +29,7 @@ import albumentations as A  # noqa: E402
 import cv2  # noqa: E402
 
 from tasks.augment.published import PUBLISHED  # noqa: E402
+from tasks.augment.transforms import NEED_COLOUR, TAKE_16_BITS, TRANSFORMS  # noqa: E402
 
 if _masked:
     del sys.modules["torch"]
@@ -44,41 +45,7 @@ LIBRARIES = (
     "simsimd",
     "stringzilla",
 )
-TRANSFORMS = (
-    # geometry
-    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "GridElasticDeform",
-    "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective",
-    "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders", "RandomGridShuffle", "RandomResizedCrop",
-    "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate",
-    "SmallestMaxSize", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
-    # light and colour
-    "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE", "ColorJitter", "Equalize",
-    "FancyPCA", "HEStain", "HueSaturationValue", "Illumination", "InvertImg", "PlanckianJitter",
-    "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize", "RandomBrightnessContrast", "RandomGamma",
-    "RandomToneCurve", "RGBShift", "Solarize", "ToGray", "ToRGB", "ToSepia",
-    # blur and noise
-    "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur", "GaussNoise",
-    "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological", "MotionBlur", "MultiplicativeNoise",
-    "RingingOvershoot", "SaltAndPepper", "Sharpen", "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
-    # occlusion and weather
-    "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel", "RandomRain",
-    "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
-)  # fmt: skip
 COMPOSITES = ("OneOf", "SomeOf", "Sequential")
-# Transforms that make of 16 bits what they make of 8; a policy with any other gets 8 bits.
-TAKE_16_BITS = (
-    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "NoOp",
-    "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
-    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate",
-    "SafeRotate", "ShiftScaleRotate", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
-    "ChannelShuffle", "InvertImg", "RandomBrightnessContrast", "ToGray", "AdvancedBlur", "Blur", "GaussianBlur",
-    "MotionBlur", "CoarseDropout", "Erasing", "GridDropout", "XYMasking",
-)  # fmt: skip
-# Transforms that fail on a grey image; a policy with any of these gets it as RGB.
-NEED_COLOUR = (
-    "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog", "RandomGravel",
-    "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
-)  # fmt: skip
 BORDER = cv2.BORDER_REFLECT_101  # black corners are the same in every class, and a network learns to see them
 LONGEST_ARRAY = 64
 PLAIN = (str, int, bool, type(None))
@@ -202,7 +169,7 @@ class Policy:
             The new pixels and the operations applied, as JSON-clean `{"name": ..., parameters}`.
 
         Raises:
-            ValueError: for a result that is no uint8 image of 1 or 3 channels, and what a transform raises on an image
+            ValueError: for a result that is no image of 1 or 3 channels, and what a transform raises on an image
                 that it was not made for.
         """
         self._set_seed(seed)
@@ -227,8 +194,10 @@ class Policy:
 def _as_image(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
-        raise ValueError(f"the policy gives {pixels.dtype} {pixels.shape}, needs uint8 with 1 or 3 channels")
+    if pixels.dtype not in (np.uint8, np.uint16) or not (
+        pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    ):
+        raise ValueError(f"the policy gives {pixels.dtype} {pixels.shape}, needs uint8 or uint16, 1 or 3 channels")
     return np.ascontiguousarray(pixels)
 
 

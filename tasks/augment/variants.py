@@ -6,7 +6,7 @@ name and the other images have no part in it, so any number of workers, a resume
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from tasks import images
 from tasks.augment.params import AugmentParams, Encoding
 from tasks.augment.policy import Policy, canonical_json, library_versions
 from tasks.errors import UserError
+
+MAKING = 1  # raise it where a change of this code makes other pixels of a recipe: what was made before is reused
 
 cv2.setNumThreads(0)  # one process per core is what runs in parallel here
 
@@ -45,6 +47,7 @@ class Recipe:
             "policy": json.loads(self.policy),
             "decoding": images.DECODING,
             "encoding": self.encoding.model_dump(),
+            "making": MAKING,
             "distinct": self.distinct,
             "max_attempts": self.max_attempts,
             "libraries": library_versions(),
@@ -109,7 +112,7 @@ def member_name(source: Source, recipe: Recipe, index: int) -> str:
 def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made]) -> list[Variant]:
     """Variants 1..planned of one source: reused where their bytes were made before and are sound, else made."""
     pixels: np.ndarray | None = None
-    seen: set[str | None] = set()
+    seen: set[int | None] = set()
     variants = []
     for index in range(1, source.planned + 1):
         variant = _reuse(made.get((source.source_id, index)), source, recipe, index)
@@ -123,43 +126,72 @@ def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made])
     return variants
 
 
-def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: set[str | None]) -> Variant:
-    """Make variant `index`. Under `distinct`, pixels among `seen` (hashes) are drawn again, up to max_attempts.
+@dataclass(frozen=True)
+class Drawn:
+    """What the attempts at one variant came to; `pixels` is None where it is rejected, for `reason`."""
 
-    A policy or an encoder that fails on an image, and a policy that finds no new pixels, give a rejected variant with
-    its reason.
+    seed: int
+    attempt: int
+    pixels: np.ndarray | None
+    operations: list[dict[str, Any]]
+    digest: int | None
+    reason: str | None
+
+
+def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int | None]) -> Drawn:
+    """Variant `index` before it is encoded. Under `distinct`, pixels whose hash is among `seen` are drawn again, up to
+    max_attempts.
     """
     policy = _policy(recipe.policy)
-    member = member_name(source, recipe, index)
-    encoding = recipe.encoding
-    reason = "not_distinct"
     for attempt in range(recipe.max_attempts):
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
-            digest = images.fast_pixel_hash(new) if recipe.distinct else None
-            if recipe.distinct and digest in seen:
-                continue
-            data = images.encode(new, encoding.format_for(source.format), encoding.quality, encoding.lossless)
-        except Exception as error:  # a transform or an encoder meets an image that it was not made for
-            reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            break
-        row = {
-            **_row_start(source, recipe, index, seed, attempt),
-            "operations": canonical_json(operations),
+        except Exception as error:  # a transform meets an image that it was not made for
+            return Drawn(seed, attempt, None, [], None, _failure(error))
+        digest = images.fast_pixel_hash(new) if recipe.distinct else None
+        if not (recipe.distinct and digest in seen):
+            return Drawn(seed, attempt, new, operations, digest, None)
+    return Drawn(seed, attempt, None, [], None, "not_distinct")
+
+
+def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int | None]) -> Variant:
+    """Variant `index`, encoded; rejected, with its reason, where policy or encoder fail or nothing new was drawn."""
+    drawn = draw(source, pixels, recipe, index, seen)
+    data, reason = None, drawn.reason
+    if drawn.pixels is not None:
+        encoding = recipe.encoding
+        try:
+            data = images.encode(drawn.pixels, encoding.format_for(source.format), encoding.quality, encoding.lossless)
+        except Exception as error:  # too large for the format, say
+            reason = _failure(error)
+    row: dict[str, Any] = {
+        "variant_id": variant_id(source.source_id, index),
+        "source_id": source.source_id,
+        "variant_index": index,
+        "seed": drawn.seed,
+        "attempt": drawn.attempt,
+        "operations": "[]",
+        "status": "rejected",
+        "reason": reason,
+    }
+    if drawn.pixels is not None and data is not None:
+        row |= {
+            "operations": canonical_json(drawn.operations),
             "sha256": images.sha256(data),
-            "pixel_hash": digest,
-            "width": new.shape[1],
-            "height": new.shape[0],
-            "channels": 1 if new.ndim == 2 else 3,
-            "bits": new.dtype.itemsize * 8,
+            "pixel_hash": drawn.digest,
+            "width": drawn.pixels.shape[1],
+            "height": drawn.pixels.shape[0],
+            "channels": 1 if drawn.pixels.ndim == 2 else 3,
+            "bits": drawn.pixels.dtype.itemsize * 8,
             "length": len(data),
             "status": "written",
-            "reason": None,
         }
-        return Variant(row, data, member)
-    start = _row_start(source, recipe, index, seed, attempt)
-    return Variant({**start, "operations": "[]", "status": "rejected", "reason": reason}, None, member)
+    return Variant(row, data, member_name(source, recipe, index))
+
+
+def _failure(error: Exception) -> str:
+    return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def pixels_to_vary(source: Source, recipe: Recipe) -> np.ndarray:
@@ -183,17 +215,6 @@ def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
     if images.sha256(data) != source.sha256:
         raise UserError(f"{source.path}: changed since it was validated; run from ingest again")
     return images.decode(data, keep_depth).pixels
-
-
-def _row_start(source: Source, recipe: Recipe, index: int, seed: int, attempt: int) -> dict[str, Any]:
-    return {
-        "variant_id": variant_id(source.source_id, index),
-        "source_id": source.source_id,
-        "variant_index": index,
-        "seed": seed,
-        "attempt": attempt,
-        "recipe_hash": recipe.hash,
-    }
 
 
 def _reuse(made: Made | None, source: Source, recipe: Recipe, index: int) -> Variant | None:

@@ -116,11 +116,11 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
     differences = []
     for row in chosen.itertuples():
         try:
-            sha256 = remake_variant(str(row.variant_id), validated, recipe).row.get("sha256")
+            made = remake_variant(str(row.variant_id), validated, recipe).row
         except UserError as error:
             differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue
-        if sha256 != row.sha256:
+        if made["status"] != row.status or (row.status == "written" and made["sha256"] != row.sha256):
             differences.append(f"{row.variant_id}: made again it has other bytes")
     return differences
 

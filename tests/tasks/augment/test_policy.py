@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import PUBLISHED, TRANSFORMS, Policy, canonical_json, clean, kind_of
+from tasks.augment.transforms import NEED_COLOUR, TAKE_16_BITS
 from tasks.errors import UserError
 
 ROWS, COLUMNS = np.mgrid[:32, :24]
@@ -39,10 +40,6 @@ REACHING_OUT = {
     "Perspective": {"fit_output": True},
     "RandomCrop": {"height": 40, "width": 40, "pad_if_needed": True},
 }
-COLOUR_ONLY = (
-    "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog", "RandomGravel",
-    "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
-)  # fmt: skip
 STEPS = (*TRANSFORMS, *PUBLISHED)
 WITH_BORDERS = [name for name in TRANSFORMS if "border_mode" in inspect.signature(kind_of(name).__init__).parameters]
 
@@ -83,7 +80,7 @@ def test_every_step_is_decided_by_its_seed_and_says_what_it_did(name: str) -> No
 @pytest.mark.parametrize("name", STEPS)
 def test_a_grey_image_is_augmented_or_refused(name: str) -> None:
     grey = IMAGE[:, :, 0].copy()
-    if name in COLOUR_ONLY:
+    if name in NEED_COLOUR:
         with pytest.raises((ValueError, NotImplementedError), match=r"3-channel images|one channel"):
             certain(name).apply(grey, 7)
         return
@@ -98,7 +95,9 @@ def test_every_transform_changes_pixels(name: str) -> None:
 
 
 def test_a_result_that_is_no_image_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the policy gives uint8 \(32, 24, 4\), needs uint8 with 1 or 3 channels"):
+    with pytest.raises(
+        ValueError, match=r"the policy gives uint8 \(32, 24, 4\), needs uint8 or uint16, 1 or 3 channels"
+    ):
         certain("ToGray", num_output_channels=4).apply(IMAGE, 7)
     assert certain("ToGray", num_output_channels=1).apply(IMAGE, 7)[0].shape == (32, 24)
 
@@ -222,3 +221,21 @@ def test_operations_are_json_clean() -> None:
     }
     digest = hashlib.sha256(long.tobytes()).hexdigest()
     assert clean(long) == {"shape": [65], "dtype": "int16", "sha256": digest}
+
+
+@pytest.mark.parametrize("name", TAKE_16_BITS)
+@pytest.mark.parametrize("pixels", [IMAGE, IMAGE[:, :, 0]], ids=["rgb", "grey"])
+def test_16_bits_give_what_8_bits_give_but_finer(name: str, pixels: np.ndarray) -> None:
+    policy = certain(name)
+    assert policy.takes_16_bits
+    for seed in range(5):
+        coarse, _ = policy.apply(np.ascontiguousarray(pixels), seed)
+        fine, _ = policy.apply(pixels.astype(np.uint16) * 257, seed)
+        assert fine.dtype == np.uint16 and fine.shape == coarse.shape
+        assert np.abs(fine / 257 - coarse).max() <= 2
+
+
+def test_one_transform_for_8_bits_decides_for_the_policy() -> None:
+    inside = {"OneOf": {"transforms": ["HorizontalFlip", "Posterize"]}}
+    assert Policy(["HorizontalFlip"]).takes_16_bits and not Policy(["HorizontalFlip", inside]).takes_16_bits
+    assert Policy([inside]).takes_grey and not Policy([inside, "ISONoise"]).takes_grey
