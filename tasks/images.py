@@ -111,7 +111,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return np.asarray(image)
     if image.mode.startswith("I;16"):
-        return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return to_8_bits(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         return _scale_to_8_bits(np.asarray(image))
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
@@ -189,6 +189,11 @@ def fast_pixel_hash(pixels: np.ndarray) -> int:
 
 def _is_grey(pixels: np.ndarray) -> bool:
     return bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all())
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8: of 16 bits the upper 8, as decode() gives them."""
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ Deterministic for one machine and device: seeds, thread count and algorithms are
 another order, so weights may differ there in their last digits, and what follows from them.
 """
 
+from functools import partial
+
 import pandas as pd
 import torch
 from safetensors.torch import save_file
@@ -11,11 +13,17 @@ from torch import Tensor, nn
 
 from tasks import errors, manifest, progress, validate
 from tasks.augment import ledger
+from tasks.augment.params import AugmentParams
+from tasks.augment.sources import to_sources, training_sources
+from tasks.augment.variants import Recipe
+from tasks.machine import worker_count
 from tasks.params import read_params
-from tasks.train import CARD, HISTORY, METRICS, WEIGHTS, images
+from tasks.train import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, METRICS, WEIGHTS, exposure, images
+from tasks.train.feed import Feed
 from tasks.train.fit import channel_statistics, fit
 from tasks.train.inference import Normalise, choose_device, fix_randomness
 from tasks.train.model import build_model, choose_size
+from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
 
 
@@ -26,7 +34,7 @@ def main() -> None:
     device = choose_device()
     validated = validate.read()
     variants = ledger.read()
-    training = images.training_files(validated, variants)
+    places = feed_places(validated, variants, params.augmentation)
     validation = images.split_files(validated, "validation")
     classes = sorted(validated.loc[validated["status"] == "ok", "label"].unique())
     sides = validated.loc[validated["split"] == "train", ["width", "height"]].max(axis=1)
@@ -34,21 +42,59 @@ def main() -> None:
     core = build_model(params.model, len(classes), size)
     weights = sum(weight.numel() for weight in core.parameters())
     progress.say(f"{params.model}, {weights:,} weights, {size} x {size} pixels, {len(classes)} classes, on {device}")
+    stored = places[places["kind"] != "online"]
+    # without stored images the originals still say what the channels' mean and deviation are
+    decoded = stored if len(stored) else images.split_files(validated, "train")
     with (
-        images.decoded(training, size, "decoding training images") as train_array,
+        images.decoded(decoded, size, "decoding training images") as train_array,
         images.decoded(validation, size, "decoding validation images") as validation_array,
     ):
         mean, std = channel_statistics(train_array)
         network = nn.Sequential(Normalise(mean, std), core)
-        targets = [torch.tensor([classes.index(label) for label in files["label"]]) for files in (training, validation)]
-        best, history = fit(
-            network,
-            (images.usable_memory(train_array), targets[0]),
-            (images.usable_memory(validation_array), targets[1]),
-            params,
-            device,
+        numbers = [torch.tensor([classes.index(label) for label in rows["label"]]) for rows in (places, validation)]
+        feed = Feed(
+            images.usable_memory(train_array[: len(stored)]),
+            numbers[0],
+            online_batches(validated, variants, params, size) if params.augmentation != "offline" else None,
         )
+        held_out = (images.usable_memory(validation_array), numbers[1])
+        best, history = fit(network, feed, held_out, params, device)
     write(best, history, params, {"classes": classes, "image_size": size, "mean": mean, "std": std}, variants)
+    account(places.assign(shown=feed.shown, replaced=feed.replaced), variants, params)
+
+
+def feed_places(validated: pd.DataFrame, variants: pd.DataFrame, augmentation: str) -> pd.DataFrame:
+    """A row for each image that an epoch shows: its `kind` (original, stored, online), and what training_files() says."""
+    files = images.training_files(validated, variants)
+    originals, stored = files[files["variant_index"] == 0], files[files["variant_index"] > 0]
+    kinds = {"original": originals, "stored": stored, "online": originals}
+    shown = {"offline": ("original", "stored"), "online": ("online",), "both": ("original", "stored", "online")}
+    return pd.concat([kinds[kind].assign(kind=kind) for kind in shown[augmentation]], ignore_index=True)
+
+
+def online_batches(validated: pd.DataFrame, variants: pd.DataFrame, params: TrainParams, size: int) -> OnlineBatches:
+    """The variants made on the fly: in place of the stored ones, or, with `both`, those that would come after them."""
+    recipe = Recipe.from_params(read_params("augment", AugmentParams))
+    rows = training_sources(validated)
+    new = variants[variants["variant_index"] > 0]
+    planned = rows["source_id"].map(new.groupby("source_id").size()).fillna(0).astype(int)
+    counts = planned if params.augmentation == "both" else planned * 0
+    dataset = OnlineVariants(list(to_sources(rows, counts)), recipe, params.epochs, partial(images.as_input, size=size))
+    if params.augmentation == "both":
+        dataset.remember(new)
+    return OnlineBatches(dataset, worker_count())
+
+
+def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -> None:
+    """Write what each source was shown, once it is known to be what was planned."""
+    new = variants[variants["variant_index"] > 0]
+    table = pd.crosstab(new["source_id"], new["status"]).reindex(
+        index=places["source_id"].unique(), columns=["written", "rejected"], fill_value=0
+    )
+    seen = exposure.per_source(places, params.epochs)
+    exposure.reconcile(seen, params.augmentation, params.epochs, table["written"])
+    manifest.write_csv(EXPOSURE, seen)
+    manifest.write_json(EXPOSURE_METRICS, exposure.summary(seen, params.augmentation, params.epochs))
 
 
 def write(

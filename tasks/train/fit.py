@@ -1,7 +1,7 @@
-"""The loop: epochs over an array of images, judged on the validation split after each."""
+"""The loop: epochs over the training images, judged on the validation split after each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from tasks import progress
 from tasks.errors import UserError
-from tasks.train.inference import autocast, predict, to_batch
+from tasks.train.feed import Feed, batches
+from tasks.train.inference import autocast, on_device, predict
 from tasks.train.params import TrainParams
 
 
@@ -28,46 +29,35 @@ def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
     return [round(float(x), 4) for x in mean], [max(round(float(x), 4), 1e-3) for x in std]
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
-    """The places 0..count-1 in random order, in batches; a last batch of one is left out: batch norm cannot use it."""
-    order = torch.randperm(count, generator=generator).numpy()
-    for start in range(0, count, size):
-        places = order[start : start + size]
-        if len(places) > 1:
-            yield places
-
-
 def train_epoch(
     network: nn.Module,
-    array: np.ndarray,
-    labels: Tensor,
+    coming: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    generator: torch.Generator,
     params: TrainParams,
     device: torch.device,
 ) -> float:
-    """One pass over all images in random order; returns the mean loss."""
+    """One pass over batches of uint8 images and class numbers; returns the mean loss."""
     network.train()
     total = torch.zeros((), device=device)
     seen = 0
-    for places in batches(len(array), params.batch_size, generator):
+    for images, labels in coming:
         with autocast(device):
-            logits = network(to_batch(array, places, device))
-        wanted = labels[places].to(device)
+            logits = network(on_device(images, device))
+        wanted = labels.to(device)
         loss = functional.cross_entropy(logits.float(), wanted, label_smoothing=params.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
-        total += loss.detach() * len(places)
-        seen += len(places)
+        total += loss.detach() * len(images)
+        seen += len(images)
     return float(total) / seen
 
 
 def fit(
     network: nn.Sequential,
-    training: tuple[np.ndarray, Tensor],
+    training: Feed,
     validation: tuple[np.ndarray, Tensor],
     params: TrainParams,
     device: torch.device,
@@ -77,14 +67,15 @@ def fit(
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
-    steps = params.epochs * len(list(batches(len(training[0]), params.batch_size, torch.Generator())))
+    steps = params.epochs * len(list(batches(len(training), params.batch_size, torch.Generator())))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=max(steps, 2))
     generator = torch.Generator().manual_seed(params.seed)
     best: dict[str, Tensor] = {}
     best_key = (-1.0, 0.0)
     history = []
     for epoch in range(1, params.epochs + 1):
-        train_loss = train_epoch(network, *training, optimizer, schedule, generator, params, device)
+        coming = training.epoch(epoch, params.batch_size, generator)
+        train_loss = train_epoch(network, coming, optimizer, schedule, params, device)
         logits = predict(network, validation[0], device)
         loss = float(functional.cross_entropy(logits, validation[1]))
         if not (math.isfinite(train_loss) and math.isfinite(loss)):

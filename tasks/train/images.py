@@ -17,24 +17,24 @@ from tasks.augment import ledger
 from tasks.errors import UserError
 
 IMAGES_PER_TASK = 128
+COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
 
 
 def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
     """Originals and written variants of the training split.
 
-    Columns: label, path, offset and length in bytes (null: the whole file), sha256.
+    Columns: source_id, variant_index, label, path, offset and length in bytes (null: the whole file), sha256.
     """
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     paths = str(ledger.SEGMENTS) + "/" + written["segment"].astype(str)
-    columns = ["label", "path", "offset", "length", "sha256"]
-    return pd.concat([split_files(validated, "train"), written.assign(path=paths)[columns]], ignore_index=True)
+    return pd.concat([split_files(validated, "train"), written.assign(path=paths)[COLUMNS]], ignore_index=True)
 
 
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
     rows = validated[(validated["status"] == "ok") & (validated["split"] == split)]
-    rows = rows.assign(path=str(ingest.RAW) + "/" + rows["file_name"], offset=None, length=None)
-    return rows[["label", "path", "offset", "length", "sha256"]].reset_index(drop=True)
+    rows = rows.assign(path=str(ingest.RAW) + "/" + rows["file_name"], offset=None, length=None, variant_index=0)
+    return rows[COLUMNS].reset_index(drop=True)
 
 
 @contextmanager
@@ -61,8 +61,12 @@ def _decode_part(task: tuple[Path, int, pd.DataFrame, int]) -> None:
     path, start, files, size = task
     array = np.load(path, mmap_mode="r+")
     for place, row in enumerate(files.itertuples(index=False), start):
-        pixels = images.decode(read_bytes(row)).pixels
-        array[place] = images.resize(images.to_rgb(pixels), size, size).transpose(2, 0, 1)
+        array[place] = as_input(images.decode(read_bytes(row)).pixels, size)
+
+
+def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
+    """An image as the network takes it: uint8 (3, size, size), RGB."""
+    return images.resize(images.to_rgb(images.to_8_bits(pixels)), size, size).transpose(2, 0, 1)
 
 
 def read_bytes(row: object) -> bytes:

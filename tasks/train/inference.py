@@ -54,9 +54,9 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
-def to_batch(array: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
+def on_device(images: Tensor, device: torch.device) -> Tensor:
     """uint8 (batch, 3, height, width) on `device`, channels last on CUDA."""
-    batch = torch.from_numpy(array[places]).to(device, non_blocking=True)
+    batch = images.to(device, non_blocking=True)
     return batch.to(memory_format=torch.channels_last) if device.type == "cuda" else batch
 
 
@@ -71,7 +71,7 @@ def predict(network: nn.Module, array: np.ndarray, device: torch.device) -> Tens
     network.eval()
     logits = []
     for start in range(0, len(array), BATCH_SIZE):
-        places = np.arange(start, min(start + BATCH_SIZE, len(array)))
+        batch = torch.from_numpy(np.array(array[start : start + BATCH_SIZE]))
         with autocast(device):
-            logits.append(network(to_batch(array, places, device)).float().cpu())
+            logits.append(network(on_device(batch, device)).float().cpu())
     return torch.cat(logits)

@@ -13,6 +13,7 @@ class TrainParams(Block):
     """The network and how it is trained. `threads` is part of the result: sums change with their order."""
 
     seed: int = Field(42, ge=0, lt=2**63)
+    augmentation: Literal["offline", "online", "both"] = "offline"
     model: str = "small_cnn"
     image_size: Literal["auto"] | int = "auto"
     epochs: int = Field(16, ge=1)
