@@ -172,6 +172,30 @@ def replay(
 
 
 @app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")] = "HEAD",
+    after: Annotated[str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")] = "workspace",
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
+
+    A version is what the last run left. Equal bytes are the same image.
+
+    Example: variegate diff v1.0 HEAD
+    """
+    from flows.compare import as_text, compare
+    from flows.versions import WORKSPACE, changed_since_run, read_versions
+
+    found = compare(*read_versions([before, after]))
+    stale = changed_since_run() if WORKSPACE in (before, after) else []
+    if stale:
+        print(
+            f"note: {', '.join(stale)} changed since the workspace's last run; this compares that run", file=sys.stderr
+        )
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else as_text(found))
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which device, cache links and server; what is wrong and how to mend it.
 

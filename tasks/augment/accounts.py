@@ -1,6 +1,7 @@
 """The accounts: the ledger's rows, counts.csv and the totals, from what was planned and what was written."""
 
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -47,9 +48,9 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: dict[str, i
     return lines
 
 
-def read_counts() -> pd.DataFrame:
+def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
     """The lines of counts.csv, all as text: a class may be called `01` or `NA`."""
-    return pd.read_csv(COUNTS, dtype=str, keep_default_na=False)
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def summary(counts: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
