@@ -201,9 +201,7 @@ def export(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A new folder, or an earlier export to bring up to date.")
     ],
-    format: Annotated[
-        str, typer.Option("--format", help="imagefolder or webdataset.")
-    ],
+    format: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")],
     as_json: AsJson = False,
 ) -> None:
     """Write the images of every split for other tools, the variants among those of train.

@@ -125,9 +125,10 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
 
 def check_what_cannot_be_read(project: Project) -> None:
     """Unknown revisions, those before a run, and data that only a remote holds, or nobody."""
-    done = project.variegate("diff", "nowhere", check=False)
-    expected = "error: revision 'nowhere': not found in git; needs a commit, a branch, a tag or HEAD\n"
-    assert (done.returncode, done.stderr) == (2, expected)
+    with pytest.raises(
+        UserError, match=r"^revision 'nowhere': not found in git; needs a commit, a branch, a tag or HEAD$"
+    ):
+        read_versions(["nowhere"])
     need = "needs a dvc.lock that names ingest, validate, augment, found none"
     with pytest.raises(UserError, match=f"^HEAD~2: {need}; `variegate run --until augment` makes it$"):
         read_versions(["HEAD~2"])
