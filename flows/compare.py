@@ -9,6 +9,7 @@ from flows.versions import Version
 
 KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
 SHOWN = 5  # of each kind, in text
+CLASSES_SHOWN = 20
 COUNTED = ("sources", "written", "training_images")
 
 
@@ -122,11 +123,13 @@ def _class_lines(classes: dict[str, dict[str, Any]]) -> list[str]:
     none = dict.fromkeys(COUNTED, 0)
     told = [(label, sides["before"] or none, sides["after"] or none) for label, sides in classes.items()]
     told = [(label, was, now) for label, was, now in told if any(was[name] != now[name] for name in COUNTED)]
-    return [
+    lines = [
         f"class    {label}: "
         + ", ".join(f"{name.replace('_', ' ')} {_arrow({'before': was[name], 'after': now[name]})}" for name in COUNTED)
         for label, was, now in told
     ]
+    more = len(lines) - CLASSES_SHOWN
+    return [*lines[:CLASSES_SHOWN], f"         ... and {more:,} more classes"] if more > 0 else lines
 
 
 def _entry(kind: str, entry: dict[str, Any]) -> str:

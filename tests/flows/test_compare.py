@@ -78,6 +78,18 @@ def test_text_shows_some_of_each_kind_and_json_all() -> None:
     assert len(found["added"]) == 8
 
 
+def test_text_shows_the_classes_whose_counts_changed() -> None:
+    def with_classes(sources: int) -> Version:
+        counts = {"sources": sources, "written": 8, "training_images": sources + 8}
+        classes = {f"{number:02}": counts for number in range(22)}
+        same = {"sources": 3, "written": 0, "training_images": 3}
+        return Version("v", pd.DataFrame(columns=COLUMNS, dtype=str), {**classes, "same": same}, "0123", {})
+
+    text = as_text(compare(with_classes(2), with_classes(1_000)))
+    assert "class    00: sources 2 -> 1,000, written 8, training images 10 -> 1,008\n" in text
+    assert text.endswith("\n         ... and 2 more classes") and "same:" not in text
+
+
 def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.root)
     commit(finished, "first")
