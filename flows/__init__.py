@@ -4,6 +4,7 @@ cli          the `variegate` command          graph      the pipeline as DVC see
 pipeline     the Prefect flow                 child      one stage in a process of its own, run through DVC
 artifacts    what Prefect shows of a stage    project    data/raw, parameters, the state of a checkout
 doctor       what is installed, what is wrong  locks     waiting for other DVC commands
+versions     the dataset at a revision         compare   what changed between two of them
 """
 
 import os

@@ -1,5 +1,6 @@
 """The `variegate` command."""
 
+import contextlib
 import json
 import os
 import sys
@@ -169,6 +170,57 @@ def replay(
         raise UserError(f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image")
     _write(output, variant.data, ("jpg", "jpeg") if variant.member.endswith(".jpg") else (variant.member[-3:],))
     print(f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")] = "HEAD",
+    after: Annotated[str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")] = "workspace",
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
+
+    A version is what the last run left. Equal bytes are the same image.
+
+    Example: variegate diff v1.0 HEAD
+    """
+    from flows.compare import as_text, compare
+    from flows.versions import WORKSPACE, changed_since_run, read_versions
+
+    found = compare(*read_versions([before, after]))
+    stale = changed_since_run() if WORKSPACE in (before, after) else []
+    if stale:
+        print(
+            f"note: {', '.join(stale)} changed since the workspace's last run; this compares that run", file=sys.stderr
+        )
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else as_text(found))
+
+
+@app.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A new folder, or an earlier export to bring up to date.")
+    ],
+    format: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the images of every split for other tools, the variants among those of train.
+
+    imagefolder: DIR/SPLIT/CLASS/VARIANT_ID.EXT. webdataset: DIR/SPLIT-000000.tar, ... and DIR/classes.json.
+
+    Both: DIR/manifest.parquet, written last. Index 0 of a variant_id is the original.
+
+    Example: variegate export ../clothes --format webdataset
+    """
+    from tasks import validate
+    from tasks.augment import ledger
+    from tasks.augment.export import export as write
+
+    with contextlib.redirect_stdout(sys.stderr):  # where progress goes: standard output is the result's
+        found = write(validate.read(), ledger.read(), folder, format)
+    splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
+    text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
+    print(json.dumps(found, indent=2) if as_json else text)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """The accounts: the ledger's rows, counts.csv and the totals, from what was planned and what was written."""
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -56,9 +57,9 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) 
     return lines
 
 
-def read_counts() -> pd.DataFrame:
+def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
     """The lines of counts.csv, all as text: a class may be called `01` or `NA`."""
-    return pd.read_csv(COUNTS, dtype=str, keep_default_na=False)
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def summary(counts: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
     assert done.stderr == f"error: dvc.yaml: not found in {tmp_path}; run this from the project's root\n"
 
 
-@pytest.mark.parametrize("command", ["sample", "run", "plan", "preview", "verify", "replay", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["sample", "run", "plan", "preview", "verify", "replay", "diff", "export", "doctor"]
+)
 def test_each_command_explains_itself_with_an_example(command: str, project: Project) -> None:
     done = project.variegate(command, "--help")
     assert f"Example: variegate {command}" in " ".join(done.stdout.split())
