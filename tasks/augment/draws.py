@@ -73,24 +73,25 @@ class Tally:
         raise ContinuousError
 
 
-@lru_cache(maxsize=1024)
 def ways_of(transform: Any, size: tuple[int, int]) -> tuple[float, dict[str, Any]]:
     """How many results a transform can have for an RGB image of (height, width), and its largest parameters.
 
     An upper bound: different draws may give equal pixels. Infinite where it draws from a continuous range.
     """
-    tally = Tally()
-    if type(transform).__name__ not in COUNTED:
-        return math.inf, {}
+    return _drawn(transform, size) if type(transform).__name__ in COUNTED else (math.inf, {})
+
+
+@lru_cache(maxsize=1024)
+def _drawn(transform: Any, size: tuple[int, int]) -> tuple[float, dict[str, Any]]:
+    tally, own = Tally(), (transform.random_generator, transform.py_random)
     data = {"image": np.broadcast_to(np.uint8(0), (*size, 3))}
-    own = transform.random_generator, transform.py_random
     transform.set_random_state(tally, tally)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             params = transform.update_transform_params(params=transform.get_params(), data=data)
             params.update(transform.get_params_dependent_on_data(params=params, data=data))
-    except (ContinuousError, ArithmeticError, LookupError, TypeError, ValueError):  # no answer: it may be anything
+    except Exception:  # a continuous draw, or a transform that cannot do with a black image: it may be anything
         return math.inf, {}
     finally:
         transform.set_random_state(*own)

@@ -106,12 +106,17 @@ def _other(transform: Any, state: State) -> State:
         # a small image says as much, where the size does not matter
         ways, params = ways_of(transform, state.size if state.size and (resizes or name in SIZED) else (2, 2))
         try:
-            size = _size_after(transform, state.size, ways, params) if resizes else state.size
+            size = _size_after(transform, state.size, ways, params) if resizes else _kept(state.size)
         except Exception:  # as it will for the image: nothing is left of it, for one
             return FAILED
     if name in TO_SIZE and size == state.size and ways == 1:
         return state
     return redrawn(state, size, ways, id(transform))
+
+
+def _kept(size: Size | None) -> Size | None:
+    """The size after a transform that keeps it; some, as ToGray, make a column of a single row."""
+    return None if size is None or 1 in size else size
 
 
 def may_resize(transform: Any) -> bool:
