@@ -78,16 +78,19 @@ def run(
 
 
 @app.command()
-def plan(as_json: AsJson = False) -> None:
-    """Say exactly how many images will result, per class, before a pixel is touched.
+def plan(
+    epochs: Annotated[int | None, typer.Option(min=1, help="Say what training sees in so many epochs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say exactly how many images will result, per class, before a pixel is touched, and warn of what may surprise.
 
-    Example: variegate plan --json
+    Example: variegate plan --epochs 16
     """
     from tasks.augment.forecast import as_table, forecast
 
     project.refresh("validate")
     params, _, validated = _inputs()
-    found = forecast(validated, params)
+    found = forecast(validated, params, None if epochs is None else _training(epochs))
     print(json.dumps(found, indent=2) if as_json else as_table(found))
 
 
@@ -253,6 +256,16 @@ def _inputs() -> tuple[Any, Any, Any]:
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
     return params, Recipe.from_params(params), validate.read()
+
+
+def _training(epochs: int) -> dict[str, Any]:
+    """How training would use the variants, in so many epochs."""
+    from tasks.params import read_params
+    from tasks.train.params import TrainParams
+
+    params = read_params("train", TrainParams)
+    augmentation = getattr(params, "augmentation", "offline")
+    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": augmentation}
 
 
 def _write(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

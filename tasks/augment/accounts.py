@@ -29,6 +29,7 @@ def _source_row(source: Source) -> dict[str, Any]:
         "seed": 0,
         "attempt": 0,
         "operations": "[]",
+        "pixel_hash": 0,
         "sha256": source.sha256,
         "width": source.width,
         "height": source.height,

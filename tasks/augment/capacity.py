@@ -1,88 +1,98 @@
 """Capacity: how many different images can a policy make of an image of one size?
 
-A policy is followed through its discrete outcomes with their probabilities. Flips and quarter turns act on a small
-array that stands for the image, so that combinations which give the same picture are counted once; other steps leave
-a mark. A continuous step makes the number unbounded; where it has p < 1 the outcomes without it still repeat.
+A policy is followed through the states that it can lead to (tasks/augment/states.py), with their probabilities. States
+of the source's own pixels are counted exactly; what other steps make of them is bounded by the number of their draws.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import combinations, product
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from tasks.augment.params import AugmentParams
-from tasks.augment.policy import default_p, parse_step
+from tasks.augment.policy import PLACE, build_step
+from tasks.augment.states import MOST_COUNTED, State
+from tasks.augment.steps import SIZED, results
 from tasks.errors import UserError
 
-Picture: TypeAlias = tuple[tuple[int, ...], ...]  # a small array that stands for the image
-State: TypeAlias = tuple[Picture, tuple[str, ...]] | None  # picture and marks; None: a continuous step was applied
-Outcomes: TypeAlias = dict[State, float]  # adds up to 1
-
-# Steps that only move pixels, each to places that are known: what they may do, all equally likely.
-QUARTER_TURNS: list[Callable[[np.ndarray], np.ndarray]] = [partial(np.rot90, k=turns) for turns in range(4)]
-MOVES: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
-    "HorizontalFlip": [np.fliplr],
-    "VerticalFlip": [np.flipud],
-    "Transpose": [np.transpose],
-    "RandomRotate90": QUARTER_TURNS,
-    "D4": [*QUARTER_TURNS, np.fliplr, np.flipud, np.transpose, lambda a: np.rot90(a, 2).T],
-}
-# Steps that make one image of an image, each time the same.
-FIXED = ("Equalize", "InvertImg", "ToGray")
+Outcomes: TypeAlias = dict[State, float]
 
 
 @dataclass(frozen=True)
 class Capacity:
     """`count`: different images, the untouched one included where it can result; None without bound.
 
-    `exact`: False where `count` is an upper bound. `untouched`: the probability that nothing changes.
-    `outcomes`: the probabilities of the discrete results; what they lack to 1 is the share of continuous ones.
+    `exact`: False where `count` is an upper bound. `untouched`: the probability that nothing changes. `failing`: the
+    probability that a step cannot be applied to an image of this size. `outcomes`: for each result that can be told
+    apart its probability and the number of equally likely images it stands for: infinite where it is continuous.
     """
 
     count: int | None
     exact: bool
     untouched: float
-    outcomes: tuple[float, ...]
+    outcomes: tuple[tuple[float, float], ...]
+    failing: float = 0.0
 
     def new(self) -> int | None:
         """How many of them differ from the source."""
         return None if self.count is None else self.count - (self.untouched > 0)
 
-    def expected_distinct(self, draws: int) -> float:
-        """Of `draws` images, how many are expected to differ: sum(1 - (1 - p)^n), plus n times the continuous share."""
-        discrete = sum(1 - (1 - p) ** draws for p in self.outcomes)
-        return discrete + draws * max(0.0, 1 - sum(self.outcomes))
+    def expected_distinct(self, draws: float) -> float:
+        """Of `draws` images, how many are expected to differ: the sum of ways x (1 - (1 - p / ways)^n)."""
+        return sum(_distinct(p, ways, draws) for p, ways in self.outcomes)
+
+    def expected_new(self, draws: float) -> float:
+        """How many of these are expected to differ from the source too."""
+        return self.expected_distinct(draws) - _distinct(self.untouched, 1, draws)
 
 
 def capacity(policy: list[Any], height: int, width: int) -> Capacity:
     """The capacity of a policy for images of (height, width), all of whose pixels differ."""
-    start = (_as_picture(np.arange(height * width).reshape(height, width)), ())
-    outcomes = _follow(policy, {start: 1.0})
-    discrete = {state: p for state, p in outcomes.items() if state is not None}
-    unbounded = outcomes.get(None, 0.0) > 0
-    exact = unbounded or all(not marks for _, marks in discrete)
-    count = None if unbounded else len(discrete)
-    return Capacity(count, exact, discrete.get(start, 0.0), tuple(discrete.values()))
+    return _capacity(built(policy), height, width)
+
+
+def built(policy: list[Any]) -> list[Any]:
+    """The transforms of a policy, as Albumentations has them, defaults included."""
+    return [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(policy)]
+
+
+def leaves(transforms: list[Any]) -> Iterator[Any]:
+    """The transforms in a list of them, those in OneOf, SomeOf and Sequential in their place."""
+    for transform in transforms:
+        inner = getattr(transform, "transforms", None)
+        if isinstance(inner, list | tuple):
+            yield from leaves(list(inner))
+        else:
+            yield transform
 
 
 def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[Capacity]]:
     """The capacities for the images of `rows` (height, width): for each row a place in the list."""
-    shapes, places = np.unique(_stand_ins(rows), axis=0, return_inverse=True)
-    return places.reshape(-1), [capacity(policy, int(height), int(width)) for height, width in shapes]
+    transforms = built(policy)
+    sizes = rows[["height", "width"]].to_numpy(np.int64)
+    if not any(type(leaf).__name__ in SIZED for leaf in leaves(transforms)):
+        sizes = np.minimum(sizes, 2)  # flips and turns only see whether a side is one pixel
+    keys, places = np.unique(sizes[:, 0] << 32 | sizes[:, 1], return_inverse=True)
+    return places, [_capacity(transforms, int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
 
 
 def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams) -> None:
     """Raise a UserError where distinct variants are asked for and are known not to exist."""
-    places, capacities = by_source(rows, params.policy)
+    if params.distinct:
+        check_places(rows, counts, *by_source(rows, params.policy))
+
+
+def check_places(rows: pd.DataFrame, counts: pd.Series, places: np.ndarray, capacities: list[Capacity]) -> None:
+    """The same for capacities that `by_source` has found."""
+    most = np.zeros(len(capacities), np.int64)
+    np.maximum.at(most, places, counts.to_numpy(np.int64))
     for place, found in enumerate(capacities):
-        planned, new = int(counts[places == place].max()), found.new()
-        if params.distinct and found.exact and new is not None and planned > new:
-            example = rows.iloc[int(np.argmax((places == place) & (counts == planned)))]
+        planned, new = int(most[place]), found.new()
+        if found.exact and new is not None and planned > new:
+            example = rows.iloc[int(np.argmax((places == place) & (counts.to_numpy() == planned)))]
             raise UserError(
                 f"params.yaml augment.policy: {planned} distinct variants are asked for, and it makes {new} of an "
                 f"image of {example['width']} x {example['height']} ({example['file_name']}); ask for fewer, widen "
@@ -90,74 +100,80 @@ def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams)
             )
 
 
-def _stand_ins(rows: pd.DataFrame) -> np.ndarray:
-    """(rows, 2): the smallest height and width that flips and turns tell apart as they do those of each image."""
-    height, width = rows["height"].to_numpy(np.int64), rows["width"].to_numpy(np.int64)
-    return np.column_stack([np.minimum(height, 2 + (height > width)), np.minimum(width, 2 + (width > height))])
+def _distinct(p: float, ways: float, draws: float) -> float:
+    if ways > MOST_COUNTED:
+        return draws * p
+    if p >= ways:  # one way for certain, or none at all
+        return min(ways, draws)
+    return -ways * math.expm1(draws * math.log1p(-p / ways))
 
 
-def _as_picture(array: np.ndarray) -> Picture:
-    return tuple(tuple(int(value) for value in row) for row in array)
-
-
-def _follow(steps: Iterable[Any], outcomes: Outcomes) -> Outcomes:
-    for step in steps:
-        name, arguments = parse_step(step, "policy")
-        p = _p(name, arguments)
-        outcomes = _mix([(p, _apply(name, arguments, outcomes)), (1 - p, outcomes)])
-    return outcomes
-
-
-def _apply(name: str, arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes:
-    """The outcomes after a step that is applied for certain."""
-    if name == "Sequential":
-        return _follow(arguments["transforms"], outcomes)
-    if name == "OneOf":
-        return _one_of(arguments["transforms"], outcomes)
-    if name == "SomeOf":
-        return _some_of(arguments, outcomes)
-    if name in MOVES:
-        moves = MOVES[name]
-        return _mix([(1 / len(moves), _map(outcomes, move)) for move in moves])
-    if name in FIXED:
-        return _mix([(1.0, {(s if s is None else (s[0], (*s[1], name))): p}) for s, p in outcomes.items()])
-    return {None: 1.0}
-
-
-def _one_of(transforms: list[Any], outcomes: Outcomes) -> Outcomes:
-    """One is chosen, by their p as weights, and applied for certain."""
-    parsed = [parse_step(step, "policy") for step in transforms]
-    weights = [_p(*step) for step in parsed]
-    total = sum(weights)
-    if total == 0:
-        return outcomes
-    return _mix([(weight / total, _apply(*step, outcomes)) for weight, step in zip(weights, parsed, strict=True)])
-
-
-def _some_of(arguments: dict[str, Any], outcomes: Outcomes) -> Outcomes:
-    """`n` are chosen, all equally likely, and applied in their order, each with its own p."""
-    steps = arguments["transforms"]
-    places, n = range(len(steps)), arguments.get("n", 1)
-    choices: Iterable[tuple[int, ...]] = combinations(places, n)
-    if arguments.get("replace", False):
-        choices = (tuple(sorted(choice)) for choice in product(places, repeat=n))
-    chosen = Counter(choices)
-    total = sum(chosen.values())
-    return _mix(
-        [(count / total, _follow([steps[place] for place in choice], outcomes)) for choice, count in chosen.items()]
+def _capacity(transforms: list[Any], height: int, width: int) -> Capacity:
+    start = State((height, width))
+    outcomes = {start: 1.0}
+    for transform in transforms:
+        outcomes = _follow(transform, outcomes)
+    count = sum(state.images for state in outcomes)
+    failing = sum(p for state, p in outcomes.items() if not state.pictures)
+    bounded = count <= MOST_COUNTED
+    return Capacity(
+        count=int(count) if bounded else None,
+        exact=not bounded or _all_differ(outcomes),
+        untouched=outcomes.get(start, 0.0),
+        outcomes=tuple((p, state.images) for state, p in outcomes.items()),
+        failing=failing,
     )
 
 
-def _p(name: str, arguments: dict[str, Any]) -> float:
-    return min(1.0, max(0.0, float(arguments.get("p", default_p(name)))))
+def _all_differ(outcomes: Outcomes) -> bool:
+    """Whether the images counted are known to differ: one image, or moved windows of the source that do not overlap."""
+    if [state.images for state in outcomes] == [1]:
+        return True
+    if any(state.origin is not None for state in outcomes):
+        return False
+    return len({(state.size, state.transposed, state.flipped) for state in outcomes}) == len(outcomes)
 
 
-def _map(outcomes: Outcomes, move: Callable[[np.ndarray], np.ndarray]) -> Outcomes:
-    moved: Outcomes = {}
-    for state, p in outcomes.items():
-        new = state if state is None else (_as_picture(move(np.array(state[0]))), state[1])
-        moved[new] = moved.get(new, 0.0) + p
-    return moved
+def _follow(transform: Any, outcomes: Outcomes, forced: bool = False) -> Outcomes:
+    """The outcomes after a step; `forced`: by OneOf, whatever its p."""
+    name = type(transform).__name__
+    p = 1.0 if forced and name != "SomeOf" else getattr(transform, "p", 1.0)  # SomeOf asks its p all the same
+    if p == 0:
+        return outcomes
+    return _mix([(p, _applied(name, transform, outcomes)), (1 - p, outcomes)])
+
+
+def _applied(name: str, transform: Any, outcomes: Outcomes) -> Outcomes:
+    if name == "Sequential":
+        for step in transform.transforms:
+            outcomes = _follow(step, outcomes)
+        return outcomes
+    if name == "OneOf":
+        weighed = zip(transform.transforms_ps, transform.transforms, strict=True)
+        return _mix([(weight, _follow(step, outcomes, forced=True)) for weight, step in weighed])
+    if name == "SomeOf":
+        return _some_of(transform, outcomes)
+    return _mix([(p * share, {new: 1.0}) for state, p in outcomes.items() for share, new in results(transform, state)])
+
+
+def _some_of(transform: Any, outcomes: Outcomes) -> Outcomes:
+    """`n` are chosen, all equally likely, and applied in their order, each with its own p."""
+    by_left = {transform.n: outcomes}  # the outcomes by how many are still to be chosen
+    for place, step in enumerate(transform.transforms):
+        parts: dict[int, list[tuple[float, Outcomes]]] = {}
+        for left, reached in by_left.items():
+            for times, share in enumerate(_chances(left, len(transform.transforms) - place, transform.replace)):
+                parts.setdefault(left - times, []).append((share, reached))
+                reached = _follow(step, reached)
+        by_left = {left: _mix(mixed) for left, mixed in parts.items()}
+    return by_left[0]
+
+
+def _chances(left: int, steps: int, replace: bool) -> list[float]:
+    """The probabilities that the first of `steps` is chosen 0, 1, ... times where `left` are chosen of them."""
+    if not replace:
+        return [1 - left / steps, left / steps]
+    return [math.comb(left, k) * (1 / steps) ** k * (1 - 1 / steps) ** (left - k) for k in range(left + 1)]
 
 
 def _mix(parts: list[tuple[float, Outcomes]]) -> Outcomes:

@@ -1,14 +1,15 @@
 """The forecast: how many images result, what they take and how many can differ, before the stage runs."""
 
+import textwrap
 import time
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tasks import manifest
-from tasks.augment import plan
-from tasks.augment.capacity import Capacity, by_source, check_capacity
+from tasks.augment import epochs, plan
+from tasks.augment.capacity import Capacity, by_source, check_places
+from tasks.augment.cautions import cautions
 from tasks.augment.params import AugmentParams
 from tasks.augment.segments import member_bytes
 from tasks.augment.sources import to_sources, training_sources
@@ -16,49 +17,60 @@ from tasks.augment.variants import Recipe, expand
 from tasks.machine import worker_count
 
 SAMPLED_SOURCES = 24
+COLUMNS = 100  # of a terminal
 
 
-def forecast(validated: pd.DataFrame, params: AugmentParams) -> dict[str, Any]:
-    """Counts per class and in all, capacity, and disk and time estimated from a few variants made for the purpose.
+def forecast(validated: pd.DataFrame, params: AugmentParams, training: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Counts per class and in all, capacity, warnings, and disk and time estimated from a few variants made for it.
+
+    `training`: `epochs`, `batch_size` and `augmentation`, where what training sees is asked for.
 
     Raises:
         UserError: for a plan that cannot be kept.
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    check_capacity(rows, counts, params)
     places, capacities = by_source(rows, params.policy)
-    distinct = expected_distinct(counts, places, capacities)
+    if params.distinct:
+        check_places(rows, counts, places, capacities)
+    distinct = epochs.per_source(counts, places, capacities, Capacity.expected_distinct)
     table = plan.per_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(classes_of(validated), fill_value=0)
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
     total = int(counts.sum())
-    bounds = [found.count for found in capacities]
-    return {
+    found = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
         "sources": len(rows),
         "variants": total,
         "training_images": len(rows) + total,
         "multiplier": (len(rows) + total) / max(len(rows), 1),
-        "capacity_per_image": None if None in bounds else min(bound for bound in bounds if bound is not None),
-        "capacity_exact": all(found.exact for found in capacities),
+        **capacity_range(capacities),
         "expected_distinct": round(float(distinct.sum()), 1),
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
+        "warnings": cautions(params.policy, rows, counts, places, capacities, params.distinct),
+    }
+    if training is not None:
+        asked = training["epochs"], training["batch_size"]
+        found["training"] = {**training, "modes": epochs.exposure(counts, places, capacities, *asked, params.distinct)}
+    return found
+
+
+def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
+    """The least and the most different images of one source; None where there is no bound."""
+    counts = [found.count for found in capacities]
+    bounded = [count for count in counts if count is not None]
+    return {
+        "capacity_per_image": min(bounded, default=None) if len(bounded) == len(counts) else None,
+        "capacity_per_image_most": max(bounded, default=None) if len(bounded) == len(counts) else None,
+        "capacity_exact": all(found.exact for found in capacities),
     }
 
 
 def classes_of(validated: pd.DataFrame) -> list[str]:
     """Every class with a usable image, in order; some may have none to train on."""
     return sorted(validated.loc[validated["status"] == "ok", "label"].unique())
-
-
-def expected_distinct(counts: pd.Series, places: np.ndarray, capacities: list[Capacity]) -> pd.Series:
-    """For each source, how many of its variants are expected to differ. Computed once for equal cases."""
-    cases, case_of = np.unique(np.column_stack([places, counts]), axis=0, return_inverse=True)
-    expected = np.array([capacities[place].expected_distinct(int(draws)) for place, draws in cases])
-    return pd.Series(expected[case_of.reshape(-1)] if len(cases) else [], counts.index, dtype=float)
 
 
 def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
@@ -83,12 +95,26 @@ def as_table(found: dict[str, Any]) -> str:
             f"{label:<{width}}  {row['sources']:>9,}  {row['variants']:>10,}  {row['training_images']:>10,}  "
             f"{row['multiplier']:>6.2f}  {row['expected_distinct']:>10,.0f}"
         )
-    count, kind = found["capacity_per_image"], "exactly" if found["capacity_exact"] else "at most"
     lines += [
         "",
-        f"capacity   one source has {'no bound of' if count is None else f'{kind} {count:,}'} different images",
-        "distinct   of the variants, how many are expected to differ without drawing again",
+        f"capacity   {_capacity_text(found)}",
+        "distinct   of the variants, about how many are expected to differ without drawing again",
         f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
         f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
     ]
+    if "training" in found:
+        asked = found["training"]
+        lines += ["", *epochs.as_lines(asked["modes"], asked["epochs"], asked["batch_size"], asked["augmentation"])]
+    if found["warnings"]:
+        lines.append("")
+    for warning in found["warnings"]:
+        lines += textwrap.wrap(f"warning    {warning}", COLUMNS, subsequent_indent=" " * len("warning    "))
     return "\n".join(lines)
+
+
+def _capacity_text(found: dict[str, Any]) -> str:
+    least, most = found["capacity_per_image"], found["capacity_per_image_most"]
+    if least is None:
+        return "one source has no bound of different images"
+    kind = "exactly" if found["capacity_exact"] else "at most"
+    return f"one source has {kind} {least:,}{f' to {most:,}, by its size,' if most > least else ''} different images"

@@ -24,7 +24,7 @@ COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        "pixel_hash": pa.int64(),  # XXH3 of a variant's pixels before encoding; null without `distinct`
+        "pixel_hash": pa.int64(),  # XXH3 of a variant's pixels before encoding; 0 where `distinct` did not ask
         "width": pa.int32(),
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB

@@ -112,7 +112,7 @@ def member_name(source: Source, recipe: Recipe, index: int) -> str:
 def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made]) -> list[Variant]:
     """Variants 1..planned of one source: reused where their bytes were made before and are sound, else made."""
     pixels: np.ndarray | None = None
-    seen: set[int | None] = set()
+    seen: set[int] = set()
     variants = []
     for index in range(1, source.planned + 1):
         variant = _reuse(made.get((source.source_id, index)), source, recipe, index)
@@ -121,7 +121,7 @@ def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made])
                 pixels = pixels_to_vary(source, recipe)
                 seen = {*seen, images.fast_pixel_hash(pixels)} if recipe.distinct else seen
             variant = make(source, pixels, recipe, index, seen)
-        seen.add(variant.row.get("pixel_hash"))
+        seen.add(variant.row["pixel_hash"])
         variants.append(variant)
     return variants
 
@@ -134,11 +134,11 @@ class Drawn:
     attempt: int
     pixels: np.ndarray | None
     operations: list[dict[str, Any]]
-    digest: int | None
+    digest: int  # of the pixels; 0 where nobody asks for it
     reason: str | None
 
 
-def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int | None]) -> Drawn:
+def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int]) -> Drawn:
     """Variant `index` before it is encoded. Under `distinct`, pixels whose hash is among `seen` are drawn again, up to
     max_attempts.
     """
@@ -148,14 +148,14 @@ def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         try:
             new, operations = policy.apply(pixels, seed)
         except Exception as error:  # a transform meets an image that it was not made for
-            return Drawn(seed, attempt, None, [], None, _failure(error))
-        digest = images.fast_pixel_hash(new) if recipe.distinct else None
+            return Drawn(seed, attempt, None, [], 0, _failure(error))
+        digest = images.fast_pixel_hash(new) if recipe.distinct else 0
         if not (recipe.distinct and digest in seen):
             return Drawn(seed, attempt, new, operations, digest, None)
-    return Drawn(seed, attempt, None, [], None, "not_distinct")
+    return Drawn(seed, attempt, None, [], 0, "not_distinct")
 
 
-def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int | None]) -> Variant:
+def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int]) -> Variant:
     """Variant `index`, encoded; rejected, with its reason, where policy or encoder fail or nothing new was drawn."""
     drawn = draw(source, pixels, recipe, index, seen)
     data, reason = None, drawn.reason
@@ -172,6 +172,7 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         "seed": drawn.seed,
         "attempt": drawn.attempt,
         "operations": "[]",
+        "pixel_hash": 0,
         "status": "rejected",
         "reason": reason,
     }

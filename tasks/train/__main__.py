@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def feed_places(validated: pd.DataFrame, variants: pd.DataFrame, augmentation: str) -> pd.DataFrame:
-    """A row for each image that an epoch shows: its `kind` (original, stored, online), and what training_files() says."""
+    """A row for each image that an epoch shows: its `kind` (original, stored, online) and training_files() of it."""
     files = images.training_files(validated, variants)
     originals, stored = files[files["variant_index"] == 0], files[files["variant_index"] > 0]
     kinds = {"original": originals, "stored": stored, "online": originals}

@@ -30,7 +30,7 @@ def per_source(places: pd.DataFrame, epochs: int) -> pd.DataFrame:
 def reconcile(seen: pd.DataFrame, augmentation: str, epochs: int, written: pd.Series) -> None:
     """Raise RuntimeError unless each source was shown as often as the plan says, but for what was left out.
 
-    `written`: its stored variants, on source_id. offline: in each epoch itself and these; online: one variant; both: all.
+    `written`: its stored variants, on source_id. An epoch shows, offline, it and these; online, one variant; both, all.
     """
     stored = 1 + written.loc[seen["source_id"]].to_numpy()
     expected = epochs * (stored * (augmentation != "online") + (augmentation != "offline"))

@@ -48,7 +48,7 @@ class OnlineVariants(Dataset):
             return
         places = {source.source_id: place for place, source in enumerate(self.sources)}
         rows = stored["source_id"].map(places).to_numpy(), stored["variant_index"].to_numpy() - 1
-        self.hashes.numpy()[rows] = stored["pixel_hash"].fillna(REJECTED).astype(np.int64)
+        self.hashes.numpy()[rows] = stored["pixel_hash"].replace(0, REJECTED)
 
     def __len__(self) -> int:
         return len(self.sources)

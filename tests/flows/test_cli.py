@@ -73,6 +73,29 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
     assert "capacity   one source has no bound of different images" in text
 
 
+def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
+    finished.set_params(augment__policy=["HorizontalFlip", {"InvertImg": {"p": 0.5}}], train__batch_size=59)
+    found = json.loads(finished.variegate("plan", "--json", "--epochs", "5").stdout)
+    assert [warning.split(":")[0] for warning in found["warnings"]] == [
+        "HorizontalFlip",
+        "12 training images get more variants than can differ",
+    ]
+    training = found["training"]
+    assert (training["epochs"], training["batch_size"], training["augmentation"]) == (5, 59, "offline")
+    assert training["modes"]["offline"] == {
+        "stored_images": 60,
+        "samples_per_epoch": 60,
+        "dropped_per_epoch": 1,
+        "presentations": 5 * 59,
+        "expected_distinct_seen": 48.0,  # 12 originals and 3 new images of each
+    }
+    lines = finished.variegate("plan", "--epochs", "5").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "capacity   one source has at most 4 different images" in lines
+    assert ["*", "offline", "60", "60", "1", "295", "about", "48"] in [line.split() for line in lines]
+    assert sum(line.startswith("warning    ") for line in lines) == 2
+
+
 def test_plan_knows_the_present_images(finished: Project) -> None:
     finished.write_digits(per_class=7)
     done = finished.variegate("plan", "--json")
