@@ -1,6 +1,7 @@
 import io
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,3 +121,31 @@ def test_thumbnail_keeps_the_aspect_ratio_on_white() -> None:
     small = images.thumbnail(np.zeros((2, 4), np.uint8), 8)
     assert small.shape == (8, 8, 3)
     assert (small[2:6] == 0).all() and (small[:2] == 255).all() and (small[6:] == 255).all()
+
+
+DEEP = np.random.default_rng(0).integers(0, 65536, (5, 4, 3), dtype=np.uint16)
+
+
+@pytest.mark.parametrize("pixels", [DEEP, DEEP[:, :, 0]], ids=["rgb", "grey"])
+def test_16_bits_are_kept_where_asked_for(pixels: np.ndarray) -> None:
+    data = images.encode(np.ascontiguousarray(pixels), "png")
+    assert images.decode(data).bits == 16
+    assert np.array_equal(images.decode(data, keep_depth=True).pixels, pixels)
+    assert np.array_equal(images.decode(data).pixels, (pixels >> 8).astype(np.uint8))
+
+
+def test_16_bits_of_tiff_are_kept_too() -> None:
+    done, data = cv2.imencode(".tiff", DEEP[:, :, ::-1])
+    assert done and np.array_equal(images.decode(data.tobytes(), keep_depth=True).pixels, DEEP)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_a_format_of_8_bits_refuses_16(kind: images.Format) -> None:
+    with pytest.raises(ValueError, match=f"^{kind} does not take uint16 pixels$"):
+        images.encode(DEEP, kind)
+
+
+def test_webp_without_loss() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    assert np.array_equal(images.decode(images.encode(noise, "webp", lossless=True)).pixels, noise)
+    assert not np.array_equal(images.decode(images.encode(noise, "webp", 100)).pixels, noise)

@@ -129,3 +129,25 @@ def test_a_source_that_changed_or_went_is_one_line(tmp_path: Path) -> None:
     one.path.unlink()
     with pytest.raises(UserError, match=r"a\.png: gone since it was validated; run from ingest again"):
         expand(one, recipe(), {})
+
+
+@pytest.mark.parametrize(
+    ("policy", "encoding", "expected"),
+    [
+        (["HorizontalFlip"], Encoding(), (1, 16)),
+        (["HorizontalFlip"], Encoding(format="jpeg"), (1, 8)),
+        (["Posterize"], Encoding(), (1, 8)),
+        (["ISONoise"], Encoding(), (3, 8)),
+    ],
+    ids=["kept", "the format has 8 bits", "the policy takes 8 bits", "the policy takes RGB"],
+)
+def test_grey_and_16_bits_stay_where_policy_and_format_take_them(
+    policy: list, encoding: Encoding, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 10), dtype=np.uint16)
+    (variant, *_) = expand(source(tmp_path, deep), recipe(policy, encoding=encoding, max_attempts=50), {})
+    assert (variant.row["channels"], variant.row["bits"]) == expected
+    made = images.decode(variant.data, keep_depth=True)
+    assert (1 if made.pixels.ndim == 2 else 3, made.bits) == expected
+    if expected == (1, 16):
+        assert np.array_equal(made.pixels, deep[:, ::-1])

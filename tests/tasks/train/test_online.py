@@ -1,0 +1,85 @@
+"""What a loader shows in epoch k is variant k, as the segments hold it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tasks import images
+from tasks.augment.params import Encoding
+from tasks.augment.policy import canonical_json
+from tasks.augment.variants import Recipe, Source, expand
+from tasks.train.online import OnlineBatches, OnlineVariants
+
+EPOCHS = 4
+PHOTO = [{"Rotate": {"limit": 20, "p": 1.0}}, {"GaussNoise": {"p": 0.5}}]
+# Four images in all: draws are repeated, so that a variant depends on its siblings, and the fourth is rejected.
+FLIPS = [{"HorizontalFlip": {"p": 0.5}}, {"VerticalFlip": {"p": 0.5}}]
+
+
+def recipe(policy: list, distinct: bool = True) -> Recipe:
+    return Recipe(42, canonical_json(policy), Encoding(format="png"), distinct, max_attempts=30)
+
+
+def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
+    made = []
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (12, 9 + number, 3), dtype=np.uint8)
+        data = images.encode(pixels, "png")
+        path = folder / f"{number}.png"
+        path.write_bytes(data)
+        sha256 = images.sha256(data)
+        made.append(Source(path, sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
+    return made
+
+
+def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
+    """What the segments hold of each source: EPOCHS variants, the source itself where one was rejected."""
+    found = []
+    for source in sources(folder, EPOCHS):
+        variants = expand(source, recipe, {})
+        found.append([images.decode(v.data or source.path.read_bytes()).pixels for v in variants])
+    return found
+
+
+@pytest.mark.parametrize("policy", [PHOTO, FLIPS], ids=["photo", "flips"])
+@pytest.mark.parametrize("distinct", [True, False])
+def test_an_epoch_shows_what_the_segments_hold(policy: list, distinct: bool, tmp_path: Path) -> None:
+    expected = stored(tmp_path, recipe(policy, distinct))
+    dataset = OnlineVariants(sources(tmp_path, 0), recipe(policy, distinct), EPOCHS)
+    for epoch in range(1, EPOCHS + 1):
+        dataset.set_epoch(epoch)
+        for place in reversed(range(len(dataset))):
+            assert np.array_equal(dataset[place][0], expected[place][epoch - 1])
+    made = [dataset[place][1] for place in range(len(dataset))]
+    assert made == [policy is PHOTO or not distinct] * len(dataset)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(workers: int, tmp_path: Path) -> None:
+    expected = stored(tmp_path, recipe(FLIPS))
+    for first in (1, 3):
+        dataset = OnlineVariants(sources(tmp_path, 0), recipe(FLIPS), EPOCHS, finish=_sum)
+        loader = OnlineBatches(dataset, workers)
+        for epoch in range(first, EPOCHS + 1):
+            order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(epoch)).tolist()
+            batches = [order[:4], order[4:]]
+            shown = [sums.tolist() for sums, _ in loader.epoch(epoch, batches)]
+            assert shown == [[_sum(expected[place][epoch - 1]) for place in batch] for batch in batches]
+
+
+def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path) -> None:
+    expected = stored(tmp_path, recipe(FLIPS))
+    two = sources(tmp_path, planned=2)
+    dataset = OnlineVariants(two, recipe(FLIPS), EPOCHS)
+    rows = [variant.row for source in two for variant in expand(source, recipe(FLIPS), {})]
+    dataset.remember(pd.DataFrame(rows))
+    assert all(dataset.hashes[:, :2].flatten() != 0)
+    assert [np.array_equal(dataset[place][0], expected[place][2]) for place in range(len(two))] == [True] * len(two)
+
+
+def _sum(pixels: np.ndarray) -> int:
+    """A number that depends on where each pixel is."""
+    return int((pixels.astype(np.int64) * (np.arange(pixels.size).reshape(pixels.shape) + 1)).sum())
