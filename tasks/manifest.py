@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import UserError
 
+CONTROL = r"[\x00-\x1f\x7f]"
 ROWS_PER_GROUP = 16_384  # a group is held in memory until it is full
 
 
@@ -87,14 +88,16 @@ def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
 
 def write_csv(path: Path, rows: pd.DataFrame) -> None:
     """Write `rows` as CSV for people, with a header and Unix line ends; control characters become \\xNN."""
-    text = rows.select_dtypes(["object", "str"]).columns
-    rows = rows.assign(**{name: rows[name].map(_visible, na_action="ignore") for name in text})
+    for name in rows.select_dtypes(["object", "str"]).columns:
+        odd = rows[name].astype("str").str.contains(CONTROL, regex=True).fillna(False)
+        if odd.any():
+            rows = rows.assign(**{name: rows[name].mask(odd, rows.loc[odd, name].map(_visible))})
     with replacing(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _visible(value: Any) -> Any:
-    return re.sub(r"[\x00-\x1f\x7f]", lambda c: f"\\x{ord(c[0]):02x}", value) if isinstance(value, str) else value
+    return re.sub(CONTROL, lambda c: f"\\x{ord(c[0]):02x}", value) if isinstance(value, str) else value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -2,7 +2,8 @@
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,15 +23,26 @@ from tasks.params import read_params
 def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
     """The pieces of all segments, in order: made by the workers, or made before and found sound by them."""
     jobs, ahead = itertools.tee(jobs)
-    given = (Check(job.stored.name, job.stored.tar) if isinstance(job, Stretch) else job for job in ahead)
-    results = workers.map_ordered(do, given, preload="tasks.augment.jobs")
+    results = workers.map_ordered(do, to_do(ahead), preload="tasks.augment.jobs")
+    sound: dict[Path, bool] = {}
     for job, result in zip(jobs, results, strict=True):
-        if isinstance(job, Stretch) and result is True:
+        if isinstance(job, Part):
+            yield from map(Expanded, job.sources, result)
+        elif sound.setdefault(job.stored.tar, result):
+            yield job
+        else:  # a damaged tar: its variants are made again
+            yield from (Expanded(source, variants.expand(source, recipe, {})) for source in job.sources)
+
+
+def to_do(jobs: Iterable[Stretch | Part]) -> Iterator[Part | Check | None]:
+    """What the workers are given: a tar is checked once, however many stretches of it are used."""
+    asked: set[Path] = set()
+    for job in jobs:
+        if isinstance(job, Part):
             yield job
             continue
-        if not isinstance(result, list):  # a damaged tar: its variants are made again
-            result = [variants.expand(source, recipe, {}) for source in job.sources]
-        yield from map(Expanded, job.sources, result)
+        yield None if job.stored.tar in asked else Check(job.stored.name, job.stored.tar)
+        asked.add(job.stored.tar)
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
@@ -40,7 +52,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     check_capacity(rows, planned, params)
     recipe = Recipe.from_params(params)
     limit = machine.cache_limit_bytes()
-    jobs = Earlier(recipe.hash).jobs(sources.to_sources(rows, planned), recipe)
+    jobs = Earlier(recipe.hash).jobs(sources.to_sources(rows, planned), rows["sha256"], recipe)
     pieces = progress.track(made(jobs, recipe), len(rows), "augmenting", "source", lambda piece: len(piece.sources))
     written: list[np.ndarray] = []
     reused = 0

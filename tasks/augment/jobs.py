@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tasks import images
-from tasks.augment.variants import Made, Recipe, Source, Variant, expand
+from tasks.augment.variants import Made, Recipe, Source, expand
 
 
 @dataclass
@@ -28,8 +29,10 @@ class Check:
     tar: Path
 
 
-def do(job: Part | Check) -> list[list[Variant]] | bool:
+def do(job: Part | Check | None) -> Any:
     """The variants of each source of a part, in order; of a check, whether the tar has the bytes it is named by."""
+    if job is None:
+        return None
     if isinstance(job, Part):
         return [expand(source, job.recipe, job.made) for source in job.sources]
     try:

@@ -55,23 +55,31 @@ class Earlier:
         # what stands in both places is taken from the private cache, which comes last
         found = [*caches.committed(recipe_hash), *caches.cached(recipe_hash)]
         self.stored = [stored for stored, _ in found]
-        table = pd.concat([rows.assign(stored=i) for i, (_, rows) in enumerate(found)]) if found else _no_sources()
+        table = pd.concat([rows.assign(segment=i) for i, (_, rows) in enumerate(found)]) if found else _no_sources()
         table = table.sort_values("sha256", kind="stable")
         self.sha256 = table["sha256"].to_numpy("S64")
-        self.columns = {name: table[name].to_numpy() for name in ("stored", "start", "rows", "size")}
+        # lists: one by one, their items come three times as fast as an array's
+        self.segment, self.start, self.rows, self.size = (
+            table[name].tolist() for name in ("segment", "start", "rows", "size")
+        )
 
-    def jobs(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Stretch | Part]:
-        """The sources, in order, gathered: those made before into stretches, all others into parts."""
+    def jobs(self, sources: Iterable[Source], sha256: pd.Series, recipe: Recipe) -> Iterator[Stretch | Part]:
+        """The sources, in order, gathered: those made before into stretches, all others into parts.
+
+        `sha256`: those of the sources; they are looked up at once, which takes a tenth of the time.
+        """
+        keys = sha256.to_numpy("S64")
+        bounds = (np.searchsorted(self.sha256, keys, side).tolist() for side in ("left", "right"))
         stretch: Stretch | None = None
         part = Part(recipe)
-        for source in sources:
-            place = self._place_of(source, stretch)
+        for source, places in zip(sources, map(range, *bounds), strict=True):
+            place = self._exact(source, places, stretch)
             if stretch and (place is None or not self._follows(place, stretch)):
                 yield stretch
                 stretch = None
             if place is None:
                 part.sources.append(source)
-                part.made.update(self._some_of(source))
+                part.made.update(self._some_of(source, places))
                 part.images += 1 + source.planned
             if part.sources and (place is not None or part.images >= IMAGES_PER_PART):
                 yield part
@@ -80,41 +88,35 @@ class Earlier:
                 stretch = self._extended(stretch, place, source)
         yield from [stretch] if stretch else [part] if part.sources else []
 
-    def _places(self, source: Source) -> range:
-        sha256 = source.sha256.encode()
-        return range(*(int(np.searchsorted(self.sha256, sha256, side)) for side in ("left", "right")))
-
-    def _place_of(self, source: Source, after: Stretch | None) -> int | None:
+    def _exact(self, source: Source, places: range, after: Stretch | None) -> int | None:
         """Where exactly the planned variants stand: best right after those before, else at a segment's start."""
-        exact = [at for at in self._places(source) if self.columns["rows"][at] == 1 + source.planned]
+        exact = [at for at in places if self.rows[at] == 1 + source.planned]
         for at in exact:
             if after and self._follows(at, after):
                 return at
-        return max(exact, key=lambda at: (self.columns["start"][at] == 0, at), default=None)
+        return max(exact, key=lambda at: (self.start[at] == 0, at), default=None)
 
     def _follows(self, place: int, stretch: Stretch) -> bool:
-        same = self.stored[self.columns["stored"][place]] is stretch.stored
-        return same and self.columns["start"][place] == stretch.stop
+        return self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored
 
     def _extended(self, stretch: Stretch | None, place: int, source: Source) -> Stretch:
-        start = int(self.columns["start"][place])
         if stretch is None:
-            stretch = Stretch(self.stored[self.columns["stored"][place]], start, start, 0)
-        stretch.stop += int(self.columns["rows"][place])
-        stretch.size = int(self.columns["size"][place])
+            start = self.start[place]
+            stretch = Stretch(self.stored[self.segment[place]], start, start, 0)
+        stretch.stop += self.rows[place]
+        stretch.size = self.size[place]
         stretch.sources.append(source)
         return stretch
 
-    def _some_of(self, source: Source) -> dict[tuple[str, int], Made]:
+    def _some_of(self, source: Source, places: range) -> dict[tuple[str, int], Made]:
         """The variants of a source of which another number was made before, by source_id and index."""
-        place = max(self._places(source), key=lambda at: self.columns["rows"][at], default=None)
-        if place is None:
+        if not places:
             return {}
-        stored = self.stored[self.columns["stored"][place]]
-        start = int(self.columns["start"][place])
-        rows = stored.rows(start + 1, start + int(self.columns["rows"][place]))
+        place = max(places, key=lambda at: self.rows[at])
+        stored = self.stored[self.segment[place]]
+        rows = stored.rows(self.start[place] + 1, self.start[place] + self.rows[place])
         return {(source.source_id, row["variant_index"]): Made(stored.tar, row) for row in rows.to_pylist()}
 
 
 def _no_sources() -> pd.DataFrame:
-    return pd.DataFrame({"sha256": [], "stored": [], "start": [], "rows": [], "size": []})
+    return pd.DataFrame({"sha256": [], "segment": [], "start": [], "rows": [], "size": []})

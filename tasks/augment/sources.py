@@ -8,7 +8,7 @@ from tasks import ingest, validate
 from tasks.augment.variants import Source
 from tasks.errors import UserError
 
-FACTS = ("source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
+FACTS = ("file_name", "source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
 
 
 def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
@@ -27,5 +27,6 @@ def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
 
 def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
     """What the workers need to know of each training row."""
-    for name, *facts in zip(rows["file_name"], *(rows[fact] for fact in FACTS), counts, strict=True):
-        yield Source(ingest.RAW / name, *facts)
+    columns = (rows[fact].tolist() for fact in FACTS)
+    for facts in zip(*columns, counts.tolist(), strict=True):
+        yield Source(str(ingest.RAW), *facts)

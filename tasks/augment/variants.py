@@ -59,7 +59,8 @@ class Recipe:
 class Source:
     """A training image: a row of the validated manifest, and how many variants are planned of it."""
 
-    path: Path
+    folder: str
+    file_name: str
     source_id: str
     sha256: str
     label: str
@@ -69,6 +70,10 @@ class Source:
     channels: int
     bits: int
     planned: int
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder, self.file_name)
 
 
 @dataclass(frozen=True)

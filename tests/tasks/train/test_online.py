@@ -31,7 +31,7 @@ def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
         path = folder / f"{number}.png"
         path.write_bytes(data)
         sha256 = images.sha256(data)
-        made.append(Source(path, sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
+        made.append(Source(str(folder), path.name, sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
     return made
 
 
