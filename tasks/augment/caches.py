@@ -16,25 +16,26 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 from ruamel.yaml import YAML, YAMLError
 
 from tasks import machine, manifest
 from tasks.augment import ledger
 from tasks.augment.segments import Segment
-from tasks.augment.stored import Stored, read_group, read_segments
+from tasks.augment.stored import Stored, read_group, read_segment, read_segments
 
 COMMITS = ("HEAD", "MERGE_HEAD")
 
 # --- the private cache --------------------------------------------------------------------------------------------
 
 
-def cached(recipe_hash: str) -> Iterator[tuple[Stored, pd.DataFrame]]:
+def cached(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments in the private cache."""
     for path in sorted(_folder(recipe_hash).glob("*.parquet")):
-        tar = path.with_suffix(".tar")
-        yield from read_segments(path, recipe_hash, {tar.name: tar})
+        found = read_segment(path, recipe_hash)
+        if found is not None:
+            yield found
 
 
 def keep(segment: Segment, recipe_hash: str) -> None:
@@ -113,7 +114,7 @@ def forget(file_name: str) -> None:
 # --- DVC's cache, read-only ---------------------------------------------------------------------------------------
 
 
-def committed(recipe_hash: str) -> Iterator[tuple[Stored, pd.DataFrame]]:
+def committed(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments of the commits' datasets, in DVC's cache."""
     for commit in COMMITS:
         files = committed_files(commit, dvc_cache())

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks import manifest
@@ -31,44 +30,68 @@ class Stored:
         return _read_rows(self.path, self.first + start, self.first + stop)
 
 
-def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterator[tuple[Stored, pd.DataFrame]]:
-    """The segments that the ledger at `path` holds, where it is of this recipe, and sound.
+# What is known of a source in a segment: its first row there, how many rows, what its variants take in the tar.
+SOURCE = np.dtype(
+    [("sha256", "S64"), ("start", np.int64), ("rows", np.int64), ("size", np.int64), ("segment", np.int64)]
+)
 
-    `tars` says where each lies. Beside each stands a row per source: sha256, start (its first row in the segment),
-    rows, size (what its variants take in the tar).
-    """
+
+def read_segment(path: Path, recipe_hash: str) -> tuple[Stored, np.ndarray] | None:
+    """The segment whose rows stand at `path`, its tar beside them, and its sources; None where it is of no use."""
+    found = _read_sound(path, recipe_hash)
+    if found is None:
+        return None
+    tar = path.with_suffix(".tar")
+    sources, _ = found
+    return Stored(tar.name, tar, path, 0, int(sources["rows"].sum())), sources
+
+
+def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterator[tuple[Stored, np.ndarray]]:
+    """The segments that the ledger at `path` holds, each with its sources; `tars` says where their images lie."""
+    sources, names = _read_sound(path, recipe_hash) or (np.zeros(0, SOURCE), np.array([]))
+    # a source without images stands in the segment that comes after it, or in the last
+    names = pd.Series(names, dtype=object).bfill().ffill().to_numpy()
+    ends = np.flatnonzero(names[1:] != names[:-1]) + 1
+    for its, name in zip(np.split(sources, ends), names[np.append(0, ends)] if len(names) else [], strict=False):
+        if name in tars:
+            first = int(its["start"][0])
+            its["start"] -= first
+            yield Stored(name, tars[name], path, first, int(its["rows"].sum())), its
+
+
+def _read_sound(path: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Sources in a file of ledger rows, and the segment of each or None; None for another recipe, or damage."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        groups = [_summary(file.read_row_group(group).cast(ledger.COLUMNS)) for group in range(file.num_row_groups)]
+        groups = [_needed(file.read_row_group(group).cast(ledger.COLUMNS)) for group in range(file.num_row_groups)]
     except (pa.ArrowInvalid, OSError, ValueError):
-        return
-    rows = pd.concat(groups, ignore_index=True) if groups else pd.DataFrame()
-    if rows.empty or (rows["recipe_hash"] != recipe_hash).any():
-        return
-    first = np.flatnonzero(rows["sha256"].notna())
-    sources = pd.DataFrame({"sha256": rows["sha256"].to_numpy()[first], "first": first})
-    sources["rows"] = np.diff([*first, len(rows)])
-    sources["size"] = np.add.reduceat(rows["size"].to_numpy(), first)
-    names = rows["segment"].groupby(np.repeat(first, sources["rows"])).first()
-    # a source without images stands in the segment that comes after it, or in the last
-    sources["segment"] = names.bfill().ffill().to_numpy()
-    for name, its in sources.groupby("segment", sort=False):
-        if str(name) in tars:
-            start = int(its["first"].iloc[0])
-            stored = Stored(str(name), tars[str(name)], path, start, int(its["rows"].sum()))
-            yield stored, its.assign(start=its["first"] - start)[["sha256", "start", "rows", "size"]]
+        return None
+    if not groups or any(recipes != {recipe_hash} for recipes, *_ in groups):
+        return None
+    sha256, is_source, sizes, names = (
+        np.concatenate(parts) for parts in zip(*(rest for _, *rest in groups), strict=True)
+    )
+    first = np.flatnonzero(is_source)
+    sources = np.zeros(len(first), SOURCE)
+    sources["sha256"], sources["start"] = sha256, first
+    sources["rows"] = np.diff([*first, len(sizes)])
+    sources["size"] = np.add.reduceat(sizes, first)
+    of_source = np.repeat(np.arange(len(first)), sources["rows"])
+    known = np.full(len(first), None, object)
+    has_name = names != None  # noqa: E711  # item by item
+    known[of_source[has_name]] = names[has_name]
+    return sources, known
 
 
-def _summary(rows: pa.Table) -> pd.DataFrame:
-    """What read_segments() needs of each row; sha256 stands with the sources alone."""
-    of_source = pc.equal(rows["variant_index"], 0)
-    return pd.DataFrame(
-        {
-            "sha256": pc.if_else(of_source, rows["sha256"], None).to_pandas(),
-            "segment": rows["segment"].to_pandas(),
-            "recipe_hash": rows["recipe_hash"].to_pandas(),
-            "size": sizes_in_tar(rows),
-        }
+def _needed(rows: pa.Table) -> tuple[set[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of some rows: their recipes, the sources' SHA-256, which rows are sources, sizes in the tar, segments."""
+    is_source = rows["variant_index"].to_numpy() == 0
+    return (
+        set(rows["recipe_hash"].unique().to_pylist()),
+        rows["sha256"].filter(pa.array(is_source)).to_numpy().astype("S64"),
+        is_source,
+        sizes_in_tar(rows),
+        rows["segment"].to_numpy(),
     )
 
 
