@@ -1,0 +1,159 @@
+"""What DVC takes for variants in segments, side by side with the same images as loose files.
+
+    python benchmarks/storage.py PHOTOS [--files N] [--repeat R]
+
+PHOTOS is a folder of class folders of images, all .jpg or all .png. The augment stage makes N variants: five of each
+image, of as many images as that takes, or more where these are too few. DVC keeps them in two layouts, with the cache
+links of this project:
+
+    segments   data/augmented as the stage writes it: tars, ledger, counts.csv
+    loose      its variants alone, as CLASS/VARIANT_ID.EXT
+
+Each run is a process of its own, imports included; the layouts take turns, and medians and ratios are printed:
+
+    start-up   `dvc status` where DVC has nothing to look at: what every command takes
+    add        into an empty cache, with nothing known of the files
+    checkout   the workspace's copy deleted, the cache kept
+    status     right after that, nothing changed
+    again      the same, as a user finds it each time after
+    anew       the same, without what DVC remembers of the files' hashes: all are read again
+
+What was written is on disk before the clock starts, and still in the system's memory: reading measures no disk.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import dvc
+from expand import list_images, prepare_variegate
+
+import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
+from tasks import manifest
+from tasks.augment import ledger
+
+CONFIG = Path(__file__).parent.parent / ".dvc/config"
+VARIANTS = 5
+COMMANDS = ("add", "checkout", "status", "again", "anew")
+
+
+def make_variants(photos: Path, count: int, work: Path) -> Path:
+    """What the augment stage writes for `count` variants, of photos spread over all classes."""
+    names = list_images(photos)
+    variants = max(VARIANTS, -(-count // len(names)))
+    needed = -(-count // variants)
+    for index in range(needed):
+        path = Path(names[index * len(names) // needed])
+        target = work / "photos" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    project = work / "project"
+    project.mkdir()
+    prepare_variegate(work / "photos", project, variants)
+    subprocess.run([sys.executable, "-m", "tasks.augment"], cwd=project, check=True, stdout=subprocess.DEVNULL)
+    return project / ledger.FOLDER
+
+
+def write_loose(augmented: Path, folder: Path) -> None:
+    """Every variant of the segments as a file, in a folder for each class."""
+    rows = manifest.read_table(augmented / "manifest.parquet", ledger.COLUMNS, made_by="augment")
+    labels = dict(zip(rows["variant_id"], rows["label"], strict=True))
+    for segment in (augmented / "segments").iterdir():
+        with tarfile.open(segment) as tar:
+            for member in tar:
+                target = folder / labels[Path(member.name).stem] / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(tar.extractfile(member).read())
+
+
+def new_repository(place: Path) -> dict[str, str]:
+    """An empty DVC repository; returns the environment in which it knows nothing of others."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    private = {name: str(place / ".private") for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")}
+    environment = {**os.environ, **private}
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=place, env=environment, check=True)
+    shutil.copy(CONFIG, place / ".dvc/config")
+    return environment
+
+
+def timed(place: Path, environment: dict[str, str], *command: str) -> float:
+    """Seconds of one whole DVC command."""
+    os.sync()  # or it would wait for what was written before
+    started = time.perf_counter()
+    done = subprocess.run(["dvc", *command], cwd=place, env=environment, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    assert command != ("status",) or "up to date" in done.stdout or "no data" in done.stdout, done.stdout
+    return seconds
+
+
+def measure(layout: Path, place: Path) -> dict[str, float]:
+    """Seconds of each of COMMANDS on a fresh copy of `layout`."""
+    environment = new_repository(place)
+    shutil.copytree(layout, place / "data")
+    seconds = {"add": timed(place, environment, "add", "data")}
+    shutil.rmtree(place / "data")
+    seconds["checkout"] = timed(place, environment, "checkout")
+    seconds["status"] = timed(place, environment, "status")
+    seconds["again"] = timed(place, environment, "status")
+    shutil.rmtree(place / ".private")
+    seconds["anew"] = timed(place, environment, "status")
+    assert len(list((place / "data").rglob("*"))) == len(list(layout.rglob("*")))
+    return seconds
+
+
+def describe(layout: Path) -> str:
+    """How many files, of how many bytes."""
+    sizes = [path.stat().st_size for path in layout.rglob("*") if path.is_file()]
+    return f"{len(sizes):,} files, {sum(sizes) / 1e6:,.0f} MB"
+
+
+def hardware() -> str:
+    """Processors, memory and DVC's version."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} processors ({model}), {memory:.0f} GiB, DVC {dvc.__version__}"
+
+
+def times(values: list[float]) -> str:
+    return f"{statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        layouts = {"segments": make_variants(options.photos, options.files, folder), "loose": folder / "loose"}
+        write_loose(layouts["segments"], layouts["loose"])
+        for name, layout in layouts.items():
+            print(f"{name:<8} {describe(layout)}")
+        startup: list[float] = []
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in layouts}
+        for _ in range(options.repeat):
+            startup.append(timed(folder / "empty", new_repository(folder / "empty"), "status"))
+            for name, layout in layouts.items():
+                runs[name].append(measure(layout, folder / "repository"))
+    print(f"{hardware()}, {options.repeat} runs in turn\nstart-up {times(startup)}")
+    for command in COMMANDS:
+        ours, loose = ([run[command] for run in runs[name]] for name in layouts)
+        ratio = statistics.median(loose) / statistics.median(ours)
+        print(f"{command:<8} segments {times(ours)}   loose {times(loose)}   {ratio:6.1f}x")
+
+
+if __name__ == "__main__":
+    main()
