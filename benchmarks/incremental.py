@@ -9,7 +9,8 @@ IMAGES is a folder of class folders of images, as for expand.py. In turn, each a
     nothing     the stage once more, nothing having changed
     one in 100  the stage after one source in a hundred, scattered, was replaced by another image
 
-Peak memory is the largest sum, over samples, of the proportional set sizes of the stage and its workers.
+One more round, not timed, finds the peak memory: the largest sum, over samples, of the proportional set sizes of the
+stage and its workers.
 """
 
 import argparse
@@ -32,12 +33,12 @@ from PIL import Image
 SECONDS_BETWEEN_SAMPLES = 0.1
 
 
-def run(work: Path, *command: str) -> tuple[float, int, str]:
-    """Seconds, peak bytes and output of a process in `work`."""
+def run(work: Path, *command: str, watched: bool = False) -> tuple[float, int, str]:
+    """Seconds, peak bytes (0 unless `watched`) and output of a process in `work`."""
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], cwd=work, stdout=subprocess.PIPE, text=True)
     peak = [0]
-    watcher = threading.Thread(target=watch, args=(process, peak))
+    watcher = threading.Thread(target=watch, args=(process, peak) if watched else (None, peak))
     watcher.start()
     output, _ = process.communicate()
     seconds = time.perf_counter() - started
@@ -46,9 +47,9 @@ def run(work: Path, *command: str) -> tuple[float, int, str]:
     return seconds, peak[0], output
 
 
-def watch(process: subprocess.Popen, peak: list[int]) -> None:
+def watch(process: subprocess.Popen | None, peak: list[int]) -> None:
     """Raise `peak` to what the process and its descendants take together, until it ends."""
-    while process.poll() is None:
+    while process and process.poll() is None:
         total = 0
         try:
             parent = psutil.Process(process.pid)
@@ -82,7 +83,8 @@ def main() -> None:
         work.mkdir()
         prepare_variegate(subset(options.images, options.limit, Path(temporary)), work, options.variants)
         sources = list_images(work / "data/raw/train")
-        for number in range(options.repeat):
+        for number in range(options.repeat + 1):
+            watched = number == options.repeat
             shutil.rmtree(work / ".variegate", ignore_errors=True)
             for name in ("imports", "cold", "nothing", "one in 100"):
                 if name == "one in 100":
@@ -90,9 +92,11 @@ def main() -> None:
                     for stage in ("ingest", "validate"):
                         run(work, "-m", f"tasks.{stage}")
                 stage = ("-c", "import tasks.augment.__main__") if name == "imports" else ("-m", "tasks.augment")
-                seconds, peak, output = run(work, *stage)
-                figures.setdefault(name, []).append(seconds)
-                peaks[name] = max(peaks.get(name, 0), peak)
+                seconds, peak, output = run(work, *stage, watched=watched)
+                if watched:
+                    peaks[name] = peak
+                else:
+                    figures.setdefault(name, []).append(seconds)
                 made = re.search(r"made ([\d,]+), reused ([\d,]+)", output)
                 print(f"{name:<12} {seconds:8.2f} s  {peak / 1e6:8.0f} MB  {made[0] if made else ''}", flush=True)
     cold = statistics.median(figures["cold"])

@@ -8,8 +8,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from itertools import islice
 from multiprocessing.connection import wait
 from typing import TypeVar
@@ -24,12 +25,16 @@ MOST_DEATHS = 3  # in a row, without a result between them
 
 
 def map_ordered(
-    function: Callable[[Item], Result], items: Iterable[Item], preload: str | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    preload: str | None = None,
+    in_thread: Callable[[Item], bool] = lambda _: False,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
     `function` and the items cross a process: a module's own function and picklable values. `preload` names the module
-    to import once, before the workers are forked from it.
+    to import once, before the workers are forked from it. Items for which `in_thread` is true are left to threads of
+    this process; where no others come, no worker is started.
 
     Raises:
         UserError: where workers die again and again.
@@ -42,10 +47,10 @@ def map_ordered(
     waiting: deque[Item] = deque(islice(coming, AHEAD_PER_WORKER * workers))
     deaths = 0
     while waiting:
-        with _start_pool(workers, preload) as pool:
+        with _Executors(workers, preload) as executors:
             futures: deque[Future[Result]] = deque()
             try:
-                futures.extend(pool.submit(function, item) for item in waiting)
+                futures.extend(executors.submit(function, item, in_thread(item)) for item in waiting)
                 while futures:
                     result = futures[0].result()
                     waiting.popleft()
@@ -54,7 +59,7 @@ def map_ordered(
                     yield result
                     for item in islice(coming, 1):
                         waiting.append(item)
-                        futures.append(pool.submit(function, item))
+                        futures.append(executors.submit(function, item, in_thread(item)))
             except BrokenProcessPool:
                 deaths += 1
                 if deaths == MOST_DEATHS:
@@ -64,7 +69,26 @@ def map_ordered(
                     future.cancel()
 
 
-def _start_pool(workers: int, preload: str | None) -> ProcessPoolExecutor:
+class _Executors(ExitStack):
+    """Threads of this process, and worker processes that start with the first item for them."""
+
+    def __init__(self, workers: int, preload: str | None) -> None:
+        super().__init__()
+        self.workers = workers
+        self.preload = preload
+        self.threads: Executor | None = None
+        self.processes: Executor | None = None
+
+    def submit(self, function: Callable[[Item], Result], item: Item, in_thread: bool) -> Future[Result]:
+        if in_thread:
+            self.threads = self.threads or self.enter_context(ThreadPoolExecutor(self.workers))
+            return self.threads.submit(function, item)
+        self.processes = self.processes or self.enter_context(_start_pool(self.workers, self.preload))
+        return self.processes.submit(function, item)
+
+
+def _start_pool(workers: int, preload: str | None) -> Executor:
+    """The pool. Nothing else is asked of it than concurrent.futures.Executor: a cluster's client serves as well."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload] if preload else [])
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)

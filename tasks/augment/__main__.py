@@ -23,7 +23,8 @@ from tasks.params import read_params
 def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
     """The pieces of all segments, in order: made by the workers, or made before and found sound by them."""
     jobs, ahead = itertools.tee(jobs)
-    results = workers.map_ordered(do, to_do(ahead), preload="tasks.augment.jobs")
+    # a check reads and hashes, for which threads do: a run with nothing to make starts no worker
+    results = workers.map_ordered(do, to_do(ahead), "tasks.augment.jobs", lambda job: not isinstance(job, Part))
     sound: dict[Path, bool] = {}
     for job, result in zip(jobs, results, strict=True):
         if isinstance(job, Part):

@@ -9,6 +9,7 @@ from tasks.augment.variants import Source
 from tasks.errors import UserError
 
 FACTS = ("file_name", "source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
+ROWS_AT_ONCE = 4096  # lists of all columns would take more memory than the table
 
 
 def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
@@ -27,6 +28,8 @@ def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
 
 def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
     """What the workers need to know of each training row."""
-    columns = (rows[fact].tolist() for fact in FACTS)
-    for facts in zip(*columns, counts.tolist(), strict=True):
-        yield Source(str(ingest.RAW), *facts)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        columns = (rows[fact].iloc[some].tolist() for fact in FACTS)
+        for facts in zip(*columns, counts.iloc[some].tolist(), strict=True):
+            yield Source(str(ingest.RAW), *facts)

@@ -37,6 +37,16 @@ def test_results_come_in_order(workers: str, monkeypatch: pytest.MonkeyPatch) ->
     assert list(map_ordered(square, [])) == []
 
 
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def test_threads_take_what_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "2")
+    found = list(map_ordered(process_of, range(40), in_thread=lambda n: n % 2 == 0))
+    assert set(found[::2]) == {os.getpid()} and os.getpid() not in found[1::2]
+
+
 def test_a_dead_worker_is_replaced_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", "2")
     tasks = [(number, tmp_path / "died") for number in range(40)]
