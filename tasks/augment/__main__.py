@@ -2,16 +2,17 @@
 
 import itertools
 import shutil
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tasks import errors, machine, manifest, progress, validate, workers
 from tasks.augment import accounts, caches, ledger, plan, segments, sources, variants
 from tasks.augment.capacity import check_capacity
-from tasks.augment.jobs import Check, Part, do
+from tasks.augment.jobs import Part, do
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
 from tasks.augment.reuse import Earlier, Stretch
@@ -21,29 +22,26 @@ from tasks.params import read_params
 
 
 def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
-    """The pieces of all segments, in order: made by the workers, or made before and found sound by them."""
-    jobs, ahead = itertools.tee(jobs)
-    # a check reads and hashes, for which threads do: a run with nothing to make starts no worker
-    results = workers.map_ordered(do, to_do(ahead), "tasks.augment.jobs", lambda job: not isinstance(job, Part))
-    sound: dict[Path, bool] = {}
+    """The pieces of all segments, in order: made by the workers, or made before and found sound.
+
+    Checks read and hash, for which threads do: a run with nothing to make starts no worker.
+    """
+    jobs, to_do = itertools.tee(jobs)
+    results = workers.map_ordered(do, to_do, "tasks.augment.jobs", lambda job: isinstance(job, Stretch))
     for job, result in zip(jobs, results, strict=True):
         if isinstance(job, Part):
             yield from map(Expanded, job.sources, result)
-        elif sound.setdefault(job.stored.tar, result):
+        elif result:
             yield job
-        else:  # a damaged tar: its variants are made again
+        else:  # damaged: its variants are made again
             yield from (Expanded(source, variants.expand(source, recipe, {})) for source in job.sources)
 
 
-def to_do(jobs: Iterable[Stretch | Part]) -> Iterator[Part | Check | None]:
-    """What the workers are given: a tar is checked once, however many stretches of it are used."""
-    asked: set[Path] = set()
-    for job in jobs:
-        if isinstance(job, Part):
-            yield job
-            continue
-        yield None if job.stored.tar in asked else Check(job.stored.name, job.stored.tar)
-        asked.add(job.stored.tar)
+def finish(pieces: list[Piece], recipe: Recipe) -> tuple[pa.Table, int]:
+    """Store the segment of these pieces; gives its rows, and how many variants were reused."""
+    segment = segments.build(pieces, recipe.hash)
+    caches.keep(segment, recipe.hash)
+    return segment.rows, sum(piece.reused for piece in pieces)
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
@@ -63,12 +61,11 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         manifest.replacing(ledger.MANIFEST) as temporary,
         manifest.Writer(temporary, ledger.COLUMNS) as writer,
     ):
-        for gathered in segments.cut(pieces):
-            segment = segments.build(gathered, recipe.hash)
-            caches.keep(segment, recipe.hash)
-            writer.write(segment.rows)
-            written.append(accounts.written_of(segment.rows))
-            reused += sum(piece.reused for piece in gathered)
+        finished = workers.map_ordered(partial(finish, recipe=recipe), segments.cut(pieces), in_thread=lambda _: True)
+        for its_rows, its_reused in finished:
+            writer.write(its_rows)
+            written.append(accounts.written_of(its_rows))
+            reused += its_reused
         counts = accounts.count_rows(validated, planned, pd.Series(np.concatenate(written), rows.index))
         manifest.write_csv(ledger.COUNTS, counts)
         numbers = accounts.summary(counts, recipe)

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from ruamel.yaml import YAML, YAMLError
 
 from tasks import machine, manifest
 from tasks.augment import ledger
 from tasks.augment.segments import Segment
-from tasks.augment.stored import Stored, read_group, read_segment, read_segments
+from tasks.augment.stored import SOURCE, Stored, read_group, read_segments, sources_of
 
 COMMITS = ("HEAD", "MERGE_HEAD")
 
@@ -31,11 +32,12 @@ COMMITS = ("HEAD", "MERGE_HEAD")
 
 
 def cached(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
-    """The segments in the private cache."""
-    for path in sorted(_folder(recipe_hash).glob("*.parquet")):
-        found = read_segment(path, recipe_hash)
-        if found is not None:
-            yield found
+    """The segments in the private cache, each with its sources."""
+    for path in sorted(_folder(recipe_hash).glob("*.sources")):
+        sources = _read_sources(path)
+        if len(sources):
+            tar = path.with_suffix(".tar")
+            yield Stored(tar.name, tar, path.with_suffix(".parquet"), 0, int(sources["rows"].sum())), sources
 
 
 def keep(segment: Segment, recipe_hash: str) -> None:
@@ -48,20 +50,34 @@ def keep(segment: Segment, recipe_hash: str) -> None:
     elif segment.data is not None and not (path.is_file() and path.read_bytes() == segment.data):
         with manifest.replacing(path) as temporary:
             temporary.write_bytes(segment.data)
-    _keep_rows(path.with_suffix(".parquet"), segment.rows)
+    _keep_rows(path, segment.rows)
     _link(path, ledger.SEGMENTS / segment.file_name)
 
 
-def _keep_rows(path: Path, rows: pa.Table) -> None:
-    """Store a segment's rows; where they stand already, say that they were used."""
+def _keep_rows(tar: Path, rows: pa.Table) -> None:
+    """Store a segment's rows, and then its sources: they say what there is without a look at the rows."""
+    path, index = tar.with_suffix(".parquet"), tar.with_suffix(".sources")
+    if not (index.is_file() and _are_at(path, rows)):
+        with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
+            file.write(rows)
+        with manifest.replacing(index) as temporary:
+            data = sources_of(rows).tobytes()
+            temporary.write_bytes(xxhash.xxh3_64_digest(data) + data)
+    os.utime(index)  # it was used
+
+
+def _are_at(path: Path, rows: pa.Table) -> bool:
     try:
-        if len(rows) <= manifest.ROWS_PER_GROUP and read_group(path, 0).equals(rows):
-            os.utime(path)
-            return
+        return len(rows) <= manifest.ROWS_PER_GROUP and bool(read_group(path, 0).equals(rows))
     except (pa.ArrowInvalid, OSError, ValueError):
-        pass  # not there, or damaged
-    with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
-        file.write(rows)
+        return False
+
+
+def _read_sources(path: Path) -> np.ndarray:
+    """What _keep_rows() wrote; nothing where it is damaged."""
+    data = path.read_bytes()
+    sound = xxhash.xxh3_64_digest(data[8:]) == data[:8]
+    return np.frombuffer(data[8:] if sound else b"", SOURCE).copy()
 
 
 def trim(limit_bytes: int) -> int:
@@ -73,8 +89,8 @@ def trim(limit_bytes: int) -> int:
         if removed >= excess:
             break
         removed += path.stat().st_size
-        path.with_suffix(".parquet").unlink(missing_ok=True)
-        path.unlink()
+        for copy in (path.with_suffix(".sources"), path.with_suffix(".parquet"), path):
+            copy.unlink(missing_ok=True)
     return removed
 
 
@@ -83,9 +99,9 @@ def _folder(recipe_hash: str) -> Path:
 
 
 def _last_used(segment: Path) -> tuple[int, Path]:
-    """When its rows were written: with each use. The tar shares its times with DVC's cache and is left alone."""
-    rows = segment.with_suffix(".parquet")
-    return (rows.stat().st_mtime_ns if rows.is_file() else 0), segment
+    """The time of its index, set with each use. The tar shares its times with DVC's cache and is left alone."""
+    index = segment.with_suffix(".sources")
+    return (index.stat().st_mtime_ns if index.is_file() else 0), segment
 
 
 def _link(path: Path, place: Path) -> None:

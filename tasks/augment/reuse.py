@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from tasks.augment import caches
 from tasks.augment.jobs import Part
 from tasks.augment.segments import BLOCK, sizes_in_tar
-from tasks.augment.stored import SOURCE, Stored
+from tasks.augment.stored import SOURCE, Stored, is_sound
 from tasks.augment.variants import Made, Recipe, Source
 
 IMAGES_PER_PART = 64
@@ -27,6 +28,10 @@ class Stretch:
     size: int
     sources: list[Source] = field(default_factory=list)
 
+    def do(self) -> bool:
+        """Whether what was made before may be trusted: checked once, however many stretches are taken from it."""
+        return is_sound(self.stored)
+
     @property
     def whole(self) -> tuple[str, Path] | None:
         everything = self.start == 0 and self.stop == self.stored.count
@@ -36,11 +41,12 @@ class Stretch:
     def reused(self) -> int:
         return sum(source.planned for source in self.sources)
 
+    @cached_property
     def rows(self) -> pa.Table:
         return self.stored.rows(self.start, self.stop)
 
     def images(self) -> bytes:
-        sizes, offsets = sizes_in_tar(self.rows()), self.rows()["offset"].drop_null()
+        sizes, offsets = sizes_in_tar(self.rows), self.rows["offset"].drop_null()
         if not len(offsets):
             return b""
         with self.stored.tar.open("rb") as file:

@@ -34,7 +34,7 @@ class Piece(Protocol):
 
     `size`: what the last one's variants take in a tar. `reused`: how many of their variants were made before.
     `whole`: name and place of a segment that holds these and nothing else.
-    `images()`: their part of a tar. `rows()`: their rows of the ledger, without labels and places.
+    `images()`: their part of a tar. `rows`: their rows of the ledger, without labels and places.
     """
 
     sources: list[Source]
@@ -46,9 +46,10 @@ class Piece(Protocol):
     @property
     def whole(self) -> tuple[str, Path] | None: ...
 
-    def images(self) -> bytes: ...
-
+    @property
     def rows(self) -> pa.Table: ...
+
+    def images(self) -> bytes: ...
 
 
 class Expanded:
@@ -68,6 +69,7 @@ class Expanded:
     def images(self) -> bytes:
         return b"".join(member(variant.member, variant.data) for variant in self.variants if variant.data is not None)
 
+    @property
     def rows(self) -> pa.Table:
         return rows_of([(self.sources[0], self.variants)])
 
@@ -134,7 +136,7 @@ def _rows_of(pieces: list[Piece]) -> pa.Table:
         if new:
             tables.append(rows_of((piece.sources[0], piece.variants) for piece in group if isinstance(piece, Expanded)))
         else:
-            tables += [piece.rows() for piece in group]
+            tables += [piece.rows for piece in group]
     return pa.concat_tables(tables)
 
 

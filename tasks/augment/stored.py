@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks import manifest
+from tasks import images, manifest
 from tasks.augment import ledger
 from tasks.augment.segments import sizes_in_tar
 
@@ -36,14 +36,15 @@ SOURCE = np.dtype(
 )
 
 
-def read_segment(path: Path, recipe_hash: str) -> tuple[Stored, np.ndarray] | None:
-    """The segment whose rows stand at `path`, its tar beside them, and its sources; None where it is of no use."""
-    found = _read_sound(path, recipe_hash)
-    if found is None:
-        return None
-    tar = path.with_suffix(".tar")
-    sources, _ = found
-    return Stored(tar.name, tar, path, 0, int(sources["rows"].sum())), sources
+@lru_cache(maxsize=16)
+def is_sound(stored: Stored) -> bool:
+    """True where the tar has the bytes that it is named by, and the rows their checksums."""
+    try:
+        if f"{images.sha256(stored.tar.read_bytes())[:16]}.tar" != stored.name:
+            return False
+        return len(stored.rows(0, stored.count)) == stored.count
+    except (pa.ArrowInvalid, OSError, ValueError):
+        return False
 
 
 def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterator[tuple[Stored, np.ndarray]]:
@@ -71,16 +72,27 @@ def _read_sound(path: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray] |
     sha256, is_source, sizes, names = (
         np.concatenate(parts) for parts in zip(*(rest for _, *rest in groups), strict=True)
     )
+    sources = _sources(sha256, is_source, sizes)
+    of_source = np.repeat(np.arange(len(sources)), sources["rows"])
+    known = np.full(len(sources), None, object)
+    has_name = names != None  # noqa: E711  # item by item
+    known[of_source[has_name]] = names[has_name]
+    return sources, known
+
+
+def sources_of(rows: pa.Table) -> np.ndarray:
+    """The sources of a segment's rows, an array of SOURCE."""
+    _, sha256, is_source, sizes, _ = _needed(rows)
+    return _sources(sha256, is_source, sizes)
+
+
+def _sources(sha256: np.ndarray, is_source: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     first = np.flatnonzero(is_source)
     sources = np.zeros(len(first), SOURCE)
     sources["sha256"], sources["start"] = sha256, first
     sources["rows"] = np.diff([*first, len(sizes)])
     sources["size"] = np.add.reduceat(sizes, first)
-    of_source = np.repeat(np.arange(len(first)), sources["rows"])
-    known = np.full(len(first), None, object)
-    has_name = names != None  # noqa: E711  # item by item
-    known[of_source[has_name]] = names[has_name]
-    return sources, known
+    return sources
 
 
 def _needed(rows: pa.Table) -> tuple[set[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -103,6 +115,6 @@ def _read_rows(path: Path, start: int, stop: int) -> pa.Table:
     return rows.slice(start - groups[0] * size, stop - start)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def read_group(path: Path, group: int) -> pa.Table:
-    return pq.ParquetFile(path).read_row_group(group).cast(ledger.COLUMNS)
+    return pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group).cast(ledger.COLUMNS)
