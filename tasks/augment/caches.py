@@ -26,12 +26,15 @@ from tasks.augment.segments import Segment
 from tasks.augment.stored import Stored, read_group, read_segments
 
 COMMITS = ("HEAD", "MERGE_HEAD")
+NEXT = ".next"  # rows that take the place of others when a run begins
 
 # --- the private cache --------------------------------------------------------------------------------------------
 
 
 def cached(recipe_hash: str) -> Iterator[tuple[Stored, pd.DataFrame]]:
     """The segments in the private cache."""
+    for path in _folder(recipe_hash).glob(f"*{NEXT}"):
+        path.replace(path.with_suffix(".parquet"))
     for path in sorted(_folder(recipe_hash).glob("*.parquet")):
         tar = path.with_suffix(".tar")
         yield from read_segments(path, recipe_hash, {tar.name: tar})
@@ -42,6 +45,7 @@ def keep(segment: Segment, recipe_hash: str) -> None:
     if segment.file_name is None:
         return
     path = _folder(recipe_hash) / segment.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
     if segment.made_before not in (None, path):
         _link(segment.made_before, path)
     elif segment.data is not None and not (path.is_file() and path.read_bytes() == segment.data):
@@ -52,11 +56,17 @@ def keep(segment: Segment, recipe_hash: str) -> None:
 
 
 def _keep_rows(path: Path, rows: pa.Table) -> None:
-    """Store a segment's rows; where they stand already, say that they were used."""
+    """Store a segment's rows; where they stand already, say that they were used.
+
+    A run finds what was made before by its row, so those of an equal tar (other labels, or sources without images
+    that came or went) are not replaced before the next one.
+    """
     try:
-        if len(rows) <= manifest.ROWS_PER_GROUP and read_group(path, 0).equals(rows):
-            os.utime(path)
+        same = read_group(path, 0).equals(rows)
+        os.utime(path)
+        if same:
             return
+        path = path.with_suffix(NEXT)
     except (pa.ArrowInvalid, OSError, ValueError):
         pass  # not there, or damaged
     with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
@@ -72,7 +82,8 @@ def trim(limit_bytes: int) -> int:
         if removed >= excess:
             break
         removed += path.stat().st_size
-        path.with_suffix(".parquet").unlink(missing_ok=True)
+        for suffix in (".parquet", NEXT):
+            path.with_suffix(suffix).unlink(missing_ok=True)
         path.unlink()
     return removed
 

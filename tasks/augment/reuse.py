@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tasks.augment import caches
 from tasks.augment.jobs import Part
-from tasks.augment.segments import BLOCK, sizes_in_tar
+from tasks.augment.segments import BLOCK, ends_segment, sizes_in_tar
 from tasks.augment.stored import Stored
 from tasks.augment.variants import Made, Recipe, Source
 
@@ -94,7 +94,9 @@ class Earlier:
 
     def _follows(self, place: int, stretch: Stretch) -> bool:
         same = self.stored[self.columns["stored"][place]] is stretch.stored
-        return same and self.columns["start"][place] == stretch.stop
+        adjacent = same and self.columns["start"][place] == stretch.stop
+        # sources without images may stand after the one that ends a segment
+        return adjacent and not ends_segment(stretch.sources[-1], stretch.size)
 
     def _extended(self, stretch: Stretch | None, place: int, source: Source) -> Stretch:
         start = int(self.columns["start"][place])

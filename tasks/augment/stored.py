@@ -53,7 +53,7 @@ def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterat
     # a source without images stands in the segment that comes after it, or in the last
     sources["segment"] = names.bfill().ffill().to_numpy()
     for name, its in sources.groupby("segment", sort=False):
-        if str(name) in tars:
+        if str(name) in tars and tars[str(name)].is_file():  # of DVC's cache some may not have been pulled
             start = int(its["first"].iloc[0])
             stored = Stored(str(name), tars[str(name)], path, start, int(its["rows"].sum()))
             yield stored, its.assign(start=its["first"] - start)[["sha256", "start", "rows", "size"]]
