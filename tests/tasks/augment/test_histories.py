@@ -58,7 +58,7 @@ def live(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Data
     return dataset, left
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", [*range(80), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(80, 200))])
 def test_a_history_leaves_what_a_cold_run_leaves(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 10 == 0:  # row groups that part a source's rows
         monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 7)
