@@ -34,6 +34,7 @@ def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
         elif result:
             yield job
         else:  # damaged: its variants are made again
+            caches.drop(job.stored)
             yield from (Expanded(source, variants.expand(source, recipe, {})) for source in job.sources)
 
 

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML, YAMLError
 from tasks import machine, manifest
 from tasks.augment import ledger
 from tasks.augment.segments import Segment
-from tasks.augment.stored import SOURCE, Stored, read_group, read_segments, sources_of
+from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
 
 COMMITS = ("HEAD", "MERGE_HEAD")
 
@@ -33,11 +33,13 @@ COMMITS = ("HEAD", "MERGE_HEAD")
 
 def cached(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments in the private cache, each with its sources."""
-    for path in sorted(_folder(recipe_hash).glob("*.sources")):
-        sources = _read_sources(path)
-        if len(sources):
-            tar = path.with_suffix(".tar")
-            yield Stored(tar.name, tar, path.with_suffix(".parquet"), 0, int(sources["rows"].sum())), sources
+    for index in sorted(_folder(recipe_hash).glob("*.sources")):
+        name, _, digest = index.stem.partition("-")
+        data = index.read_bytes()
+        tar, rows = index.with_name(f"{name}.tar"), index.with_suffix(".parquet")
+        if xxhash.xxh3_64_hexdigest(data) == digest and tar.is_file() and rows.is_file():
+            sources = np.frombuffer(data, SOURCE).copy()
+            yield Stored(tar.name, tar, rows, 0, int(sources["rows"].sum())), sources
 
 
 def keep(segment: Segment, recipe_hash: str) -> None:
@@ -45,6 +47,7 @@ def keep(segment: Segment, recipe_hash: str) -> None:
     if segment.file_name is None:
         return
     path = _folder(recipe_hash) / segment.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
     if segment.made_before not in (None, path):
         _link(segment.made_before, path)
     elif segment.data is not None and not (path.is_file() and path.read_bytes() == segment.data):
@@ -55,29 +58,25 @@ def keep(segment: Segment, recipe_hash: str) -> None:
 
 
 def _keep_rows(tar: Path, rows: pa.Table) -> None:
-    """Store a segment's rows, and then its sources: they say what there is without a look at the rows."""
-    path, index = tar.with_suffix(".parquet"), tar.with_suffix(".sources")
-    if not (index.is_file() and _are_at(path, rows)):
+    """Store a segment's rows, and then an index of its sources, which says what is there without a look at the rows.
+
+    Both are named by the index's bytes and never replaced: the run that writes them may still read others of an equal
+    tar, with sources without images that came or went.
+    """
+    data = sources_of(rows).tobytes()
+    index = tar.with_name(f"{tar.stem}-{xxhash.xxh3_64_hexdigest(data)}.sources")
+    path = index.with_suffix(".parquet")
+    if not (index.is_file() and path.is_file()):
         with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
             file.write(rows)
         with manifest.replacing(index) as temporary:
-            data = sources_of(rows).tobytes()
-            temporary.write_bytes(xxhash.xxh3_64_digest(data) + data)
+            temporary.write_bytes(data)
     os.utime(index)  # it was used
 
 
-def _are_at(path: Path, rows: pa.Table) -> bool:
-    try:
-        return len(rows) <= manifest.ROWS_PER_GROUP and bool(read_group(path, 0).equals(rows))
-    except (pa.ArrowInvalid, OSError, ValueError):
-        return False
-
-
-def _read_sources(path: Path) -> np.ndarray:
-    """What _keep_rows() wrote; nothing where it is damaged."""
-    data = path.read_bytes()
-    sound = xxhash.xxh3_64_digest(data[8:]) == data[:8]
-    return np.frombuffer(data[8:] if sound else b"", SOURCE).copy()
+def drop(stored: Stored) -> None:
+    """Forget what was found damaged, so that it is stored anew."""
+    stored.path.with_suffix(".sources").unlink(missing_ok=True)  # of DVC's cache there is none
 
 
 def trim(limit_bytes: int) -> int:
@@ -89,7 +88,7 @@ def trim(limit_bytes: int) -> int:
         if removed >= excess:
             break
         removed += path.stat().st_size
-        for copy in (path.with_suffix(".sources"), path.with_suffix(".parquet"), path):
+        for copy in [*path.parent.glob(f"{path.stem}-*"), path]:
             copy.unlink(missing_ok=True)
     return removed
 
@@ -100,8 +99,9 @@ def _folder(recipe_hash: str) -> Path:
 
 def _last_used(segment: Path) -> tuple[int, Path]:
     """The time of its index, set with each use. The tar shares its times with DVC's cache and is left alone."""
-    index = segment.with_suffix(".sources")
-    return (index.stat().st_mtime_ns if index.is_file() else 0), segment
+    return max(
+        (path.stat().st_mtime_ns for path in segment.parent.glob(f"{segment.stem}-*.sources")), default=0
+    ), segment
 
 
 def _link(path: Path, place: Path) -> None:
@@ -119,7 +119,7 @@ def forget(file_name: str) -> None:
     Linked files are one file: damage in one copy is damage in all.
     """
     relative = file_name if file_name == ledger.MANIFEST.name else f"{ledger.SEGMENTS.name}/{file_name}"
-    copies = [ledger.FOLDER / relative, *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}.*")]
+    copies = [ledger.FOLDER / relative, *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}*")]
     lock = Path("dvc.lock")
     files = locked_files(lock.read_bytes(), dvc_cache()) if lock.is_file() else {}
     copies += [files[relative]] if relative in files else []

@@ -4,8 +4,10 @@ Each draws some operations with their magnitudes and applies them in order. Tabl
 reference implementation on PIL images, with its defaults: nearest interpolation, and black where no pixel comes from.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any
+import math
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Annotated, Any, TypeAlias
 
 import albumentations as A
 import numpy as np
@@ -15,6 +17,7 @@ from pydantic import AfterValidator
 SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness")
 GRADED = (*SIGNED, "Posterize", "Solarize")
 OPERATIONS = ("Identity", *GRADED, "AutoContrast", "Equalize")
+SIGNS = (False, True)  # whether a magnitude is negative
 BINS = 31  # magnitudes of TrivialAugment and RandAugment, from none to the strongest
 # Of each sub-policy's two operations: name, probability and magnitude, which is one of ten.
 SUB_POLICIES = {
@@ -52,6 +55,9 @@ SUB_POLICIES = {
     """,
 }
 SUB_POLICY_BINS = 10
+WITHOUT_EFFECT = {"Posterize": 8, "Solarize": 256}  # magnitudes that change nothing; of all others 0
+MOST_WALKED = 10_000  # combinations of draws; more are not told apart
+Draw: TypeAlias = dict[tuple[str, Any] | None, float]  # operations (name, magnitude), None where nothing changes
 
 
 def _strongest(
@@ -134,10 +140,40 @@ def sub_policies(policy: str) -> list[list[tuple[str, float, int]]]:
     return [[(name, float(p), int(level[0]) if level else 0) for name, p, *level in pair] for pair in pairs]
 
 
+def _draw(weighed: Iterable[tuple[dict[str, Any], float]]) -> Draw:
+    """Operations with their probabilities as a draw: equal ones as one, and those that change nothing as None."""
+    draw: Draw = {}
+    for one, p in weighed:
+        name, magnitude = one["name"], one.get("magnitude")
+        key = None if name == "Identity" or magnitude == WITHOUT_EFFECT.get(name, 0) else (name, magnitude)
+        draw[key] = draw.get(key, 0.0) + p
+    return draw
+
+
+def outcomes(step: Any, height: int, width: int) -> dict[tuple[tuple[str, Any], ...], float]:
+    """The operations, in order, that a published policy may apply to an image of (height, width): probabilities.
+
+    () stands for none that changes it. Of more than MOST_WALKED it is the only one told, and the rest is missing to 1.
+    """
+    sequences = step.draws(height, width)
+    walked: dict[tuple[tuple[str, Any], ...], float] = {}
+    if sum(math.prod(map(len, sequence)) for sequence in sequences) > MOST_WALKED:
+        sequences = [[{None: draw.get(None, 0.0)} for draw in sequence] for sequence in sequences]
+    for sequence in sequences:
+        for drawn in product(*(draw.items() for draw in sequence)):
+            applied = tuple(one for one, _ in drawn if one is not None)
+            walked[applied] = walked.get(applied, 0.0) + math.prod(p for _, p in drawn) / len(sequences)
+    return {applied: p for applied, p in walked.items() if p > 0}
+
+
 class _Published(A.ImageOnlyTransform):
     """Draws operations for an image and applies them; its name is what params.yaml and the ledger call it."""
 
     def draw(self, height: int, width: int) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def draws(self, height: int, width: int) -> list[list[Draw]]:
+        """The same with probabilities: sequences of independent draws, of which one, all equally likely, is taken."""
         raise NotImplementedError
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +196,10 @@ class trivialaugment(_Published):  # noqa: N801
         name, level = self.py_random.choice(OPERATIONS), self.py_random.randrange(BINS)
         return [operation(name, WIDE, level, BINS, self.py_random.random() < 0.5)]
 
+    def draws(self, height: int, width: int) -> list[list[Draw]]:
+        every = [operation(name, WIDE, *one) for name in OPERATIONS for one in product(range(BINS), [BINS], SIGNS)]
+        return [[_draw((one, 1 / len(every)) for one in every)]]
+
 
 class randaugment(_Published):  # noqa: N801
     """`n` operations, all equally likely, of magnitude `m` of 30 (Cubuk et al., RandAugment, 2020)."""
@@ -176,6 +216,11 @@ class randaugment(_Published):  # noqa: N801
         chosen = [(self.py_random.choice(OPERATIONS), self.py_random.random() < 0.5) for _ in range(self.n)]
         strongest = standard(height, width)
         return [operation(name, strongest, self.m, BINS, negative) for name, negative in chosen]
+
+    def draws(self, height: int, width: int) -> list[list[Draw]]:
+        strongest = standard(height, width)
+        every = [operation(name, strongest, self.m, BINS, negative) for name, negative in product(OPERATIONS, SIGNS)]
+        return [[_draw((one, 1 / len(every)) for one in every)] * self.n]
 
 
 class autoaugment(_Published):  # noqa: N801
@@ -196,6 +241,15 @@ class autoaugment(_Published):  # noqa: N801
             if drawn < p:
                 applied.append(operation(name, strongest, level, SUB_POLICY_BINS, negative))
         return applied
+
+    def draws(self, height: int, width: int) -> list[list[Draw]]:
+        strongest = standard(height, width)
+
+        def alternatives(name: str, p: float, level: int) -> Draw:
+            both = [operation(name, strongest, level, SUB_POLICY_BINS, negative) for negative in SIGNS]
+            return _draw([({"name": "Identity"}, 1 - p), *((one, p / 2) for one in both)])
+
+        return [[alternatives(*step) for step in pair] for pair in self.pairs]
 
 
 PUBLISHED = {kind.__name__: kind for kind in (trivialaugment, randaugment, autoaugment)}

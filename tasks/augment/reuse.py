@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tasks.augment import caches
 from tasks.augment.jobs import Part
-from tasks.augment.segments import BLOCK, sizes_in_tar
+from tasks.augment.segments import BLOCK, ends_segment, sizes_in_tar
 from tasks.augment.stored import SOURCE, Stored, is_sound
 from tasks.augment.variants import Made, Recipe, Source
 
@@ -105,7 +105,9 @@ class Earlier:
         return max(exact, key=lambda at: (self.start[at] == 0, at), default=None)
 
     def _follows(self, place: int, stretch: Stretch) -> bool:
-        return self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored
+        adjacent = self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored
+        # sources without images may stand after the one that ends a segment
+        return adjacent and not ends_segment(stretch.sources[-1], stretch.size)
 
     def _extended(self, stretch: Stretch | None, place: int, source: Source) -> Stretch:
         if stretch is None:

@@ -1,11 +1,13 @@
 """What one transform, applied for certain, can make of the images of a state."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tasks.augment.draws import ways_of
+from tasks.augment.published import PUBLISHED, outcomes
 from tasks.augment.states import FAILED, Size, State, cut, moved, redrawn
 
 # Transforms that only move pixels: what they may do, all equally likely (see `moved`).
@@ -25,7 +27,9 @@ RESIZED_CROPS = ("RandomResizedCrop", "RandomSizedCrop")
 # These return their input where its size is right already.
 TO_SIZE = ("LongestMaxSize", "Pad", "PadIfNeeded", "RandomScale", "Resize", "SmallestMaxSize")
 # What these make depends on more of an image's size than whether a side is one pixel.
-SIZED = frozenset((*CROPS, *RESIZED_CROPS, *TO_SIZE, "RandomCropFromBorders", "RandomGridShuffle")) - {"Pad"}
+SIZED = frozenset((*CROPS, *RESIZED_CROPS, *TO_SIZE, "RandomCropFromBorders", "RandomGridShuffle", *PUBLISHED)) - {
+    "Pad"
+}
 
 
 def results(transform: Any, state: State) -> list[tuple[float, State]]:
@@ -41,7 +45,31 @@ def results(transform: Any, state: State) -> list[tuple[float, State]]:
         size = None if name == "RandomCropFromBorders" else tuple(transform.size)
         ways = _windows(transform, *state.size) if state.size else math.inf
         return [(1.0, redrawn(state, size, ways, id(transform)))]
+    if name in PUBLISHED:
+        return _published(transform, state)
     return [(1.0, _other(transform, state))]
+
+
+def _published(transform: Any, state: State) -> list[tuple[float, State]]:
+    """The operations are bounded by their number; those of one probability are taken together."""
+    if state.size is None:
+        return [(1.0, redrawn(state, None, math.inf, None))]
+    untouched, groups = _groups(transform, *state.size)
+    rest = 1 - untouched - sum(p for p, _ in groups)
+    told = [(p, redrawn(state, state.size, len(group), group)) for p, group in groups]
+    beyond = [(rest, redrawn(state, state.size, math.inf, None))] if rest > 1e-9 else []
+    return [(untouched, state), *told, *beyond]
+
+
+@lru_cache(maxsize=1024)
+def _groups(transform: Any, height: int, width: int) -> tuple[float, list[tuple[float, frozenset]]]:
+    """The probability that nothing changes, and what else may be done, by its probability: with that of all."""
+    walked = outcomes(transform, height, width)
+    untouched = walked.pop((), 0.0)
+    groups: dict[float, list[Any]] = {}
+    for applied, p in walked.items():
+        groups.setdefault(round(p, 12), []).append(applied)
+    return untouched, [(sum(walked[one] for one in group), frozenset(group)) for group in groups.values()]
 
 
 def _crop(transform: Any, state: State) -> State:

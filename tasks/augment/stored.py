@@ -54,7 +54,7 @@ def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterat
     names = pd.Series(names, dtype=object).bfill().ffill().to_numpy()
     ends = np.flatnonzero(names[1:] != names[:-1]) + 1
     for its, name in zip(np.split(sources, ends), names[np.append(0, ends)] if len(names) else [], strict=False):
-        if name in tars:
+        if name in tars and tars[name].is_file():  # of DVC's cache some may not have been pulled
             first = int(its["start"][0])
             its["start"] -= first
             yield Stored(name, tars[name], path, first, int(its["rows"].sum())), its

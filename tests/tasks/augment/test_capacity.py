@@ -166,6 +166,7 @@ STEPS = st.sampled_from(
         {"RandomCropFromBorders": {"crop_left": 0.4, "crop_bottom": 0.4}},
         {"Rotate": {"limit": [30, 30]}},
         {"GaussNoise": {"p": 0.3}},
+        *("trivialaugment", {"randaugment": {"n": 1, "m": 9, "p": 0.4}}, {"randaugment": {"n": 3}}),
     ]
 )
 

@@ -1,6 +1,7 @@
 """The published policies against torchvision's implementation on PIL images."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,19 @@ from sklearn.datasets import load_sample_image
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode, RandAugment, TrivialAugmentWide
 from torchvision.transforms.autoaugment import _apply_op
 
-from tasks.augment.policy import Policy
-from tasks.augment.published import GRADED, OPERATIONS, PERFORM, SIGNED, SUB_POLICIES, WIDE, operation, standard
+from tasks.augment.capacity import capacity
+from tasks.augment.policy import Policy, build_step, clean
+from tasks.augment.published import (
+    GRADED,
+    OPERATIONS,
+    PERFORM,
+    SIGNED,
+    SUB_POLICIES,
+    WIDE,
+    operation,
+    outcomes,
+    standard,
+)
 from tasks.augment.published import sub_policies as pairs_of
 
 PHOTO = Image.fromarray(load_sample_image("china.jpg")[100:197, 200:331])  # 131 x 97
@@ -94,23 +106,56 @@ def test_autoaugment_draws_pairs_with_their_probabilities() -> None:
     assert set(found) <= {names for names, weight in expected.items() if weight}
 
 
-@pytest.mark.parametrize(
-    ("step", "most"),
-    [
-        ("trivialaugment", 579),
-        ("randaugment", 506),
-        *[
-            ({"autoaugment": {"policy": policy}}, most)
-            for policy, most in zip(SUB_POLICIES, (54, 107, 82), strict=True)
-        ],
-    ],
-)
-def test_they_draw_from_as_few_possibilities_as_the_docs_say(step: Any, most: int) -> None:
-    def changes(one: dict[str, Any]) -> bool:
-        return one["name"] != "Identity" and one.get("magnitude") != {"Posterize": 8}.get(one["name"], 0)
+LIMITED = {
+    "trivialaugment": 579,
+    "randaugment": 506,
+    **{f"autoaugment {policy}": most for policy, most in zip(SUB_POLICIES, (54, 107, 82), strict=True)},
+}
 
-    found = {tuple(str(one) for one in operations if changes(one)) for operations in drawn(step)}
-    assert 0.6 * most < len(found - {()}) <= most
+
+@pytest.mark.parametrize("text", LIMITED)
+def test_they_draw_from_as_few_possibilities_as_the_docs_say(text: str) -> None:
+    name, _, policy = text.partition(" ")
+    step = {name: {"policy": policy}} if policy else name
+    walked = outcomes(build_step(step, "policy"), 64, 64)
+    known = {tuple((name, clean(magnitude)) for name, magnitude in applied): p for applied, p in walked.items()}
+    assert len(known.keys() - {()}) == capacity([step], 64, 64).new() == LIMITED[text]
+    assert sum(known.values()) == pytest.approx(1)
+    found = Counter(tuple(filter(None, map(effect, operations))) for operations in drawn(step))
+    assert set(found) <= set(known)
+    assert len(found) > 0.6 * len(known)
+    for applied, p in known.items():
+        assert abs(found[applied] - 2800 * p) < 6 * (2800 * p) ** 0.5 + 5, applied
+    assert f"{LIMITED[text]}" in Path("docs/policies.md").read_text(encoding="utf-8")
+
+
+def effect(one: dict[str, Any]) -> tuple[str, Any] | None:
+    """An operation as `outcomes` has it, if it has any effect."""
+    name, magnitude = one["name"], one.get("magnitude")
+    neutral = {"Identity": None, "Posterize": 8, "Solarize": 256}.get(name, 0)
+    return None if magnitude == neutral else (name, magnitude)
+
+
+@pytest.mark.parametrize("step", ["trivialaugment", {"randaugment": {"n": 1, "m": 12}}, "autoaugment"])
+def test_no_published_policy_makes_more_than_its_capacity(step: Any) -> None:
+    image = np.random.default_rng(0).permutation(256)[:60].astype(np.uint8).reshape(4, 5, 3)
+    for policy in ([step], [step, "HorizontalFlip"], [{"OneOf": {"transforms": [step, step], "p": 0.5}}]):
+        found, built = capacity(policy, 4, 5), Policy(policy)
+        images = [built.apply(image, seed)[0].tobytes() for seed in range(1500)]
+        assert not found.exact
+        assert 1 < len(set(images)) <= found.count
+        assert sum(p for p, _ in found.outcomes) == pytest.approx(1)
+        untouched = images.count(image.tobytes()) / len(images)  # or an operation has no effect on this image
+        assert untouched > found.untouched - 6 * (found.untouched / len(images)) ** 0.5
+
+
+def test_too_many_combinations_have_no_bound_but_may_leave_the_image_untouched() -> None:
+    found = capacity([{"randaugment": {"n": 14, "m": 9, "p": 0.75}}], 8, 8)
+    assert (found.count, found.exact) == (None, True)
+    # of 14 operations Identity does nothing, of 8 x 8 pixels a shift by 150/331 x 8 x 9/30 is one pixel
+    assert found.untouched == pytest.approx(0.25 + 0.75 / 14**14)
+    # Identity, and the nine signed ones at magnitude 0; Posterize leaves 8 bits
+    assert capacity([{"randaugment": {"n": 14, "m": 0}}], 8, 8).untouched == pytest.approx((11 / 14) ** 14)
 
 
 @pytest.mark.parametrize("step", ["trivialaugment", "randaugment", "autoaugment"])

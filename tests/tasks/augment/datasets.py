@@ -1,0 +1,154 @@
+"""Datasets that are edited, and runs of the stage on them, in this process."""
+
+import random
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks import images, progress
+from tasks.augment import ledger
+from tasks.augment.__main__ import augment
+from tasks.augment.params import AugmentParams
+
+POLICIES = (
+    [{"Rotate": {"limit": 40, "p": 0.9}}],
+    [{"RandomCrop": {"height": 6, "width": 6}}, {"Rotate": {"limit": 40, "p": 0.9}}],  # smaller images: all rejected
+    ["InvertImg"],  # one new image, the others rejected
+)
+LABELS = "abc"
+COMMITTED = Path("committed")
+
+
+def split(name: str) -> str:
+    return "test" if name.startswith("0") else "train"
+
+
+def plan(rng: random.Random) -> dict[str, Any]:
+    """Parameters that say how many."""
+    match rng.randrange(6):
+        case 0:
+            return {"total": rng.randint(30, 50)}
+        case 1:
+            return {"target_per_class": "max"}  # none for the largest class
+        case 2 | 3:
+            return {"variants_per_image": 2, "per_class": {rng.choice(LABELS): {"variants_per_image": 0}}}
+    return {"variants_per_image": rng.randrange(5)}
+
+
+@dataclass
+class Dataset:
+    """Files (label and content by path), those deleted, and what the stage is told."""
+
+    rng: random.Random
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    deleted: list[tuple[str, bytes]] = field(default_factory=list)
+    count: dict[str, Any] = field(default_factory=dict)
+    policy: int = 0
+
+    def __post_init__(self) -> None:
+        for _ in range(self.rng.randint(4, 12)):
+            self.add()
+        self.recount()
+
+    def params(self) -> AugmentParams:
+        labels = {label for name, (label, _) in self.files.items() if split(name) == "train"}
+        count = dict(self.count)
+        count["per_class"] = {name: own for name, own in count.get("per_class", {}).items() if name in labels}
+        return AugmentParams(policy=POLICIES[self.policy], **count)
+
+    def validated(self) -> pd.DataFrame:
+        """Write the files; the rows that validate would make of them."""
+        shutil.rmtree("data/raw", ignore_errors=True)
+        rows = []
+        for name in sorted(self.files, key=str.encode):
+            label, content = self.files[name]
+            path = Path("data/raw") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            sha256, shape = images.sha256(content), images.decode(content).pixels.shape
+            facts = {"source_id": sha256[:16], "sha256": sha256, "file_name": name, "label": label}
+            size = {"height": shape[0], "width": shape[1], "channels": 1 if len(shape) == 2 else 3, "bits": 8}
+            rows.append({**facts, **size, "split": split(name), "format": "PNG", "status": "ok"})
+        return pd.DataFrame(rows)
+
+    def path(self) -> str:
+        return f"{self.rng.randrange(1000):03d}.png"
+
+    def any(self) -> str:
+        return self.rng.choice(sorted(self.files))
+
+    def content(self) -> bytes:
+        numbers = np.random.default_rng(self.rng.getrandbits(32))
+        side = self.rng.randint(4, 8)
+        return images.encode(numbers.integers(0, 256, (side, 7, 3)[: self.rng.randint(2, 3)], dtype=np.uint8), "png")
+
+    # --- edits ---
+
+    def add(self) -> None:
+        self.files[self.path()] = self.rng.choice(LABELS), self.content()
+
+    def delete(self) -> None:
+        if len(self.files) > 3:
+            self.deleted.append(self.files.pop(self.any()))
+
+    def restore(self) -> None:
+        if self.deleted:
+            self.files[self.path()] = self.deleted.pop()
+
+    def rename(self) -> None:
+        moved = self.files.pop(self.any())
+        self.files[self.path()] = moved
+
+    def relabel(self) -> None:
+        name = self.any()
+        self.files[name] = self.rng.choice(LABELS), self.files[name][1]
+
+    def replace(self) -> None:
+        name = self.any()
+        label, old = self.files[name]
+        self.deleted.append((label, old))
+        self.files[name] = label, self.content()
+
+    def recount(self) -> None:
+        self.count = plan(self.rng)
+
+    def change_recipe(self) -> None:
+        self.policy = self.rng.randrange(len(POLICIES))
+
+    def lose_half_of_the_cache(self) -> None:
+        for path in sorted(Path(".variegate").rglob("*.*")):
+            if self.rng.random() < 0.5:
+                path.unlink()
+
+    def commit(self) -> None:
+        shutil.rmtree(COMMITTED, ignore_errors=True)
+        shutil.copytree(ledger.FOLDER, COMMITTED)
+
+    def commit_and_clone(self) -> None:
+        self.commit()
+        shutil.rmtree(".variegate")
+
+    def edit(self) -> None:
+        edits = [self.add, self.delete, self.restore, self.rename, self.rename, self.relabel, self.replace]
+        edits += [self.recount, self.recount, self.change_recipe, self.lose_half_of_the_cache]
+        self.rng.choice([*edits, self.commit, self.commit_and_clone])()
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+
+
+def run(dataset: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], dict[str, int]]:
+    """Run the stage in `folder`; what it left, and what it said."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    said: dict[str, int] = {}
+    monkeypatch.setattr(progress, "counts", said.update)
+    augment(dataset.validated(), dataset.params())
+    files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}
+    return {**files, "metrics": ledger.METRICS.read_bytes()}, said
