@@ -94,7 +94,10 @@ def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -
     seen = exposure.per_source(places, params.epochs)
     exposure.reconcile(seen, params.augmentation, params.epochs, table["written"])
     manifest.write_csv(EXPOSURE, seen)
-    manifest.write_json(EXPOSURE_METRICS, exposure.summary(seen, params.augmentation, params.epochs))
+    distinct = exposure.distinct_images(places) if read_params("augment", AugmentParams).distinct else None
+    numbers = exposure.summary(seen, params.augmentation, params.epochs, distinct)
+    manifest.write_json(EXPOSURE_METRICS, numbers)
+    progress.counts(presentations=numbers["presentations"], left_out=numbers["left_out"])
 
 
 def write(

@@ -39,8 +39,18 @@ def reconcile(seen: pd.DataFrame, augmentation: str, epochs: int, written: pd.Se
         raise RuntimeError(f"source {wrong['source_id'].iloc[0]} was not shown as often as planned")
 
 
-def summary(seen: pd.DataFrame, augmentation: str, epochs: int) -> dict[str, Any]:
-    """The content of metrics/exposure.json."""
+def distinct_images(places: pd.DataFrame) -> int:
+    """How many different images were among those shown, where `distinct` held while they were made."""
+    online = places["kind"] == "online"
+    kept = int((places["shown"][~online] > 0).sum())
+    made = int((places["shown"] - places["replaced"])[online].sum())
+    # a source that stood in for its variant is an image too, unless it is shown as itself anyway
+    stood_in = 0 if "original" in set(places["kind"]) else int((places["replaced"] > 0).sum())
+    return kept + made + stood_in
+
+
+def summary(seen: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None) -> dict[str, Any]:
+    """The content of metrics/exposure.json; `distinct`: distinct_images(), None where nobody looked for equal ones."""
     totals = {name: int(seen[name].sum()) for name in (*COLUMNS, "presentations")}
     classes = seen.groupby("label")["presentations"].sum()
     return {
@@ -49,6 +59,7 @@ def summary(seen: pd.DataFrame, augmentation: str, epochs: int) -> dict[str, Any
         "sources": len(seen),
         "samples_per_epoch": (totals["presentations"] + totals["left_out"]) // epochs,
         **totals,
+        "distinct_images": distinct,
         "presentations_of_a_source": {
             "least": int(seen["presentations"].min()),
             "most": int(seen["presentations"].max()),

@@ -34,6 +34,7 @@ def test_what_was_shown_is_what_was_planned(
     assert found["presentations"] == 3 * samples - left_out == seen["presentations"].sum()
     assert found["presentations_of_a_class"] == seen.groupby(seen["label"].astype(str))["presentations"].sum().to_dict()
     assert len(seen) == found["sources"] == 12
+    assert found["distinct_images"] == kinds["original"] + kinds["stored"] + 3 * kinds["online"]
     for kind, count in kinds.items():
         assert 3 * count - left_out <= found[kind] <= 3 * count
     assert sum(found[kind] for kind in kinds) + found["replaced"] == found["presentations"]
