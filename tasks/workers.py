@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -85,6 +86,14 @@ class _Executors(ExitStack):
             return self.threads.submit(function, item)
         self.processes = self.processes or self.enter_context(_start_pool(self.workers, self.preload))
         return self.processes.submit(function, item)
+
+
+def start_early(preload: str) -> None:
+    """Let the process that workers are forked from import `preload` now, beside what this process imports."""
+    with suppress(UserError):  # a wrong VARIEGATE_WORKERS is told later, in one line
+        if worker_count() > 1:
+            multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+            forkserver.ensure_running()
 
 
 def _start_pool(workers: int, preload: str | None) -> Executor:

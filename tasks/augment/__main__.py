@@ -1,5 +1,10 @@
 """Run the stage: plan, make what was not made before, cut segments, write the ledger."""
 
+from tasks import workers
+
+if __name__ == "__main__":
+    workers.start_early("tasks.augment.jobs")  # a second or more, beside the imports below
+
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -9,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks import errors, machine, manifest, progress, validate, workers
+from tasks import errors, machine, manifest, progress, validate
 from tasks.augment import accounts, caches, ledger, plan, segments, sources, variants
 from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Part, do
