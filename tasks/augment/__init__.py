@@ -2,6 +2,12 @@
 
 params     what the user decides                 policy     the transforms, behind one door
 plan       how many variants each source gets    variants   making one variant from its recipe
-capacity   how many different ones there can be  segments   tars of variants, the unit that DVC versions
-ledger     a row for each variant                reuse      what was made before, and where it is
+published  TrivialAugment and others as steps     segments   tars of variants, the unit that DVC versions
+transforms which a policy may use                reuse      what of the present sources was made before
+ledger     a row for each variant                stored     a segment made before, and its rows
+accounts   rows, counts and totals               caches     where segments made before lie
+jobs       what workers are given to do          sources    which images are augmented
+capacity   how many different ones there can be: states that steps lead to, by the draws that they make
+
+forecast, cautions, epochs: what `variegate plan` says. preview, verify, export with its layouts: the commands.
 """
