@@ -57,7 +57,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     check_capacity(rows, planned, params)
     recipe = Recipe.from_params(params)
     limit = machine.cache_limit_bytes()
-    jobs = Earlier(recipe.hash).jobs(sources.to_sources(rows, planned), rows["sha256"], recipe)
+    jobs = Earlier(recipe.hash, rows, planned).jobs(sources.to_sources(rows, planned), recipe)
     pieces = progress.track(made(jobs, recipe), len(rows), "augmenting", "source", lambda piece: len(piece.sources))
     written: list[np.ndarray] = []
     reused = 0
