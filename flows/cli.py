@@ -171,7 +171,8 @@ def replay(
     variant = make_again(variant_id, validated, recipe)
     if variant.data is None:
         raise UserError(f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image")
-    _write(output, variant.data, ("jpg", "jpeg") if variant.member.endswith(".jpg") else (variant.member[-3:],))
+    ending = variant.member.rpartition(".")[2]
+    _write(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
     print(f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}")
 
 

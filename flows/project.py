@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from tasks import ingest, sample
 from tasks.augment.accounts import per_class, read_counts
 from tasks.errors import UserError
-from tasks.params import read_params
+from tasks.params import PARAMS_FILE, STAGES, read_blocks, read_params
 
 RAW_DVC = Path("data/raw.dvc")
 
@@ -36,6 +36,9 @@ def check_params() -> None:
     from tasks.train.params import TrainParams
     from tasks.validate import ValidateParams
 
+    missing = [stage for stage in STAGES if stage not in read_blocks()]
+    if missing:
+        raise UserError(f"{PARAMS_FILE}: needs the block {missing[0]}: DVC tracks it; `{missing[0]}: {{}}` will do")
     read_params("ingest", ingest.IngestParams)
     read_params("validate", ValidateParams)
     Policy(read_params("augment", AugmentParams).policy)
@@ -99,6 +102,7 @@ def refresh(stage: str) -> None:
     from flows.graph import read_steps
 
     require_raw()
+    check_params()
     if all(step.clean for step in read_steps(stage)):
         return
     print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
@@ -143,6 +147,12 @@ def summary(stages: Collection[str]) -> list[str]:
         lines.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
         lines += [f"  {line}" for line in _class_lines(per_class(read_counts()))]
         lines.append(f"training images  {totals['training_images']:,}")
+    if "train" in stages:
+        found = _read_metrics("exposure")
+        lines.append(
+            f"shown            {found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
+            f"{found['original']:,} originals, {found['stored']:,} stored variants, {found['online']:,} made on the fly"
+        )
     if "evaluate" in stages:
         found = _read_metrics("evaluate")
         lines.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")

@@ -28,7 +28,7 @@ def read_params(stage: str, model: type[B], path: Path = PARAMS_FILE) -> B:
         UserError: one line with the place, as in `params.yaml augment.seed: input should be a valid integer,
             found 'x'`.
     """
-    blocks = _read_yaml(path)
+    blocks = read_blocks(path)
     for name in blocks:
         if name not in STAGES:
             raise UserError(f"{path} {name}: unknown block; known: {', '.join(STAGES)}")
@@ -59,7 +59,12 @@ def place_and_problem(error: ValidationError, block: str, model: type[BaseModel]
     return f"{place}: {message}, found {first['input']!r}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_blocks(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """All blocks, by stage.
+
+    Raises:
+        UserError: where there is no such file, or it is none of blocks.
+    """
     if not path.is_file():
         raise UserError(f"{path}: not found in {Path.cwd()}; run this from the project's root")
     try:

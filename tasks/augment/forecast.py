@@ -115,6 +115,6 @@ def as_table(found: dict[str, Any]) -> str:
 def _capacity_text(found: dict[str, Any]) -> str:
     least, most = found["capacity_per_image"], found["capacity_per_image_most"]
     if least is None:
-        return "one source has no bound of different images"
+        return "any number of different images of one source"
     kind = "exactly" if found["capacity_exact"] else "at most"
     return f"one source has {kind} {least:,}{f' to {most:,}, by its size,' if most > least else ''} different images"

@@ -66,6 +66,13 @@ class AugmentParams(Block):
     def _one_step_alone(cls, policy: Any) -> Any:
         return [policy] if isinstance(policy, str | dict) else policy
 
+    @field_validator("target_per_class", mode="before")
+    @classmethod
+    def _a_number_or_max(cls, target: Any) -> Any:
+        if target not in (None, "max") and (isinstance(target, bool) or not isinstance(target, int)):
+            raise ValueError(f"needs a number or 'max', found {target!r}")
+        return target
+
     @model_validator(mode="after")
     def _one_decides(self) -> "AugmentParams":
         names = ("variants_per_image", "total", "target_per_class")

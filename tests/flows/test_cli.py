@@ -70,7 +70,7 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
     text = finished.variegate("plan").stdout
     assert "all           12          48          60    5.00          48" in text
-    assert "capacity   one source has no bound of different images" in text
+    assert "capacity   any number of different images of one source" in text
 
 
 def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
