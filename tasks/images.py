@@ -92,6 +92,8 @@ def _bits(image: Image.Image, data: bytes) -> int:
     # Pillow gives RGB 8 bits whatever the file has; OpenCV reads 16, but knows neither orientation nor transparency
     png = image.format == "PNG" and data[24] == 16  # IHDR's bit depth
     tiff = image.format == "TIFF" and image.tag_v2.get(ExifTags.Base.BitsPerSample) == (16, 16, 16)  # type: ignore[attr-defined]
+    if tiff and image.tag_v2.get(ExifTags.Base.PlanarConfiguration, 1) != 1:  # type: ignore[attr-defined]
+        raise ValueError("16 bits in planes, one for each colour: no decoder here reads them right")
     plain = "transparency" not in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
     return 16 if (png or tiff) and plain else 8
 

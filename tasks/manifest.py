@@ -81,7 +81,7 @@ def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: not found; the {made_by} stage makes it: run `variegate run --until {made_by}`")
     try:
-        return pq.read_table(path, columns=schema.names).cast(schema).to_pandas()
+        return pq.read_table(path, columns=schema.names, page_checksum_verification=True).cast(schema).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from None
 

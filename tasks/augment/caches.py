@@ -66,7 +66,7 @@ def _keep_rows(tar: Path, rows: pa.Table) -> None:
     data = sources_of(rows).tobytes()
     index = tar.with_name(f"{tar.stem}-{xxhash.xxh3_64_hexdigest(data)}.sources")
     path = index.with_suffix(".parquet")
-    if not (index.is_file() and path.is_file()):
+    if not (path.is_file() and index.is_file() and index.read_bytes() == data):
         with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
             file.write(rows)
         with manifest.replacing(index) as temporary:
@@ -114,11 +114,11 @@ def _link(path: Path, place: Path) -> None:
 
 
 def forget(file_name: str) -> None:
-    """Delete every copy of a segment, or of the ledger: the workspace's, the private cache's and DVC's of this version.
+    """Delete every copy of a segment, the ledger or counts.csv: the workspace's, the private cache's and DVC's.
 
     Linked files are one file: damage in one copy is damage in all.
     """
-    relative = file_name if file_name == ledger.MANIFEST.name else f"{ledger.SEGMENTS.name}/{file_name}"
+    relative = f"{ledger.SEGMENTS.name}/{file_name}" if file_name.endswith(".tar") else file_name
     copies = [ledger.FOLDER / relative, *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}*")]
     lock = Path("dvc.lock")
     files = locked_files(lock.read_bytes(), dvc_cache()) if lock.is_file() else {}

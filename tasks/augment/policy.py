@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import math
 import os
 import random
 import sys
@@ -151,6 +152,10 @@ class Policy:
     """
 
     def __init__(self, steps: list[Any]) -> None:
+        try:
+            json.dumps(steps, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UserError(f"{PLACE}: needs lists, mappings, texts and finite numbers: {error}") from None
         transforms = [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(steps)]
         self.compose = A.Compose(transforms, save_applied_params=True)
         # One pair of generators serves all steps and is set back in place: Compose.set_random_seed() makes new ones
@@ -208,7 +213,7 @@ def clean(value: Any) -> Any:
     """
     kind = type(value)  # exact types first: a variant has dozens of values, and isinstance() takes its time
     if kind is float:
-        return float(f"{value:.9g}")
+        return float(f"{value:.9g}") if math.isfinite(value) else str(value)
     if kind in PLAIN:
         return value
     if isinstance(value, dict):

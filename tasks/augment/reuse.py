@@ -131,6 +131,9 @@ class Earlier:
             return {}
         place = max(places, key=lambda at: self.rows[at])
         stored = self.stored[self.segment[place]]
+        if not is_sound(stored):
+            caches.drop(stored)
+            return {}
         rows = stored.rows(self.start[place] + 1, self.start[place] + self.rows[place])
         return {(source.source_id, row["variant_index"]): Made(stored.tar, row) for row in rows.to_pylist()}
 

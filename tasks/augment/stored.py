@@ -43,7 +43,7 @@ def is_sound(stored: Stored) -> bool:
         if f"{images.sha256(stored.tar.read_bytes())[:16]}.tar" != stored.name:
             return False
         return len(stored.rows(0, stored.count)) == stored.count
-    except (pa.ArrowInvalid, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError):
         return False
 
 
@@ -65,7 +65,7 @@ def _read_sound(path: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray] |
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         groups = [_needed(file.read_row_group(group).cast(ledger.COLUMNS)) for group in range(file.num_row_groups)]
-    except (pa.ArrowInvalid, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError):
         return None
     if not groups or any(recipes != {recipe_hash} for recipes, *_ in groups):
         return None

@@ -177,7 +177,7 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         "seed": drawn.seed,
         "attempt": drawn.attempt,
         "operations": "[]",
-        "pixel_hash": 0,
+        "pixel_hash": drawn.digest,
         "status": "rejected",
         "reason": reason,
     }
@@ -185,7 +185,6 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         row |= {
             "operations": canonical_json(drawn.operations),
             "sha256": images.sha256(data),
-            "pixel_hash": drawn.digest,
             "width": drawn.pixels.shape[1],
             "height": drawn.pixels.shape[0],
             "channels": 1 if drawn.pixels.ndim == 2 else 3,

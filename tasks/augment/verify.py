@@ -19,14 +19,15 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
     """Reconcile ledger, counts.csv and segments; make `remake` variants again and compare their bytes.
 
     Returns:
-        What was counted; `differences`, a line for each, [] where all is well; and `damaged`, the segments among them.
+        What was counted; `differences`, a line for each, [] where all is well; and `damaged`, the files that hold them.
     """
     rows = ledger.read()
     variants = rows[rows["variant_index"] > 0]
     written = variants[variants["status"] == "written"]
     in_segments = check_segments(written)
     again = manifest.examples(variants, remake)
-    differences = [line for lines in in_segments.values() for line in lines] + check_counts(rows)
+    in_counts = check_counts(rows)
+    differences = [line for lines in in_segments.values() for line in lines] + in_counts
     differences += check_originals(rows, validated)
     differences += check_remade(again, validated, recipe)
     return {
@@ -37,7 +38,7 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
         "segments": int(written["segment"].nunique()),
         "remade": len(again),
         "differences": differences,
-        "damaged": list(in_segments),
+        "damaged": [*in_segments, *([ledger.COUNTS.name] if in_counts else [])],
     }
 
 
@@ -120,7 +121,10 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
         except UserError as error:
             differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue
-        if made["status"] != row.status or (row.status == "written" and made["sha256"] != row.sha256):
+        other = [name for name, value in made.items() if value is not None and getattr(row, name) != value]
+        if other and "sha256" not in other:
+            differences.append(f"{row.variant_id}: made again it has another {other[0]} than the ledger says")
+        elif other:
             differences.append(f"{row.variant_id}: made again it has other bytes")
     return differences
 

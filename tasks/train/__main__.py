@@ -60,7 +60,7 @@ def main() -> None:
         held_out = (images.usable_memory(validation_array), numbers[1])
         best, history = fit(network, feed, held_out, params, device)
     write(best, history, params, {"classes": classes, "image_size": size, "mean": mean, "std": std}, variants)
-    account(places.assign(shown=feed.shown, replaced=feed.replaced), variants, params)
+    account(places.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out), variants, params)
 
 
 def feed_places(validated: pd.DataFrame, variants: pd.DataFrame, augmentation: str) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -
     table = pd.crosstab(new["source_id"], new["status"]).reindex(
         index=places["source_id"].unique(), columns=["written", "rejected"], fill_value=0
     )
-    seen = exposure.per_source(places, params.epochs)
+    seen = exposure.per_source(places)
     exposure.reconcile(seen, params.augmentation, params.epochs, table["written"])
     manifest.write_csv(EXPOSURE, seen)
     distinct = exposure.distinct_images(places) if read_params("augment", AugmentParams).distinct else None

@@ -7,13 +7,12 @@ import pandas as pd
 COLUMNS = ("original", "stored", "online", "replaced", "left_out")
 
 
-def per_source(places: pd.DataFrame, epochs: int) -> pd.DataFrame:
+def per_source(places: pd.DataFrame) -> pd.DataFrame:
     """Presentations of each source over all epochs.
 
     Args:
-        places: a row per place of the feed: source_id, label, kind (original, stored, online), and its counts shown
-            and replaced.
-        epochs: how many there were.
+        places: a row per place of the feed: source_id, label, kind (original, stored, online), and its counts shown,
+            replaced and left_out.
 
     Returns:
         source_id, label; original, stored, online: presentations of itself, its stored variants, and variants made on
@@ -22,7 +21,6 @@ def per_source(places: pd.DataFrame, epochs: int) -> pd.DataFrame:
     """
     counted = places.assign(**{kind: places["shown"] * (places["kind"] == kind) for kind in ("original", "stored")})
     counted["online"] = counted["shown"] * (counted["kind"] == "online") - counted["replaced"]
-    counted["left_out"] = epochs - counted["shown"]
     counted["presentations"] = counted["shown"]
     return counted.groupby(["source_id", "label"], sort=False)[[*COLUMNS, "presentations"]].sum().reset_index()
 

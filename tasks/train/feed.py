@@ -22,7 +22,8 @@ class Feed:
     """Training images by place: those of `array` first, then one for each source of `online`.
 
     `array`: uint8 (images, 3, size, size). `labels`: class numbers of all places, int64 (places,). `shown` counts the
-    presentations of each place, `replaced` those of a source whose variant was rejected.
+    presentations of each place, `replaced` those of a source whose variant was rejected, `left_out` those that a last
+    batch of one image cost.
     """
 
     def __init__(self, array: np.ndarray, labels: Tensor, online: OnlineBatches | None = None) -> None:
@@ -31,6 +32,7 @@ class Feed:
         self.labels = labels
         self.shown = np.zeros(len(labels), np.int64)
         self.replaced = np.zeros(len(labels), np.int64)
+        self.left_out = np.zeros(len(labels), np.int64)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,6 +40,7 @@ class Feed:
     def epoch(self, number: int, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: uint8 images and their class numbers, batch by batch."""
         order = list(batches(len(self), batch_size, generator))
+        self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
         stored = [places[places < len(self.array)] for places in order]
         to_make = [places[places >= len(self.array)] for places in order]
         made = self._made(number, to_make)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tasks import images
 from tasks.augment.variants import Recipe, Source, draw, pixels_to_vary
+from tasks.errors import UserError
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 
@@ -94,4 +95,7 @@ class OnlineBatches:
         """The items of each batch of places, in order, as variant `number`."""
         self.dataset.set_epoch(number)
         self.batches = batches
-        return iter(self.loader)
+        try:
+            yield from self.loader
+        except UserError as error:  # the loader puts a worker's traceback before the words
+            raise UserError(str(error).strip().rpartition("UserError: ")[2]) from None

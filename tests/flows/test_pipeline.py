@@ -87,7 +87,7 @@ def test_an_edit_runs_what_it_concerns_and_no_more(finished: Project, prefect_se
     pixels = finished.path("requirements/pixels.txt")
     pixels.write_text(pixels.read_text().replace("numpy==", "# another version of numpy\nnumpy=="))
     said = stages_line(finished.variegate("run", **prefect_server).stdout)
-    assert said == all_stages("cached", "ingest", "validate", "augment")
+    assert said == all_stages("cached", "ingest", "validate", "augment", "train")
     said = finished.variegate("run", "--until", "validate", "--force", **prefect_server).stdout
     assert stages_line(said) == "data/raw ran, ingest ran, validate ran"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks import validate
+from tasks import images, validate
 from tests.conftest import Project
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -195,3 +195,13 @@ def test_the_real_odd_images_are_all_accounted_for(project: Project) -> None:
     assert len(rows) == 18 + sum(path.is_file() for path in odd.rglob("*"))
     assert set(rows["status"]) <= {"ok", "duplicate", "quarantined"}
     assert len(table) == 200
+
+
+def test_16_bits_that_differ_below_the_8th_are_no_duplicates(project: Project) -> None:
+    for number in range(20):
+        path = project.path(f"data/raw/{'ab'[number % 2]}/{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dark = np.random.default_rng(number).integers(0, 256, (9, 9), dtype=np.uint16)
+        path.write_bytes(images.encode(dark, "png"))
+    project.stage("ingest")
+    assert "ok 20, duplicate 0, quarantined 0" in project.stage("validate").stdout

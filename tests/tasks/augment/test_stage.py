@@ -132,6 +132,20 @@ def test_a_damaged_cache_is_not_trusted(digits: Project) -> None:
     assert digits.data_hashes() == expected
 
 
+@pytest.mark.parametrize("ending", ["parquet", "sources", "tar"])
+def test_damage_in_any_cached_file_is_mended_by_a_run(ending: str, digits: Project) -> None:
+    run_data_stages(digits)
+    (path,) = digits.path(".variegate/segments").rglob(f"*.{ending}")
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 2])
+    digits.set_params(augment__variants_per_image=5)  # of each source some variants were made before
+    assert "made 60, reused 0" in run_data_stages(digits)
+    expected = digits.data_hashes()
+    assert "made 0, reused 60" in run_data_stages(digits)
+    assert digits.data_hashes() == expected == cold(digits)
+
+
 def test_a_killed_run_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     project = fill(tmp_path / "a")

@@ -49,8 +49,11 @@ def test_online_training_gives_the_same_weights_with_any_number_of_workers(digit
     assert digits.path("models/model.safetensors").read_bytes() == expected
 
 
-def test_a_source_shown_too_often_is_a_defect() -> None:
-    seen = pd.DataFrame({"source_id": ["a"], "label": ["x"], "presentations": [7], "left_out": [0]})
-    exposure.reconcile(seen, "both", 1, pd.Series({"a": 5}))
-    with pytest.raises(RuntimeError, match="source a was not shown as often as planned"):
-        exposure.reconcile(seen, "offline", 1, pd.Series({"a": 5}))
+def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
+    places = pd.DataFrame({"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]})
+    places = places.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
+    exposure.reconcile(exposure.per_source(places), "both", 3, pd.Series({"a": 0}))
+    for shown in ([4, 2], [3, 1]):
+        seen = exposure.per_source(places.assign(shown=shown))
+        with pytest.raises(RuntimeError, match="source a was not shown as often as planned"):
+            exposure.reconcile(seen, "both", 3, pd.Series({"a": 0}))
