@@ -164,6 +164,11 @@ def timed(name: str, photos: Path, prepared: Path, folder: Path, variants: int) 
     return time.perf_counter() - started
 
 
+def times(values: list[float]) -> str:
+    """The median of some seconds, and the least and the most."""
+    return f"{statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
@@ -193,8 +198,7 @@ def main() -> None:
     ours = statistics.median(seconds[names[0]])
     for name, values in seconds.items():
         middle = statistics.median(values)
-        times = f"{middle:8.2f} s ({min(values):.2f} to {max(values):.2f})"
-        print(f"{name:<15} {times}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast")
+        print(f"{name:<15} {times(values)}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from expand import list_images, prepare_variegate, subset
+from expand import list_images, prepare_variegate, subset, times
 from PIL import Image
 
 SECONDS_BETWEEN_SAMPLES = 0.1
@@ -103,8 +103,7 @@ def main() -> None:
     print(f"{len(sources):,} sources x {options.variants}, {os.cpu_count()} processors, {options.repeat} runs in turn")
     for name, values in figures.items():
         middle = statistics.median(values)
-        times = f"{middle:8.2f} s ({min(values):.2f} to {max(values):.2f})"
-        print(f"{name:<12} {times}  {middle / cold:7.1%} of cold  peak {peaks[name] / 1e6:6.0f} MB")
+        print(f"{name:<12} {times(values)}  {middle / cold:7.1%} of cold  peak {peaks[name] / 1e6:6.0f} MB")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ import time
 from pathlib import Path
 
 import dvc
-from expand import list_images, prepare_variegate
+from expand import list_images, prepare_variegate, times
 
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 from tasks import manifest
@@ -124,10 +124,6 @@ def hardware() -> str:
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} processors ({model}), {memory:.0f} GiB, DVC {dvc.__version__}"
-
-
-def times(values: list[float]) -> str:
-    return f"{statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:

@@ -265,8 +265,7 @@ def _training(epochs: int) -> dict[str, Any]:
     from tasks.train.params import TrainParams
 
     params = read_params("train", TrainParams)
-    augmentation = getattr(params, "augmentation", "offline")
-    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": augmentation}
+    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": params.augmentation}
 
 
 def _write(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

@@ -5,7 +5,6 @@ of the source's own pixels are counted exactly; what other steps make of them is
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.augment.params import AugmentParams
-from tasks.augment.policy import PLACE, build_step
+from tasks.augment.policy import built, leaves
 from tasks.augment.states import MOST_COUNTED, State
 from tasks.augment.steps import SIZED, results
 from tasks.errors import UserError
@@ -52,21 +51,6 @@ class Capacity:
 def capacity(policy: list[Any], height: int, width: int) -> Capacity:
     """The capacity of a policy for images of (height, width), all of whose pixels differ."""
     return _capacity(built(policy), height, width)
-
-
-def built(policy: list[Any]) -> list[Any]:
-    """The transforms of a policy, as Albumentations has them, defaults included."""
-    return [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(policy)]
-
-
-def leaves(transforms: list[Any]) -> Iterator[Any]:
-    """The transforms in a list of them, those in OneOf, SomeOf and Sequential in their place."""
-    for transform in transforms:
-        inner = getattr(transform, "transforms", None)
-        if isinstance(inner, list | tuple):
-            yield from leaves(list(inner))
-        else:
-            yield transform
 
 
 def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[Capacity]]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.augment.capacity import Capacity, built, leaves
+from tasks.augment.capacity import Capacity
+from tasks.augment.policy import built, leaves
 
 FLIPS = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
 RESAMPLING = (

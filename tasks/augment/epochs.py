@@ -8,8 +8,6 @@ import pandas as pd
 
 from tasks.augment.capacity import Capacity
 
-MODES = ("offline", "online", "both")  # of train.augmentation
-
 
 def exposure(
     counts: pd.Series,

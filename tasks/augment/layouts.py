@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tasks import images, manifest
-from tasks.augment.segments import BLOCK, END, header, member_bytes
+from tasks.augment.segments import BLOCK, END, header, member, member_bytes
 from tasks.errors import UserError
 
 SHARD_BYTES = 256 * 2**20
@@ -87,8 +87,7 @@ def write_shard(path: Path, rows: list[Any]) -> bool:
         return True
     with manifest.replacing(path) as temporary, temporary.open("wb") as file:
         for row in rows:
-            data = read_bytes(row)
-            file.write(_image_header(row) + data + bytes(-len(data) % BLOCK) + _class_member(row))
+            file.write(member(_image_name(row), read_bytes(row)) + _class_member(row))
         file.write(END)
     return False
 
@@ -97,7 +96,10 @@ def is_shard(path: Path, rows: list[Any]) -> bool:
     """True where the file holds the bytes that write_shard() would write. Sources are not read: hashes tell."""
     with path.open("rb") as file:
         for row in rows:
-            if file.read(BLOCK) != _image_header(row) or images.sha256(file.read(row.length)) != row.sha256:
+            if (
+                file.read(BLOCK) != header(_image_name(row), row.length)
+                or images.sha256(file.read(row.length)) != row.sha256
+            ):
                 return False
             rest = bytes(-row.length % BLOCK) + _class_member(row)
             if file.read(len(rest)) != rest:
@@ -105,13 +107,12 @@ def is_shard(path: Path, rows: list[Any]) -> bool:
         return file.read() == END
 
 
-def _image_header(row: Any) -> bytes:
-    return header(f"{row.variant_id}.{row.extension}", row.length)
+def _image_name(row: Any) -> str:
+    return f"{row.variant_id}.{row.extension}"
 
 
 def _class_member(row: Any) -> bytes:
-    data = str(row.class_index).encode()
-    return header(f"{row.variant_id}.cls", len(data)) + data + bytes(-len(data) % BLOCK)
+    return member(f"{row.variant_id}.cls", str(row.class_index).encode())
 
 
 Arrange = Callable[[pd.DataFrame], pd.DataFrame]

@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -136,13 +137,27 @@ def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
 
 
-def names_in(steps: list[Any]) -> set[str]:
-    """The names of all transforms of a policy, those inside composites too."""
-    names = set()
-    for step in steps:
-        name, arguments = parse_step(step, PLACE)
-        names |= names_in(arguments["transforms"]) if name in COMPOSITES else {name}
-    return names
+def built(policy: list[Any]) -> list[Any]:
+    """The transforms of a policy, as Albumentations has them, defaults included.
+
+    Raises:
+        UserError: the first mistake, with its place.
+    """
+    try:
+        json.dumps(policy, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{PLACE}: needs lists, mappings, texts and finite numbers: {error}") from None
+    return [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(policy)]
+
+
+def leaves(transforms: list[Any]) -> Iterator[Any]:
+    """The transforms in a list of them, those in OneOf, SomeOf and Sequential in their place."""
+    for transform in transforms:
+        inner = getattr(transform, "transforms", None)
+        if isinstance(inner, list | tuple):
+            yield from leaves(list(inner))
+        else:
+            yield transform
 
 
 class Policy:
@@ -152,18 +167,14 @@ class Policy:
     """
 
     def __init__(self, steps: list[Any]) -> None:
-        try:
-            json.dumps(steps, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise UserError(f"{PLACE}: needs lists, mappings, texts and finite numbers: {error}") from None
-        transforms = [build_step(step, f"{PLACE}[{i}]") for i, step in enumerate(steps)]
+        transforms = built(steps)
         self.compose = A.Compose(transforms, save_applied_params=True)
         # One pair of generators serves all steps and is set back in place: Compose.set_random_seed() makes new ones
         # for every step, which takes longer than augmenting a small image.
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
         self.compose.set_random_state(np.random.Generator(self.bits), self.random)
-        names = names_in(steps)
+        names = {type(leaf).__name__ for leaf in leaves(transforms)}
         self.takes_16_bits = names.issubset(TAKE_16_BITS)
         self.takes_grey = names.isdisjoint(NEED_COLOUR)
 

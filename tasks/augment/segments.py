@@ -125,7 +125,7 @@ def build(pieces: list[Piece], recipe_hash: str) -> Segment:
         return Segment(name, None, tar, place(rows, sources, name, recipe_hash))
     content = b"".join(piece.images() for piece in pieces)
     data = content + END
-    file_name = f"{images.sha256(data)[:16]}.tar" if content else None
+    file_name = name_of(data) if content else None
     return Segment(file_name, data, None, place(rows, sources, file_name, recipe_hash))
 
 
@@ -155,6 +155,11 @@ def place(rows: pa.Table, sources: list[Source], file_name: str | None, recipe_h
         "offset": pa.array(offsets, mask=~written),
     }
     return pa.table([columns.get(name, rows[name]) for name in rows.column_names], schema=rows.schema).combine_chunks()
+
+
+def name_of(data: bytes) -> str:
+    """What a segment of these bytes is called: `<16 hex digits of their SHA-256>.tar`."""
+    return f"{images.sha256(data)[:16]}.tar"
 
 
 def tar_bytes(members: Iterable[tuple[str, bytes]]) -> bytes:

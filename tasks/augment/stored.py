@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks import images, manifest
+from tasks import manifest
 from tasks.augment import ledger
-from tasks.augment.segments import sizes_in_tar
+from tasks.augment.segments import name_of, sizes_in_tar
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ SOURCE = np.dtype(
 def is_sound(stored: Stored) -> bool:
     """True where the tar has the bytes that it is named by, and the rows their checksums."""
     try:
-        if f"{images.sha256(stored.tar.read_bytes())[:16]}.tar" != stored.name:
+        if name_of(stored.tar.read_bytes()) != stored.name:
             return False
         return len(stored.rows(0, stored.count)) == stored.count
     except (pa.ArrowException, OSError, ValueError):

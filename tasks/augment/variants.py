@@ -124,7 +124,8 @@ def expand(source: Source, recipe: Recipe, made: Mapping[tuple[str, int], Made])
         if variant is None:
             if pixels is None:
                 pixels = pixels_to_vary(source, recipe)
-                seen = {*seen, images.fast_pixel_hash(pixels)} if recipe.distinct else seen
+                if recipe.distinct:
+                    seen.add(images.fast_pixel_hash(pixels))
             variant = make(source, pixels, recipe, index, seen)
         seen.add(variant.row["pixel_hash"])
         variants.append(variant)

@@ -87,12 +87,10 @@ def online_batches(validated: pd.DataFrame, variants: pd.DataFrame, params: Trai
 
 def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -> None:
     """Write what each source was shown, once it is known to be what was planned."""
-    new = variants[variants["variant_index"] > 0]
-    table = pd.crosstab(new["source_id"], new["status"]).reindex(
-        index=places["source_id"].unique(), columns=["written", "rejected"], fill_value=0
-    )
+    stored = variants[(variants["variant_index"] > 0) & (variants["status"] == "written")]
+    written = stored.groupby("source_id").size().reindex(places["source_id"].unique(), fill_value=0)
     seen = exposure.per_source(places)
-    exposure.reconcile(seen, params.augmentation, params.epochs, table["written"])
+    exposure.reconcile(seen, params.augmentation, params.epochs, written)
     manifest.write_csv(EXPOSURE, seen)
     distinct = exposure.distinct_images(places) if read_params("augment", AugmentParams).distinct else None
     numbers = exposure.summary(seen, params.augmentation, params.epochs, distinct)

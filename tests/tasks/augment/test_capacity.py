@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.augment import capacity as counting
+from tasks.augment import policy as policies
 from tasks.augment.capacity import by_source, capacity, check_capacity
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import TRANSFORMS, Policy
@@ -212,7 +212,7 @@ def test_a_continuous_step_has_no_bound_but_may_leave_the_image_untouched() -> N
 
 
 def test_a_step_that_is_not_known_is_continuous(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "build_step", lambda step, place: SimpleNamespace(p=1.0))
+    monkeypatch.setattr(policies, "build_step", lambda step, place: SimpleNamespace(p=1.0))
     assert capacity(["trivialaugment"], 8, 8).count is None
 
 
