@@ -2,3 +2,8 @@
 
 Nothing here imports prefect or dvc: a stage reads its block of params.yaml and a manifest, and writes a manifest.
 """
+
+import os
+
+# Arrow's own allocator keeps a multiple of what is in use. Arrow looks here once, when it is imported.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -8,7 +8,7 @@ Every file that ingest listed leaves with one status:
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -266,9 +266,10 @@ def validate(listed: pd.DataFrame, params: ValidateParams, tell: Callable[[str],
     return rows, summary(rows, counts, warnings)
 
 
-def read() -> pd.DataFrame:
-    """The validated manifest."""
-    return manifest.read_table(MANIFEST, COLUMNS, made_by="validate")
+def read(columns: Sequence[str] = tuple(COLUMNS.names)) -> pd.DataFrame:
+    """The validated manifest, or some of its columns."""
+    schema = pa.schema([COLUMNS.field(name) for name in columns])
+    return manifest.read_table(MANIFEST, schema, made_by="validate")
 
 
 def main() -> None:

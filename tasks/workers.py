@@ -21,7 +21,7 @@ from tasks.machine import worker_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD_PER_WORKER = 4  # items handed out beyond the one awaited: bounds memory
+AHEAD_PER_WORKER = 2  # items handed out beyond the one awaited: bounds memory
 MOST_DEATHS = 3  # in a row, without a result between them
 
 
@@ -45,22 +45,24 @@ def map_ordered(
         yield from map(function, items)
         return
     coming = iter(items)
-    waiting: deque[Item] = deque(islice(coming, AHEAD_PER_WORKER * workers))
+    waiting: deque[Item] = deque()  # handed out, and not finished
     deaths = 0
-    while waiting:
+    while True:
         with _Executors(workers, preload) as executors:
             futures: deque[Future[Result]] = deque()
             try:
                 futures.extend(executors.submit(function, item, in_thread(item)) for item in waiting)
-                while futures:
+                while True:
+                    for item in islice(coming, AHEAD_PER_WORKER * workers - len(futures)):
+                        waiting.append(item)
+                        futures.append(executors.submit(function, item, in_thread(item)))
+                    if not futures:
+                        return
                     result = futures[0].result()
                     waiting.popleft()
                     futures.popleft()
                     deaths = 0
                     yield result
-                    for item in islice(coming, 1):
-                        waiting.append(item)
-                        futures.append(executors.submit(function, item, in_thread(item)))
             except BrokenProcessPool:
                 deaths += 1
                 if deaths == MOST_DEATHS:

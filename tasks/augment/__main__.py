@@ -15,13 +15,13 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks import errors, machine, manifest, progress, validate
-from tasks.augment import accounts, caches, ledger, plan, segments, sources, variants
+from tasks.augment import accounts, caches, ledger, plan, segments, sources
 from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Part, do
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
 from tasks.augment.reuse import Earlier, Stretch
-from tasks.augment.segments import Expanded, Piece
+from tasks.augment.segments import Piece
 from tasks.augment.variants import Recipe
 from tasks.params import read_params
 
@@ -35,12 +35,12 @@ def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
     results = workers.map_ordered(do, to_do, "tasks.augment.jobs", lambda job: isinstance(job, Stretch))
     for job, result in zip(jobs, results, strict=True):
         if isinstance(job, Part):
-            yield from map(Expanded, job.sources, result)
+            yield from result
         elif result:
             yield job
         else:  # damaged: its variants are made again
             caches.drop(job.stored)
-            yield from (Expanded(source, variants.expand(source, recipe, {})) for source in job.sources)
+            yield from Part(recipe, job.sources).do()
 
 
 def finish(pieces: list[Piece], recipe: Recipe) -> tuple[pa.Table, int]:
@@ -72,6 +72,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
             writer.write(its_rows)
             written.append(accounts.written_of(its_rows))
             reused += its_reused
+            pa.default_memory_pool().release_unused()
         counts = accounts.count_rows(validated, planned, pd.Series(np.concatenate(written), rows.index))
         manifest.write_csv(ledger.COUNTS, counts)
         numbers = accounts.summary(counts, recipe)
@@ -85,7 +86,7 @@ def main() -> None:
     """Run the stage."""
     params = read_params("augment", AugmentParams)
     Policy(params.policy)  # an error in it is told before any work
-    augment(validate.read(), params)
+    augment(validate.read(sources.COLUMNS), params)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tasks.augment.variants import Made, Recipe, Source, Variant, expand
+from tasks.augment.segments import Expanded, gather
+from tasks.augment.variants import Made, Recipe, Source, expand
 
 
 class Job(Protocol):
@@ -14,17 +15,17 @@ class Job(Protocol):
 class Part:
     """Some sources to expand, with what was made of them before, by source_id and index.
 
-    `images`: how many it stands for, originals included.
+    `pixels`: how much work it is, originals included.
     """
 
     recipe: Recipe
     sources: list[Source] = field(default_factory=list)
-    images: int = 0
+    pixels: int = 0
     made: dict[tuple[str, int], Made] = field(default_factory=dict)
 
-    def do(self) -> list[list[Variant]]:
-        """The variants of each source, in order."""
-        return [expand(source, self.recipe, self.made) for source in self.sources]
+    def do(self) -> list[Expanded]:
+        """The sources with their variants, in order, ready to be put into segments."""
+        return list(gather((source, expand(source, self.recipe, self.made)) for source in self.sources))
 
 
 def do(job: Job) -> Any:

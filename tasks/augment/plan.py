@@ -41,7 +41,7 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
         else:
             place = f"{PLACE}.per_class {label!r} target_per_class"
             counts[of_class] = _fill(sources.loc[of_class], override.target_per_class, params.max_per_image, place)
-    rest = sources[~own]
+    rest = sources.loc[~own, ["source_id", "label"]]
     if params.variants_per_image is not None:
         counts[rest.index] = params.variants_per_image
     elif params.target_per_class is not None:

@@ -15,7 +15,8 @@ from tasks.augment.segments import BLOCK, ends_segment, sizes_in_tar
 from tasks.augment.stored import SOURCE, Stored, is_sound
 from tasks.augment.variants import Made, Recipe, Source
 
-IMAGES_PER_PART = 64
+PIXELS_PER_PART = 2**24
+PIXELS_OF_ANY_IMAGE = 2**16  # an image takes about the time of so many pixels, and that of its own
 MISSED = 50
 
 
@@ -74,14 +75,13 @@ class Earlier:
             its["segment"] = number
         table = np.concatenate([np.zeros(0, SOURCE), *(its for _, its in found)])
         table = table[np.argsort(table["sha256"], kind="stable")]
-        self.sha256 = table["sha256"]
-        # lists: one by one, their items come three times as fast as an array's
+        # of a memoryview, items come one by one three times as fast as of an array
         self.segment, self.start, self.rows, self.size = (
-            table[name].tolist() for name in ("segment", "start", "rows", "size")
+            memoryview(table[name].copy()) for name in ("segment", "start", "rows", "size")
         )
         # all sources are looked up at once, which takes a tenth of the time
-        bounds = (np.searchsorted(self.sha256, _keys(sources), side).tolist() for side in ("left", "right"))
-        self.places = list(map(range, *bounds))
+        bounds = (memoryview(np.searchsorted(table["sha256"], _keys(sources), side)) for side in ("left", "right"))
+        self.places = map(range, *bounds)
 
     def jobs(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Stretch | Part]:
         """The sources, in order, gathered: those made before into stretches, all others into parts."""
@@ -95,8 +95,8 @@ class Earlier:
             if place is None:
                 part.sources.append(source)
                 part.made.update(self._some_of(source, places))
-                part.images += 1 + source.planned
-            if part.sources and (place is not None or part.images >= IMAGES_PER_PART):
+                part.pixels += (1 + source.planned) * (source.width * source.height + PIXELS_OF_ANY_IMAGE)
+            if part.sources and (place is not None or part.pixels >= PIXELS_PER_PART):
                 yield part
                 part = Part(recipe)
             if place is not None:

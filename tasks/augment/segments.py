@@ -9,7 +9,6 @@ the one beside it.
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -52,26 +51,19 @@ class Piece(Protocol):
     def images(self) -> bytes: ...
 
 
+@dataclass(frozen=True)
 class Expanded:
-    """A source with its variants, as a worker gives them back: one kind of piece."""
+    """Sources whose variants a worker has put together: one kind of piece."""
 
-    whole = None
-
-    def __init__(self, source: Source, variants: list[Variant]) -> None:
-        self.sources = [source]
-        self.variants = variants
-        self.size = sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
-
-    @property
-    def reused(self) -> int:
-        return sum(variant.reused for variant in self.variants)
+    sources: list[Source]
+    size: int
+    reused: int
+    rows: pa.Table
+    tar: bytes
+    whole: None = None
 
     def images(self) -> bytes:
-        return b"".join(member(variant.member, variant.data) for variant in self.variants if variant.data is not None)
-
-    @property
-    def rows(self) -> pa.Table:
-        return rows_of([(self.sources[0], self.variants)])
+        return self.tar
 
 
 @dataclass
@@ -103,6 +95,27 @@ def ends_segment(source: Source, size: int) -> bool:
     return int(source.sha256[:13], 16) / 16**13 < size / MEAN_BYTES
 
 
+def gather(expanded: Iterable[tuple[Source, list[Variant]]]) -> Iterator[Expanded]:
+    """Sources with their variants, in order, as pieces: few, because a table takes longer to begin than to fill."""
+    waiting: list[tuple[Source, list[Variant]]] = []
+    size = 0
+    for source, variants in expanded:
+        waiting.append((source, variants))
+        size = sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
+        if ends_segment(source, size):
+            yield _piece(waiting, size)
+            waiting = []
+    if waiting:
+        yield _piece(waiting, size)
+
+
+def _piece(expanded: list[tuple[Source, list[Variant]]], size: int) -> Expanded:
+    made = [variant for _, variants in expanded for variant in variants]
+    tar = b"".join(member(variant.member, variant.data) for variant in made if variant.data is not None)
+    sources = [source for source, _ in expanded]
+    return Expanded(sources, size, sum(variant.reused for variant in made), rows_of(expanded), tar)
+
+
 def cut(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """Gather pieces, in order, into what one segment holds."""
     waiting: list[Piece] = []
@@ -118,26 +131,14 @@ def cut(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 def build(pieces: list[Piece], recipe_hash: str) -> Segment:
     """The segment of these pieces."""
     sources = [source for piece in pieces for source in piece.sources]
-    rows = _rows_of(pieces)
+    rows = pa.concat_tables([piece.rows for piece in pieces])
     made_before = pieces[0].whole if len(pieces) == 1 else None
     if made_before is not None:
         name, tar = made_before
         return Segment(name, None, tar, place(rows, sources, name, recipe_hash))
-    content = b"".join(piece.images() for piece in pieces)
-    data = content + END
-    file_name = name_of(data) if content else None
+    data = b"".join([*(piece.images() for piece in pieces), END])
+    file_name = name_of(data) if data != END else None
     return Segment(file_name, data, None, place(rows, sources, file_name, recipe_hash))
-
-
-def _rows_of(pieces: list[Piece]) -> pa.Table:
-    """The rows of all pieces. Those of new variants are made in one go: a table takes longer to begin than to fill."""
-    tables: list[pa.Table] = []
-    for new, group in groupby(pieces, lambda piece: isinstance(piece, Expanded)):
-        if new:
-            tables.append(rows_of((piece.sources[0], piece.variants) for piece in group if isinstance(piece, Expanded)))
-        else:
-            tables += [piece.rows for piece in group]
-    return pa.concat_tables(tables)
 
 
 def place(rows: pa.Table, sources: list[Source], file_name: str | None, recipe_hash: str) -> pa.Table:

@@ -9,6 +9,7 @@ from tasks.augment.variants import Source
 from tasks.errors import UserError
 
 FACTS = ("file_name", "source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
+COLUMNS = (*FACTS, "split", "status")  # of the validated manifest
 ROWS_AT_ONCE = 4096  # lists of all columns would take more memory than the table
 
 

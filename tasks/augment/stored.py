@@ -115,6 +115,6 @@ def _read_rows(path: Path, start: int, stop: int) -> pa.Table:
     return rows.slice(start - groups[0] * size, stop - start)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def read_group(path: Path, group: int) -> pa.Table:
     return pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group).cast(ledger.COLUMNS)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tasks import images
 from tasks.augment import segments
-from tasks.augment.segments import Expanded
+from tasks.augment.segments import Expanded, gather
 from tasks.augment.variants import Source, Variant
 
 
-def expanded(name: str, sizes: list[int | None]) -> Expanded:
+def made(name: str, sizes: list[int | None]) -> tuple[Source, list[Variant]]:
     """A source called `name` with variants of so many bytes; None: rejected."""
     sha256 = images.sha256(name.encode())
     source = Source("", name, sha256[:16], sha256, "cat", "PNG", 9, 9, 1, 8, len(sizes))
@@ -21,7 +21,12 @@ def expanded(name: str, sizes: list[int | None]) -> Expanded:
         data = (name * size)[:size].encode() if size else None
         row = {"variant_id": f"{sha256[:16]}-v{index:03d}", "variant_index": index, "length": size}
         variants.append(Variant(row, data, f"{row['variant_id']}.png"))
-    return Expanded(source, variants)
+    return source, variants
+
+
+def expanded(name: str, sizes: list[int | None]) -> Expanded:
+    (piece,) = gather([made(name, sizes)])
+    return piece
 
 
 def names(many: list[Expanded]) -> list[str | None]:
@@ -29,12 +34,12 @@ def names(many: list[Expanded]) -> list[str | None]:
 
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
-    pieces = [expanded("a", [1, 512, 513]), expanded("b", [700])]
-    segment = segments.build(pieces, "recipe")
+    sources = [made("a", [1, 512, 513]), made("b", [700])]
+    segment = segments.build(list(gather(sources)), "recipe")
     with tarfile.open(fileobj=io.BytesIO(segment.data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
         assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {(0o644, 0, 0, 0, "", "")}
-    variants = {variant.row["variant_id"]: variant for piece in pieces for variant in piece.variants}
+    variants = {variant.row["variant_id"]: variant for _, its in sources for variant in its}
     assert members == {variant.member: variant.data for variant in variants.values()}
     rows = segment.rows.to_pylist()
     assert [row["variant_index"] for row in rows] == [0, 1, 2, 3, 0, 1]
@@ -71,6 +76,15 @@ def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:
     sizes = [sum(piece.size for piece in pieces) for pieces in gathered]
     mean = sum(sizes[:-1]) / (len(sizes) - 1)
     assert 0.85 < mean / (64 * 1024) < 1.15
+
+
+def test_how_sources_are_gathered_changes_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(segments, "MEAN_BYTES", 8 * 1024)
+    sources = [made(f"{n:02d}", [1500]) for n in range(40)]
+    pieces = list(gather(sources))
+    alone = [expanded(f"{n:02d}", [1500]) for n in range(40)]
+    assert 1 < len(pieces) < 40
+    assert names(pieces) == names(alone) == names([*gather(sources[:7]), *gather(sources[7:])])
 
 
 @settings(max_examples=60)
