@@ -62,6 +62,7 @@ class Writer:
         while len(self.waiting) >= ROWS_PER_GROUP:
             self.file.write_table(self.waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
             self.waiting = self.waiting.slice(ROWS_PER_GROUP)
+            pa.default_memory_pool().release_unused()
 
     def __enter__(self) -> "Writer":
         return self

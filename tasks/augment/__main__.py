@@ -20,27 +20,30 @@ from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Part, do
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
-from tasks.augment.reuse import Earlier, Stretch
+from tasks.augment.reuse import Checks, Earlier, Round
 from tasks.augment.segments import Piece
 from tasks.augment.variants import Recipe
 from tasks.params import read_params
 
 
-def made(jobs: Iterator[Stretch | Part], recipe: Recipe) -> Iterator[Piece]:
+def made(rounds: Iterator[Round], recipe: Recipe) -> Iterator[Piece]:
     """The pieces of all segments, in order: made by the workers, or made before and found sound.
 
     Checks read and hash, for which threads do: a run with nothing to make starts no worker.
     """
-    jobs, to_do = itertools.tee(jobs)
-    results = workers.map_ordered(do, to_do, "tasks.augment.jobs", lambda job: isinstance(job, Stretch))
-    for job, result in zip(jobs, results, strict=True):
-        if isinstance(job, Part):
-            yield from result
-        elif result:
-            yield job
-        else:  # damaged: its variants are made again
-            caches.drop(job.stored)
-            yield from Part(recipe, job.sources).do()
+    rounds, to_do = itertools.tee(rounds)
+    jobs = (job for one in to_do for job in one.jobs)
+    results = workers.map_ordered(do, jobs, "tasks.augment.jobs", lambda job: isinstance(job, Checks))
+    for one in rounds:
+        results_of = {type(job): iter(next(results)) for job in one.jobs}
+        for stretch in one.order:
+            if stretch is None:
+                yield from next(results_of[Part])
+            elif next(results_of[Checks]):
+                yield stretch
+            else:  # damaged: its variants are made again
+                caches.drop(stretch.stored)
+                yield from itertools.chain(*Part(recipe, [stretch.sources]).do())
 
 
 def finish(pieces: list[Piece], recipe: Recipe) -> tuple[pa.Table, int]:
@@ -57,8 +60,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     check_capacity(rows, planned, params)
     recipe = Recipe.from_params(params)
     limit = machine.cache_limit_bytes()
-    jobs = Earlier(recipe.hash, rows, planned).jobs(sources.to_sources(rows, planned), recipe)
-    pieces = progress.track(made(jobs, recipe), len(rows), "augmenting", "source", lambda piece: len(piece.sources))
+    rounds = Earlier(recipe.hash, rows, planned).rounds(sources.to_sources(rows, planned), recipe)
+    pieces = progress.track(made(rounds, recipe), len(rows), "augmenting", "source", lambda piece: len(piece.sources))
     written: list[np.ndarray] = []
     reused = 0
     shutil.rmtree(ledger.FOLDER, ignore_errors=True)  # as DVC does; by hand an older result may be there
@@ -72,7 +75,6 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
             writer.write(its_rows)
             written.append(accounts.written_of(its_rows))
             reused += its_reused
-            pa.default_memory_pool().release_unused()
         counts = accounts.count_rows(validated, planned, pd.Series(np.concatenate(written), rows.index))
         manifest.write_csv(ledger.COUNTS, counts)
         numbers = accounts.summary(counts, recipe)

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from tasks import machine, manifest
 from tasks.augment import ledger
-from tasks.augment.segments import Segment
+from tasks.augment.segments import Segment, holds
 from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
 
 COMMITS = ("HEAD", "MERGE_HEAD")
@@ -32,12 +32,11 @@ COMMITS = ("HEAD", "MERGE_HEAD")
 
 
 def cached(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
-    """The segments in the private cache, each with its sources."""
-    for index in sorted(_folder(recipe_hash).glob("*.sources")):
-        name, _, digest = index.stem.partition("-")
+    """The segments in the private cache, each with its sources; the last used come last."""
+    for index in sorted(_folder(recipe_hash).glob("*.sources"), key=_last_used):
         data = index.read_bytes()
-        tar, rows = index.with_name(f"{name}.tar"), index.with_suffix(".parquet")
-        if xxhash.xxh3_64_hexdigest(data) == digest and tar.is_file() and rows.is_file():
+        tar, rows = _tar_of(index), index.with_suffix(".parquet")
+        if index.stem.endswith(xxhash.xxh3_64_hexdigest(data)) and tar.is_file() and rows.is_file():
             sources = np.frombuffer(data, SOURCE).copy()
             yield Stored(tar.name, tar, rows, 0, int(sources["rows"].sum())), sources
 
@@ -50,9 +49,9 @@ def keep(segment: Segment, recipe_hash: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if segment.made_before not in (None, path):
         _link(segment.made_before, path)
-    elif segment.data is not None and not (path.is_file() and path.read_bytes() == segment.data):
-        with manifest.replacing(path) as temporary:
-            temporary.write_bytes(segment.data)
+    elif segment.data is not None and not holds(path, path.name):
+        with manifest.replacing(path) as temporary, temporary.open("wb") as file:
+            file.writelines(segment.data)
     _keep_rows(path, segment.rows)
     _link(path, ledger.SEGMENTS / segment.file_name)
 
@@ -79,29 +78,34 @@ def drop(stored: Stored) -> None:
     stored.path.with_suffix(".sources").unlink(missing_ok=True)  # of DVC's cache there is none
 
 
-def trim(limit_bytes: int) -> int:
-    """Remove the segments longest unused until the cache is within `limit_bytes`; returns the bytes removed."""
-    segments = list((machine.cache_folder() / "segments").glob("*/*.tar"))
-    excess = sum(path.stat().st_size for path in segments) - limit_bytes
-    removed = 0
-    for path in sorted(segments, key=_last_used):
-        if removed >= excess:
-            break
-        removed += path.stat().st_size
-        for copy in [*path.parent.glob(f"{path.stem}-*"), path]:
+def trim(limit_bytes: int) -> None:
+    """Remove the segments longest unused until the cache is within `limit_bytes`."""
+    folder = machine.cache_folder() / "segments"
+    sizes = {tar: tar.stat().st_size for tar in folder.glob("*/*.tar")}
+    excess = sum(sizes.values()) - limit_bytes
+    if excess <= 0:
+        return
+    indexes = sorted(folder.glob("*/*.sources"), key=_last_used)
+    used = {_tar_of(index): place for place, index in enumerate(indexes)}
+    for tar in sorted(sizes, key=lambda tar: (used.get(tar, -1), tar)):
+        for copy in [*tar.parent.glob(f"{tar.stem}-*"), tar]:
             copy.unlink(missing_ok=True)
-    return removed
+        excess -= sizes[tar]
+        if excess <= 0:
+            return
 
 
 def _folder(recipe_hash: str) -> Path:
     return machine.cache_folder() / "segments" / recipe_hash
 
 
-def _last_used(segment: Path) -> tuple[int, Path]:
-    """The time of its index, set with each use. The tar shares its times with DVC's cache and is left alone."""
-    return max(
-        (path.stat().st_mtime_ns for path in segment.parent.glob(f"{segment.stem}-*.sources")), default=0
-    ), segment
+def _tar_of(index: Path) -> Path:
+    return index.with_name(f"{index.stem.partition('-')[0]}.tar")
+
+
+def _last_used(index: Path) -> tuple[int, Path]:
+    """The time of an index, set with each use. The tar shares its times with DVC's cache and is left alone."""
+    return index.stat().st_mtime_ns, index
 
 
 def _link(path: Path, place: Path) -> None:

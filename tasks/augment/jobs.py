@@ -1,4 +1,4 @@
-"""What the workers are given to do: some sources to expand."""
+"""What is given to workers to do: sources to expand, and what was made before to check."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,19 +13,21 @@ class Job(Protocol):
 
 @dataclass
 class Part:
-    """Some sources to expand, with what was made of them before, by source_id and index.
+    """Some sources to expand, in groups of those next to each other.
 
-    `pixels`: how much work it is, originals included.
+    `made`: what was made of them before, by source_id and index. `pixels`: how much work it is, originals included.
     """
 
     recipe: Recipe
-    sources: list[Source] = field(default_factory=list)
+    groups: list[list[Source]] = field(default_factory=list)
     pixels: int = 0
     made: dict[tuple[str, int], Made] = field(default_factory=dict)
 
-    def do(self) -> list[Expanded]:
-        """The sources with their variants, in order, ready to be put into segments."""
-        return list(gather((source, expand(source, self.recipe, self.made)) for source in self.sources))
+    def do(self) -> list[list[Expanded]]:
+        """Of each group, the sources with their variants, in order, ready to be put into segments."""
+        return [
+            list(gather((source, expand(source, self.recipe, self.made)) for source in group)) for group in self.groups
+        ]
 
 
 def do(job: Job) -> Any:

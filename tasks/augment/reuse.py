@@ -18,6 +18,7 @@ from tasks.augment.variants import Made, Recipe, Source
 PIXELS_PER_PART = 2**24
 PIXELS_OF_ANY_IMAGE = 2**16  # an image takes about the time of so many pixels, and that of its own
 MISSED = 50
+SEGMENTS_PER_ROUND = 2
 
 
 @dataclass
@@ -29,10 +30,6 @@ class Stretch:
     stop: int
     size: int
     sources: list[Source] = field(default_factory=list)
-
-    def do(self) -> bool:
-        """Whether what was made before may be trusted: checked once, however many stretches are taken from it."""
-        return is_sound(self.stored)
 
     @property
     def whole(self) -> tuple[str, Path] | None:
@@ -54,6 +51,43 @@ class Stretch:
         with self.stored.tar.open("rb") as file:
             file.seek(offsets[0].as_py() - BLOCK)
             return file.read(int(sizes.sum()))
+
+
+@dataclass
+class Checks:
+    """Segments made before, of which some stretches are wanted."""
+
+    stretches: list[Stretch]
+
+    def do(self) -> list[bool]:
+        """Of each stretch, whether it may be trusted: a segment is read once, however many are taken from it."""
+        return [is_sound(stretch.stored) for stretch in self.stretches]
+
+
+@dataclass
+class Round:
+    """Sources in order: stretches made before, and where None stands the next group of the part that is to be made.
+
+    One part for the groups between many stretches: handing out takes longer than to make one source's variants.
+    """
+
+    part: Part
+    order: list[Stretch | None] = field(default_factory=list)
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        return [stretch for stretch in self.order if stretch]
+
+    @property
+    def jobs(self) -> list[Part | Checks]:
+        """What is to be done for it, without what is empty."""
+        parts, checks = [self.part] if self.part.groups else [], [Checks(self.stretches)] if self.stretches else []
+        return [*parts, *checks]
+
+    @property
+    def full(self) -> bool:
+        many = len({stretch.stored for stretch in self.stretches}) > SEGMENTS_PER_ROUND
+        return many or self.part.pixels >= PIXELS_PER_PART
 
 
 class Earlier:
@@ -83,25 +117,28 @@ class Earlier:
         bounds = (memoryview(np.searchsorted(table["sha256"], _keys(sources), side)) for side in ("left", "right"))
         self.places = map(range, *bounds)
 
-    def jobs(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Stretch | Part]:
-        """The sources, in order, gathered: those made before into stretches, all others into parts."""
-        stretch: Stretch | None = None
-        part = Part(recipe)
+    def rounds(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Round]:
+        """The sources, in order, gathered: those made before into stretches, all others into groups of parts."""
+        one = Round(Part(recipe))
         for source, places in zip(sources, self.places, strict=True):
-            place = self._exact(source, places, stretch)
-            if stretch and (place is None or not self._follows(place, stretch)):
-                yield stretch
-                stretch = None
-            if place is None:
-                part.sources.append(source)
-                part.made.update(self._some_of(source, places))
-                part.pixels += (1 + source.planned) * (source.width * source.height + PIXELS_OF_ANY_IMAGE)
-            if part.sources and (place is not None or part.pixels >= PIXELS_PER_PART):
-                yield part
-                part = Part(recipe)
+            last = one.order[-1] if one.order else None
+            place = self._exact(source, places, last)
+            if place is not None and last and self._follows(place, last):
+                self._extend(last, place, source)
+                continue
+            if one.full:
+                yield one
+                one = Round(Part(recipe))
             if place is not None:
-                stretch = self._extended(stretch, place, source)
-        yield from [stretch] if stretch else [part] if part.sources else []
+                segment, start = self.stored[self.segment[place]], self.start[place]
+                one.order.append(self._extend(Stretch(segment, start, start, 0), place, source))
+                continue
+            if not one.order or last:
+                one.order.append(None)
+                one.part.groups.append([])
+            self._add(source, places, one.part)
+        if one.order:
+            yield one
 
     def _exact(self, source: Source, places: range, after: Stretch | None) -> int | None:
         """Where exactly the planned variants stand: best right after those before, else at a segment's start."""
@@ -116,14 +153,16 @@ class Earlier:
         # sources without images may stand after the one that ends a segment
         return adjacent and not ends_segment(stretch.sources[-1], stretch.size)
 
-    def _extended(self, stretch: Stretch | None, place: int, source: Source) -> Stretch:
-        if stretch is None:
-            start = self.start[place]
-            stretch = Stretch(self.stored[self.segment[place]], start, start, 0)
+    def _extend(self, stretch: Stretch, place: int, source: Source) -> Stretch:
         stretch.stop += self.rows[place]
         stretch.size = self.size[place]
         stretch.sources.append(source)
         return stretch
+
+    def _add(self, source: Source, places: range, part: Part) -> None:
+        part.groups[-1].append(source)
+        part.made.update(self._some_of(source, places))
+        part.pixels += (1 + source.planned) * (source.width * source.height + PIXELS_OF_ANY_IMAGE)
 
     def _some_of(self, source: Source, places: range) -> dict[tuple[str, int], Made]:
         """The variants of a source of which another number was made before, by source_id and index."""

@@ -6,9 +6,11 @@ bytes. So equal datasets have equal segments whatever their history, and an edit
 the one beside it.
 """
 
+import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import images
 from tasks.augment.accounts import rows_of
 from tasks.augment.variants import Source, Variant
 
 MEAN_BYTES = 4 * 2**20
 BLOCK = 512
 END = bytes(2 * BLOCK)
+BYTES_AT_ONCE = 2**18
 HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
 # Fields of a ustar header: name 0 to 99, size 124 to 134, checksum 148 to 155, which is summed as if it were spaces.
 HEADER_SUM = sum(HEADER[100:124] + HEADER[135:148] + b" " * 8 + HEADER[156:])
@@ -70,11 +72,11 @@ class Expanded:
 class Segment:
     """A tar and its rows of the ledger. `file_name` is `<16 hex digits>.tar`, or None where it holds no image.
 
-    `data` has its bytes, or is None where it stands at `made_before` already.
+    `data` has its bytes, in parts, or is None where it stands at `made_before` already.
     """
 
     file_name: str | None
-    data: bytes | None
+    data: list[bytes] | None
     made_before: Path | None
     rows: pa.Table
 
@@ -136,8 +138,8 @@ def build(pieces: list[Piece], recipe_hash: str) -> Segment:
     if made_before is not None:
         name, tar = made_before
         return Segment(name, None, tar, place(rows, sources, name, recipe_hash))
-    data = b"".join([*(piece.images() for piece in pieces), END])
-    file_name = name_of(data) if data != END else None
+    data = [*(piece.images() for piece in pieces), END]
+    file_name = name_of(data) if any(data[:-1]) else None
     return Segment(file_name, data, None, place(rows, sources, file_name, recipe_hash))
 
 
@@ -158,9 +160,20 @@ def place(rows: pa.Table, sources: list[Source], file_name: str | None, recipe_h
     return pa.table([columns.get(name, rows[name]) for name in rows.column_names], schema=rows.schema).combine_chunks()
 
 
-def name_of(data: bytes) -> str:
-    """What a segment of these bytes is called: `<16 hex digits of their SHA-256>.tar`."""
-    return f"{images.sha256(data)[:16]}.tar"
+def name_of(data: Iterable[bytes]) -> str:
+    """What a segment of these bytes, in parts, is called: `<16 hex digits of their SHA-256>.tar`."""
+    digest = hashlib.sha256()
+    for part in data:
+        digest.update(part)
+    return f"{digest.hexdigest()[:16]}.tar"
+
+
+def holds(tar: Path, name: str) -> bool:
+    """Whether `tar` is there, with the bytes of the segment `name`."""
+    if not tar.is_file():
+        return False
+    with tar.open("rb") as file:
+        return name_of(iter(partial(file.read, BYTES_AT_ONCE), b"")) == name
 
 
 def tar_bytes(members: Iterable[tuple[str, bytes]]) -> bytes:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tasks import manifest
 from tasks.augment import ledger
-from tasks.augment.segments import name_of, sizes_in_tar
+from tasks.augment.segments import holds, sizes_in_tar
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ SOURCE = np.dtype(
 def is_sound(stored: Stored) -> bool:
     """True where the tar has the bytes that it is named by, and the rows their checksums."""
     try:
-        if name_of(stored.tar.read_bytes()) != stored.name:
-            return False
-        return len(stored.rows(0, stored.count)) == stored.count
+        return holds(stored.tar, stored.name) and len(stored.rows(0, stored.count)) == stored.count
     except (pa.ArrowException, OSError, ValueError):
         return False
 

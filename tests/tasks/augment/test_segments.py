@@ -36,7 +36,8 @@ def names(many: list[Expanded]) -> list[str | None]:
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     sources = [made("a", [1, 512, 513]), made("b", [700])]
     segment = segments.build(list(gather(sources)), "recipe")
-    with tarfile.open(fileobj=io.BytesIO(segment.data)) as tar:
+    data = b"".join(segment.data)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
         assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {(0o644, 0, 0, 0, "", "")}
     variants = {variant.row["variant_id"]: variant for _, its in sources for variant in its}
@@ -48,13 +49,13 @@ def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
         if row["variant_index"] == 0:
             assert row["segment"] is None and row["offset"] is None
         else:
-            assert segment.data[row["offset"] :][: row["length"]] == variants[row["variant_id"]].data
-            assert row["segment"] == segment.file_name == f"{images.sha256(segment.data)[:16]}.tar"
+            assert data[row["offset"] :][: row["length"]] == variants[row["variant_id"]].data
+            assert row["segment"] == segment.file_name == f"{images.sha256(data)[:16]}.tar"
     path = tmp_path / "x.tar"
-    path.write_bytes(segment.data)
+    path.write_bytes(data)
     listed = subprocess.run(["tar", "tf", path], capture_output=True, text=True, check=True)
     assert listed.stdout.split() == list(members) and listed.stderr == ""
-    assert len(segment.data) == sum(segments.member_bytes(n) for n in (1, 512, 513, 700)) + 1024
+    assert len(data) == sum(segments.member_bytes(n) for n in (1, 512, 513, 700)) + 1024
 
 
 def test_a_header_is_what_tarfile_makes() -> None:
