@@ -5,6 +5,7 @@ from tasks import workers
 if __name__ == "__main__":
     workers.start_early("tasks.augment.jobs")  # a second or more, beside the imports below
 
+import gc
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
 
 def main() -> None:
     """Run the stage."""
+    gc.freeze()  # what was imported stays: the collector need not look at it again and again
     params = read_params("augment", AugmentParams)
     Policy(params.policy)  # an error in it is told before any work
     augment(validate.read(sources.COLUMNS), params)

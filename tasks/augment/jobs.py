@@ -25,9 +25,7 @@ class Part:
 
     def do(self) -> list[list[Expanded]]:
         """Of each group, the sources with their variants, in order, ready to be put into segments."""
-        return [
-            list(gather((source, expand(source, self.recipe, self.made)) for source in group)) for group in self.groups
-        ]
+        return gather([[(one, expand(one, self.recipe, self.made)) for one in group] for group in self.groups])
 
 
 def do(job: Job) -> Any:

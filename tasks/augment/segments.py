@@ -55,14 +55,20 @@ class Piece(Protocol):
 
 @dataclass(frozen=True)
 class Expanded:
-    """Sources whose variants a worker has put together: one kind of piece."""
+    """Sources whose variants a worker has put together: one kind of piece. Its rows begin at `start` of `table`."""
 
     sources: list[Source]
     size: int
     reused: int
-    rows: pa.Table
+    table: pa.Table
+    start: int
+    count: int
     tar: bytes
     whole: None = None
+
+    @property
+    def rows(self) -> pa.Table:
+        return self.table.slice(self.start, self.count)
 
     def images(self) -> bytes:
         return self.tar
@@ -97,25 +103,34 @@ def ends_segment(source: Source, size: int) -> bool:
     return int(source.sha256[:13], 16) / 16**13 < size / MEAN_BYTES
 
 
-def gather(expanded: Iterable[tuple[Source, list[Variant]]]) -> Iterator[Expanded]:
-    """Sources with their variants, in order, as pieces: few, because a table takes longer to begin than to fill."""
-    waiting: list[tuple[Source, list[Variant]]] = []
-    size = 0
-    for source, variants in expanded:
-        waiting.append((source, variants))
-        size = sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
-        if ends_segment(source, size):
-            yield _piece(waiting, size)
-            waiting = []
-    if waiting:
-        yield _piece(waiting, size)
+def gather(groups: list[list[tuple[Source, list[Variant]]]]) -> list[list[Expanded]]:
+    """Of each group of sources with their variants, in order, the pieces: as few as can be.
+
+    All rows are in one table, which crosses to another process once: one takes longer to begin than to fill.
+    """
+    table = rows_of(expanded for group in groups for expanded in group)
+    start = 0
+    gathered: list[list[Expanded]] = []
+    for group in groups:
+        gathered.append([])
+        waiting: list[tuple[Source, list[Variant]]] = []
+        for source, variants in group:
+            waiting.append((source, variants))
+            size = sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
+            if ends_segment(source, size) or source is group[-1][0]:
+                piece = _piece(waiting, size, table, start)
+                gathered[-1].append(piece)
+                start += piece.count
+                waiting = []
+    return gathered
 
 
-def _piece(expanded: list[tuple[Source, list[Variant]]], size: int) -> Expanded:
+def _piece(expanded: list[tuple[Source, list[Variant]]], size: int, table: pa.Table, start: int) -> Expanded:
+    sources = [source for source, _ in expanded]
     made = [variant for _, variants in expanded for variant in variants]
     tar = b"".join(member(variant.member, variant.data) for variant in made if variant.data is not None)
-    sources = [source for source, _ in expanded]
-    return Expanded(sources, size, sum(variant.reused for variant in made), rows_of(expanded), tar)
+    reused = sum(variant.reused for variant in made)
+    return Expanded(sources, size, reused, table, start, len(sources) + len(made), tar)
 
 
 def cut(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -1,6 +1,7 @@
 import io
 import subprocess
 import tarfile
+from itertools import chain
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ def made(name: str, sizes: list[int | None]) -> tuple[Source, list[Variant]]:
 
 
 def expanded(name: str, sizes: list[int | None]) -> Expanded:
-    (piece,) = gather([made(name, sizes)])
+    ((piece,),) = gather([[made(name, sizes)]])
     return piece
 
 
@@ -35,7 +36,7 @@ def names(many: list[Expanded]) -> list[str | None]:
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     sources = [made("a", [1, 512, 513]), made("b", [700])]
-    segment = segments.build(list(gather(sources)), "recipe")
+    segment = segments.build(gather([sources])[0], "recipe")
     data = b"".join(segment.data)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
@@ -82,10 +83,10 @@ def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:
 def test_how_sources_are_gathered_changes_nothing(monkeypatch) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 8 * 1024)
     sources = [made(f"{n:02d}", [1500]) for n in range(40)]
-    pieces = list(gather(sources))
+    (pieces,) = gather([sources])
     alone = [expanded(f"{n:02d}", [1500]) for n in range(40)]
     assert 1 < len(pieces) < 40
-    assert names(pieces) == names(alone) == names([*gather(sources[:7]), *gather(sources[7:])])
+    assert names(pieces) == names(alone) == names(list(chain(*gather([sources[:7], sources[7:]]))))
 
 
 @settings(max_examples=60)
