@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UserError
-from tasks.workers import map_ordered
+from tasks.workers import AHEAD_PER_WORKER, map_ordered
 
 
 def square(number: int) -> int:
@@ -45,6 +45,15 @@ def test_threads_take_what_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("VARIEGATE_WORKERS", "2")
     found = list(map_ordered(process_of, range(40), in_thread=lambda n: n % 2 == 0))
     assert set(found[::2]) == {os.getpid()} and os.getpid() not in found[1::2]
+
+
+def test_a_bounded_number_of_items_is_taken_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "2")
+    taken: list[int] = []
+    results = map_ordered(square, (taken.append(n) or n for n in range(50)), in_thread=lambda _: True)
+    for finished, _ in enumerate(results):
+        assert finished < len(taken) <= finished + 2 * AHEAD_PER_WORKER
+    assert len(taken) == 50
 
 
 def test_a_dead_worker_is_replaced_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
