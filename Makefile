@@ -10,10 +10,10 @@ run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
 
 test: $(READY)
-	@. $(BIN)/activate && pytest -m "not slow"
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 test-slow: $(READY)
-	@. $(BIN)/activate && pytest
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy
