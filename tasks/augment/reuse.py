@@ -98,24 +98,19 @@ class Earlier:
     """
 
     def __init__(self, recipe_hash: str, sources: pd.DataFrame, planned: pd.Series) -> None:
+        keys = sources["sha256"].to_numpy("S64")
         found = list(caches.cached(recipe_hash))
-        held = np.concatenate([np.zeros(0, SOURCE), *(its for _, its in found)])
-        most = pd.Series(held["rows"]).groupby(held["sha256"]).max()
-        lacking = most.reindex(_keys(sources), fill_value=0).to_numpy() < 1 + planned.to_numpy()
-        if lacking.sum() > len(sources) / MISSED:
+        table, first, beyond = _look_up(keys, found)
+        most = np.where(first < beyond, np.append(table["rows"], 0)[beyond - 1], 0)
+        if (most < 1 + planned.to_numpy()).sum() > len(sources) / MISSED:
             found = [*caches.committed(recipe_hash), *found]  # of what stands in both, the last is taken
+            table, first, beyond = _look_up(keys, found)
         self.stored = [stored for stored, _ in found]
-        for number, (_, its) in enumerate(found):
-            its["segment"] = number
-        table = np.concatenate([np.zeros(0, SOURCE), *(its for _, its in found)])
-        table = table[np.argsort(table["sha256"], kind="stable")]
         # of a memoryview, items come one by one three times as fast as of an array
         self.segment, self.start, self.rows, self.size = (
             table[name].copy().data for name in ("segment", "start", "rows", "size")
         )
-        # all sources are looked up at once, which takes a tenth of the time
-        bounds = (np.searchsorted(table["sha256"], _keys(sources), side).data for side in ("left", "right"))
-        self.places = map(range, *bounds)
+        self.places = map(range, first.data, beyond.data)
 
     def rounds(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Round]:
         """The sources, in order, gathered: those made before into stretches, all others into groups of parts."""
@@ -166,9 +161,9 @@ class Earlier:
 
     def _some_of(self, source: Source, places: range) -> dict[tuple[str, int], Made]:
         """The variants of a source of which another number was made before, by source_id and index."""
-        if not places:
+        if not places or self.rows[places[-1]] == 1:
             return {}
-        place = max(places, key=lambda at: self.rows[at])
+        place = places[-1]  # which has the most
         stored = self.stored[self.segment[place]]
         if not is_sound(stored):
             caches.drop(stored)
@@ -177,5 +172,12 @@ class Earlier:
         return {(source.source_id, row["variant_index"]): Made(stored.tar, row) for row in rows.to_pylist()}
 
 
-def _keys(sources: pd.DataFrame) -> np.ndarray:
-    return sources["sha256"].to_numpy("S64")
+def _look_up(keys: np.ndarray, found: list[tuple[Stored, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All that was found, by SHA-256 and number of rows; of each key where it begins there, and where it ends."""
+    for number, (_, its) in enumerate(found):
+        its["segment"] = number
+    table = np.concatenate([np.zeros(0, SOURCE), *(its for _, its in found)])
+    table = table[np.argsort(table["rows"], kind="stable")]
+    table = table[np.argsort(table["sha256"], kind="stable")]
+    first, beyond = (np.searchsorted(table["sha256"], keys, side) for side in ("left", "right"))
+    return table, first, beyond

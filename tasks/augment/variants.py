@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -55,8 +55,7 @@ class Recipe:
         return images.sha256(canonical_json(content).encode())[:16]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A training image: a row of the validated manifest, and how many variants are planned of it."""
 
     folder: str
