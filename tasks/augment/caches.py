@@ -27,6 +27,7 @@ from tasks.augment.segments import Segment, holds
 from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
 
 COMMITS = ("HEAD", "MERGE_HEAD")
+DIGEST_BYTES = 8  # of an XXH3
 
 # --- the private cache --------------------------------------------------------------------------------------------
 
@@ -35,10 +36,11 @@ def cached(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments in the private cache, each with its sources; the last used come last."""
     for index in sorted(_folder(recipe_hash).glob("*.sources"), key=_last_used):
         data = index.read_bytes()
+        digest, data = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
         tar, rows = _tar_of(index), index.with_suffix(".parquet")
         if index.stem.endswith(xxhash.xxh3_64_hexdigest(data)) and tar.is_file() and rows.is_file():
             sources = np.frombuffer(data, SOURCE).copy()
-            yield Stored(tar.name, tar, rows, 0, int(sources["rows"].sum())), sources
+            yield Stored(tar.name, tar, rows, 0, int(sources["rows"].sum()), digest), sources
 
 
 def keep(segment: Segment, recipe_hash: str) -> None:
@@ -59,17 +61,19 @@ def keep(segment: Segment, recipe_hash: str) -> None:
 def _keep_rows(tar: Path, rows: pa.Table) -> None:
     """Store a segment's rows, and then an index of its sources, which says what is there without a look at the rows.
 
-    Both are named by the index's bytes and never replaced: the run that writes them may still read others of an equal
-    tar, with sources without images that came or went.
+    Both are named by the sources and never replaced: the run that writes them may still read others of an equal tar,
+    with sources without images that came or went. The index begins with the hash of the rows' file.
     """
     data = sources_of(rows).tobytes()
     index = tar.with_name(f"{tar.stem}-{xxhash.xxh3_64_hexdigest(data)}.sources")
     path = index.with_suffix(".parquet")
-    if not (path.is_file() and index.is_file() and index.read_bytes() == data):
-        with manifest.replacing(path) as temporary, manifest.Writer(temporary, rows.schema) as file:
-            file.write(rows)
+    if not (path.is_file() and index.is_file() and index.read_bytes()[DIGEST_BYTES:] == data):
+        with manifest.replacing(path) as temporary:
+            with manifest.Writer(temporary, rows.schema) as file:
+                file.write(rows)
+            digest = xxhash.xxh3_64_digest(temporary.read_bytes())
         with manifest.replacing(index) as temporary:
-            temporary.write_bytes(data)
+            temporary.write_bytes(digest + data)
     os.utime(index)  # it was used
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from tasks import manifest
 from tasks.augment import ledger
@@ -17,13 +18,17 @@ from tasks.augment.segments import holds, sizes_in_tar
 
 @dataclass(frozen=True)
 class Stored:
-    """A segment made before: its name, its tar, and its `count` rows of the ledger at `path`, from row `first` on."""
+    """A segment made before: its name, its tar, and its `count` rows of the ledger at `path`, from row `first` on.
+
+    `digest`: the XXH3 of the file at `path`, where that holds nothing else.
+    """
 
     name: str
     tar: Path
     path: Path
     first: int
     count: int
+    digest: bytes | None = None
 
     def rows(self, start: int, stop: int) -> pa.Table:
         """Its rows from `start` to before `stop`."""
@@ -38,8 +43,10 @@ SOURCE = np.dtype(
 
 @lru_cache(maxsize=16)
 def is_sound(stored: Stored) -> bool:
-    """True where the tar has the bytes that it is named by, and the rows their checksums."""
+    """True where the tar has the bytes that it is named by, and the rows their hash, or their pages' checksums."""
     try:
+        if stored.digest not in (None, xxhash.xxh3_64_digest(stored.path.read_bytes())):
+            return False
         return holds(stored.tar, stored.name) and len(stored.rows(0, stored.count)) == stored.count
     except (pa.ArrowException, OSError, ValueError):
         return False

@@ -152,6 +152,8 @@ def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
+        except MemoryError:  # says nothing of the image, and would be remembered of it
+            raise
         except Exception as error:  # a transform meets an image that it was not made for
             return Drawn(seed, attempt, None, [], 0, _failure(error))
         digest = images.fast_pixel_hash(new) if recipe.distinct else 0

@@ -115,6 +115,15 @@ def test_whatever_decides_bytes_changes_the_recipes_name(changes: dict) -> None:
     assert recipe().hash == recipe().hash
 
 
+def test_a_lack_of_memory_is_not_remembered_as_a_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def apply(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("tasks.augment.policy.Policy.apply", apply)
+    with pytest.raises(MemoryError):
+        expand(source(tmp_path, PHOTO), recipe(), {})
+
+
 def test_the_libraries_are_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     before = recipe().hash
     monkeypatch.setattr("tasks.augment.variants.library_versions", lambda: {"numpy": "0"})
