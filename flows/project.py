@@ -36,7 +36,8 @@ def check_params() -> None:
     from tasks.train.params import TrainParams
     from tasks.validate import ValidateParams
 
-    missing = [stage for stage in STAGES if stage not in read_blocks()]
+    blocks = read_blocks()
+    missing = [stage for stage in STAGES if stage not in blocks]
     if missing:
         raise UserError(f"{PARAMS_FILE}: needs the block {missing[0]}: DVC tracks it; `{missing[0]}: {{}}` will do")
     read_params("ingest", ingest.IngestParams)

@@ -21,7 +21,7 @@ from tasks.machine import worker_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD_PER_WORKER = 2  # items handed out beyond the one awaited: bounds memory
+AHEAD_PER_WORKER = 2  # items handed out, the one awaited among them: bounds memory
 MOST_DEATHS = 3  # in a row, without a result between them
 
 

@@ -11,7 +11,7 @@ from tasks.augment import epochs, plan
 from tasks.augment.capacity import Capacity, by_source, check_places
 from tasks.augment.cautions import cautions
 from tasks.augment.params import AugmentParams
-from tasks.augment.segments import member_bytes
+from tasks.augment.segments import bytes_in_tar
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe, expand
 from tasks.machine import worker_count
@@ -83,7 +83,7 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     started = time.perf_counter()
     made = [variant for source in sources for variant in expand(source, recipe, {})]
     seconds = time.perf_counter() - started
-    return sum(member_bytes(len(v.data)) for v in made if v.data is not None) / len(made), seconds / len(made)
+    return bytes_in_tar(made) / len(made), seconds / len(made)
 
 
 def as_table(found: dict[str, Any]) -> str:

@@ -117,14 +117,16 @@ class Earlier:
         one = Round(Part(recipe))
         for source, places in zip(sources, self.places, strict=True):
             last = one.order[-1] if one.order else None
-            place = self._exact(source, places, last)
-            if place is not None and last and self._follows(place, last):
-                self._extend(last, place, source)
+            exact = [at for at in places if self.rows[at] == 1 + source.planned]
+            following = [at for at in exact if last and self._follows(at, last)]
+            if last and following:
+                self._extend(last, following[0], source)
                 continue
             if one.full:
                 yield one
                 one = Round(Part(recipe))
-            if place is not None:
+            if exact:
+                place = max(exact, key=lambda at: (self.start[at] == 0, at))  # best at a segment's start
                 segment, start = self.stored[self.segment[place]], self.start[place]
                 one.order.append(self._extend(Stretch(segment, start, start, 0), place, source))
                 continue
@@ -134,14 +136,6 @@ class Earlier:
             self._add(source, places, one.part)
         if one.order:
             yield one
-
-    def _exact(self, source: Source, places: range, after: Stretch | None) -> int | None:
-        """Where exactly the planned variants stand: best right after those before, else at a segment's start."""
-        exact = [at for at in places if self.rows[at] == 1 + source.planned]
-        for at in exact:
-            if after and self._follows(at, after):
-                return at
-        return max(exact, key=lambda at: (self.start[at] == 0, at), default=None)
 
     def _follows(self, place: int, stretch: Stretch) -> bool:
         adjacent = self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored

@@ -8,11 +8,12 @@ the one beside it.
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from tasks.augment.accounts import rows_of
 from tasks.augment.variants import Source, Variant
 
+Item = TypeVar("Item")
 MEAN_BYTES = 4 * 2**20
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -92,6 +94,11 @@ def member_bytes(length: int) -> int:
     return BLOCK + -(-length // BLOCK) * BLOCK
 
 
+def bytes_in_tar(variants: list[Variant]) -> int:
+    """What the images of these variants take in a tar."""
+    return sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
+
+
 def sizes_in_tar(rows: pa.Table) -> np.ndarray:
     """member_bytes() of each row of a ledger, int64; 0 where there is no image."""
     lengths = rows["length"].fill_null(0).to_numpy()
@@ -108,25 +115,21 @@ def gather(groups: list[list[tuple[Source, list[Variant]]]]) -> list[list[Expand
 
     All rows are in one table, which crosses to another process once: one takes longer to begin than to fill.
     """
-    table = rows_of(expanded for group in groups for expanded in group)
+    table = rows_of(chain.from_iterable(groups))
     start = 0
     gathered: list[list[Expanded]] = []
     for group in groups:
-        gathered.append([])
-        waiting: list[tuple[Source, list[Variant]]] = []
-        for source, variants in group:
-            waiting.append((source, variants))
-            size = sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
-            if ends_segment(source, size) or source is group[-1][0]:
-                piece = _piece(waiting, size, table, start)
-                gathered[-1].append(piece)
-                start += piece.count
-                waiting = []
+        pieces: list[Expanded] = []
+        for expanded in _split_after(group, lambda one: ends_segment(one[0], bytes_in_tar(one[1]))):
+            pieces.append(_piece(expanded, table, start))
+            start += pieces[-1].count
+        gathered.append(pieces)
     return gathered
 
 
-def _piece(expanded: list[tuple[Source, list[Variant]]], size: int, table: pa.Table, start: int) -> Expanded:
+def _piece(expanded: list[tuple[Source, list[Variant]]], table: pa.Table, start: int) -> Expanded:
     sources = [source for source, _ in expanded]
+    size = bytes_in_tar(expanded[-1][1])
     made = [variant for _, variants in expanded for variant in variants]
     tar = b"".join(member(variant.member, variant.data) for variant in made if variant.data is not None)
     reused = sum(variant.reused for variant in made)
@@ -135,10 +138,15 @@ def _piece(expanded: list[tuple[Source, list[Variant]]], size: int, table: pa.Ta
 
 def cut(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """Gather pieces, in order, into what one segment holds."""
-    waiting: list[Piece] = []
-    for piece in pieces:
-        waiting.append(piece)
-        if ends_segment(piece.sources[-1], piece.size):
+    return _split_after(pieces, lambda piece: ends_segment(piece.sources[-1], piece.size))
+
+
+def _split_after(items: Iterable[Item], ends: Callable[[Item], bool]) -> Iterator[list[Item]]:
+    """Lists of the items, in order, each up to one for which `ends` is true; the last may do without."""
+    waiting: list[Item] = []
+    for item in items:
+        waiting.append(item)
+        if ends(item):
             yield waiting
             waiting = []
     if waiting:

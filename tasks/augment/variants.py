@@ -152,8 +152,6 @@ def draw(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
-        except MemoryError:  # says nothing of the image, and would be remembered of it
-            raise
         except Exception as error:  # a transform meets an image that it was not made for
             return Drawn(seed, attempt, None, [], 0, _failure(error))
         digest = images.fast_pixel_hash(new) if recipe.distinct else 0
@@ -198,6 +196,9 @@ def make(source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: C
 
 
 def _failure(error: Exception) -> str:
+    """What a rejected variant's row says. A lack of memory says nothing of the image, and is not to be remembered."""
+    if isinstance(error, MemoryError):
+        raise error
     return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
