@@ -8,18 +8,26 @@ import base64
 import hashlib
 import io
 import re
+import struct
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
 import numpy as np
 import xxhash
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
 MAX_PIXELS = 100_000_000
+MAX_PROFILE_BYTES = 4 << 20  # printers' profiles are the largest in use, with 3 MB at most
+MOST_FRAMES = 10_000  # counted no further: a file can hold millions
+SRGB_WITHIN = 2  # of 255: a profile that moves no colour further is sRGB; small ones bend its curve by so much
 BACKGROUND = 255  # transparent pixels are laid on white
-DECODING = "upright, white background, 16 bits where asked for"  # part of the recipe: what decode() does
+LAID_ON_WHITE = "transparency laid on white"
+DECODING = "upright, sRGB, white background, 16 bits where asked for"  # part of the recipe: what decode() does
 
 # Pillow's names. Not among them: what calls other programs (EPS) or only names a format (stubs).
 FORMATS = (
@@ -27,11 +35,23 @@ FORMATS = (
     "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PPM", "PSD", "QOI", "SGI",
     "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # fmt: skip
+SIGNED = ("JPEG", "PNG", "GIF", "JPEG2000", "PSD", "QOI", "TIFF", "WEBP")  # no other file begins as these do
 
 Format = Literal["jpeg", "png", "webp"]
 EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
-Image.MAX_IMAGE_PIXELS = None  # decode() has a bound of its own, with a reason for the manifest
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that, of the images within a file as well
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF orientation
+_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # ICC's names of what Pillow's modes hold
 
 
 class UndecodableError(Exception):
@@ -46,81 +66,316 @@ class UndecodableError(Exception):
 class Decoded:
     """An image and what its file said of itself.
 
-    `format` is Pillow's name (`JPEG`, `PNG`, ...); `bits` (8, 16) is what decode() can give of a sample.
+    `format` is Pillow's name (`JPEG`, `PNG`, ...); `bits` (8, 16) is what decode() can give of a sample; `note` is what
+    a user should know of how it was decoded, the same on every machine.
     """
 
     pixels: np.ndarray
     format: str
     bits: int
+    note: str | None = None
 
 
 def decode(data: bytes, keep_depth: bool = False) -> Decoded:
-    """Decode an image file's bytes: first frame, EXIF orientation applied, alpha laid on white.
+    """Decode an image file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha laid on white.
 
     Samples have 8 bits; with `keep_depth`, 16 where the file has 16: grey, or RGB of a PNG or TIFF file.
 
+    An ICC profile is applied by LittleCMS, relative colorimetric with black point compensation, as image editors do.
+    Grey stays grey. Left as stored: what a profile says is sRGB already, grey of 16 bits, and colours whose profile
+    cannot be read or is for another colour space. What PNG's gAMA and cHRM or EXIF say of colours is not asked.
+
     Raises:
         UndecodableError: `not_an_image`, `too_large` (over MAX_PIXELS, told before decoding) or `corrupt`.
+        MemoryError: which says nothing of the image.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow only warns of, it also decodes
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise UndecodableError("too_large", f"{width} x {height} pixels, over {MAX_PIXELS:,}")
-                kind = image.format or "unknown"
-                bits = _bits(image, data)
-                if keep_depth and bits == 16:
-                    return Decoded(_to_deep_array(image, data), kind, bits)
-                return Decoded(_to_array(ImageOps.exif_transpose(image)), kind, bits)
-    except UndecodableError:
-        raise
+                return _decode(image, data, keep_depth)
+    except Image.DecompressionBombError as error:
+        pixels = re.search(r"\d+", str(error))
+        many = f"{int(pixels[0]):,} pixels" if pixels else "pixels"
+        raise UndecodableError("too_large", f"{many}, over {MAX_PIXELS:,}") from None
     except Image.UnidentifiedImageError:
+        if signed := _signed(data):
+            raise UndecodableError("corrupt", f"its header cannot be read, though it begins as {signed} does") from None
         raise UndecodableError("not_an_image", "no decoder knows this format") from None
     except Exception as error:  # decoders raise OSError, ValueError, TypeError, SyntaxError, struct.error, ...
+        if _lacks_memory(error):
+            raise MemoryError(str(error)) from error
         words = re.sub(r"0x[0-9a-f]+", "0x", f"{type(error).__name__}: {error}")  # addresses differ per run
         raise UndecodableError("corrupt", words) from None
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
-    """16 for the files whose depth _to_deep_array() can give, else 8."""
+def _lacks_memory(error: Exception) -> bool:
+    opencv = isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem
+    pillow = isinstance(error, OSError) and str(error).startswith(ImageFile.ERRORS[-9])
+    return isinstance(error, MemoryError) or opencv or pillow
+
+
+def _signed(data: bytes) -> str | None:
+    """The format whose signature the bytes begin with."""
+    for name in SIGNED:
+        accept = Image.OPEN[name][1]
+        if accept is not None and accept(data[:16]) is True:
+            return name
+    return None
+
+
+def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
+    kind = image.format or "unknown"
+    frames = _frames(image, data)
+    if image.mode == "RGB" and "transparency" in image.info and _has_16_bits(image, data):
+        _key_out(image, data)
+    conversion = _conversion_of(image)
+    bits = _bits(image, data, conversion)
+    if keep_depth and bits == 16 and image.mode == "RGB":
+        pixels = cv2.cvtColor(_read_deep(data, channels=3), cv2.COLOR_BGR2RGB)
+        return Decoded(pixels, kind, bits, _join(frames, conversion.note))
+    image, turned = _upright(image)
+    if conversion.apply is not None:
+        image = _convert(image, conversion.apply)
+    if image.mode.startswith("I;16"):
+        pixels, laid = _deep_grey(image)
+        pixels = pixels if keep_depth else to_8_bits(pixels)
+    else:
+        pixels, laid = _to_array(image)
+    return Decoded(pixels, kind, bits, _join(frames, turned, conversion.note, laid))
+
+
+def _join(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None
+
+
+# --- frames and orientation ---------------------------------------------------------------------------------------
+
+
+def _frames(image: Image.Image, data: bytes) -> str | None:
+    """The note of a file with several images. A PSD file's are layers: what it shows is made of all of them."""
+    if image.format == "PSD":
+        return None
+    count = {"GIF": _gif_frames, "TIFF": _tiff_frames}.get(image.format or "")
+    frames = count(data) if count else getattr(image, "n_frames", 1)
+    if frames <= 1:
+        return None
+    return f"first of {frames} frames" if frames <= MOST_FRAMES else f"first of over {MOST_FRAMES:,} frames"
+
+
+def _gif_frames(data: bytes) -> int:
+    """Pillow's count asks for minutes where a file has millions of frames."""
+    frames, place = 0, 13 + _palette_bytes(data[10])
+    end = len(data)
+    while place < end and frames <= MOST_FRAMES:
+        block = data[place]
+        if block == 0x3B:  # the end
+            break
+        if block == 0x2C and place + 10 < end:  # an image: its place and size, a palette, the bits of a code
+            frames += 1
+            place += 11 + _palette_bytes(data[place + 9])
+        elif block == 0x21:  # an extension and its kind
+            place += 2
+        else:
+            place += 1
+            continue
+        while place < end and data[place]:
+            place += 1 + data[place]
+        place += 1
+    return frames
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0
+
+
+def _tiff_frames(data: bytes) -> int:
+    """Pillow's count takes time that grows with the square of it, and reads every tag."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    count, entry, link = (f"{order}Q", 20, f"{order}Q") if big else (f"{order}H", 12, f"{order}I")
+    seen: set[int] = set()
+    with suppress(struct.error):  # beyond the end
+        (place,) = struct.unpack_from(link, data, 8 if big else 4)
+        while place and place not in seen and len(seen) <= MOST_FRAMES:
+            (entries,) = struct.unpack_from(count, data, place)
+            seen.add(place)
+            (place,) = struct.unpack_from(link, data, place + struct.calcsize(count) + entry * entries)
+    return len(seen)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, str | None]:
+    image.load()  # a TIFF file's orientation is applied here
+    turn, note = _turn(image)
+    return (image if turn is None else image.transpose(turn)), note
+
+
+def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str | None]:
+    """How to turn the image upright. A note where its EXIF data cannot be read: its pixels can."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1)), None
+    except MemoryError:
+        raise
+    except Exception:  # as many kinds as decoders raise
+        return None, "EXIF data ignored: unreadable"
+
+
+# --- colours ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """What an image's profile asks for. `apply` is None where pixels stay as they are."""
+
+    note: str | None = None
+    apply: Callable[[Image.Image], Image.Image] | None = None
+
+
+def _conversion_of(image: Image.Image) -> _Conversion:
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode in ("1", "LAB"):  # black and white are so in any profile; Lab needs none
+        return _Conversion()
+    deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
+    conversion = _conversion(bytes(profile), "L" if deep else _colours(image))
+    if deep and conversion.apply is not None:
+        return _Conversion("colour profile ignored: samples have more than 8 bits")
+    return conversion
+
+
+def _colours(image: Image.Image) -> str:
+    """The mode of an image's colours: what a profile speaks of."""
+    return {"L": "L", "LA": "L", "La": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+
+
+@lru_cache(maxsize=16)
+def _conversion(profile: bytes, mode: str) -> _Conversion:
+    """The way from a profile to sRGB for colours of a mode: L, RGB or CMYK."""
+    if len(profile) > MAX_PROFILE_BYTES:
+        return _Conversion(f"colour profile ignored: over {MAX_PROFILE_BYTES >> 20} MiB")
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = opened.profile.xcolor_space
+        if space == "RGB " and mode == "L" and _conversion(profile, "RGB") == _Conversion():
+            return _Conversion()  # grey with the profile sRGB is common, and clear
+        if space != _SPACES[mode]:
+            return _Conversion("colour profile ignored: for another colour space")
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        if mode == "L":
+            flags |= ImageCms.Flags.NOOPTIMIZE  # LittleCMS's table of 33 greys is coarse, and 256 are soon computed
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        transform = ImageCms.ImageCmsTransform(opened, _srgb(), mode, "RGB", intent, flags=flags)
+        name = " ".join("".join(filter(str.isprintable, opened.profile.profile_description or "")).split())[:60]
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return _Conversion("colour profile ignored: unreadable")
+    note = f"colour profile {name.replace(';', ',') or 'without a name'} to sRGB"
+    if mode == "CMYK":
+        return _Conversion(note, transform.apply)
+    probe = _probe(mode)
+    shown = np.asarray(transform.apply(probe))
+    if mode == "L":
+        shown = shown[:, :, 1]
+    if np.abs(shown.astype(int) - np.asarray(probe)).max() <= SRGB_WITHIN:
+        return _Conversion()
+    if mode == "L":
+        curve = shown.ravel().tolist()
+        return _Conversion(note, lambda image: image.point(curve))
+    return _Conversion(note, transform.apply)
+
+
+@lru_cache(maxsize=1)
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _probe(mode: str) -> Image.Image:
+    """All greys, or colours from all over the cube."""
+    if mode == "L":
+        return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    steps = np.linspace(0, 255, 18).astype(np.uint8)
+    return Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(18, -1, 3))
+
+
+def _convert(image: Image.Image, apply: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The image with its colours converted and its alpha as it was."""
+    colours = _colours(image)
+    if not _may_be_transparent(image):
+        return apply(image if image.mode == colours else image.convert(colours))
+    image = image.convert("LA" if colours == "L" else "RGBA")
+    converted = apply(image.convert(colours))
+    converted.putalpha(image.getchannel("A"))
+    return converted
+
+
+# --- pixels -------------------------------------------------------------------------------------------------------
+
+
+def _bits(image: Image.Image, data: bytes, conversion: _Conversion) -> int:
+    """16 for the files whose depth can be given, else 8."""
     if image.mode.startswith("I;16"):
         return 16
     if image.mode != "RGB":
         return 8
-    # Pillow gives RGB 8 bits whatever the file has; OpenCV reads 16, but knows neither orientation nor transparency
-    png = image.format == "PNG" and data[24] == 16  # IHDR's bit depth
-    tiff = image.format == "TIFF" and image.tag_v2.get(ExifTags.Base.BitsPerSample) == (16, 16, 16)  # type: ignore[attr-defined]
-    if tiff and image.tag_v2.get(ExifTags.Base.PlanarConfiguration, 1) != 1:  # type: ignore[attr-defined]
+    # Pillow gives RGB 8 bits whatever the file has; OpenCV reads 16, but knows neither orientation nor profile
+    if not _has_16_bits(image, data) or conversion.apply is not None:
+        return 8
+    return 16 if _turn(image) == (None, None) else 8
+
+
+def _has_16_bits(image: Image.Image, data: bytes) -> bool:
+    """Whether the file of an RGB image has 16 bits, in a format that OpenCV reads as well."""
+    if image.format == "PNG":
+        return data[24] == 16  # IHDR's bit depth
+    tags = getattr(image, "tag_v2", {})
+    if image.format != "TIFF" or tags.get(ExifTags.Base.BitsPerSample) != (16, 16, 16):
+        return False
+    if tags.get(ExifTags.Base.PlanarConfiguration, 1) != 1:
         raise ValueError("16 bits in planes, one for each colour: no decoder here reads them right")
-    plain = "transparency" not in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    return 16 if (png or tiff) and plain else 8
+    return True
 
 
-def _to_deep_array(image: Image.Image, data: bytes) -> np.ndarray:
-    """The pixels of an image of 16 bits, as uint16."""
-    if image.mode != "RGB":
-        return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
+def _read_deep(data: bytes, channels: int) -> np.ndarray:
+    """The samples of an RGB image of 16 bits, in OpenCV's order, with alpha where 4 channels are asked for."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != channels:
         raise ValueError("the samples of 16 bits cannot be read")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return pixels
 
 
-def _to_array(image: Image.Image) -> np.ndarray:
+def _key_out(image: Image.Image, data: bytes) -> None:
+    """Give an image its alpha, in place. Pillow holds a transparent colour of 16 bits against samples of 8."""
+    alpha = to_8_bits(_read_deep(data, channels=4)[:, :, 3])
+    image.load()
+    del image.info["transparency"]
+    image.putalpha(Image.fromarray(alpha))
+
+
+def _deep_grey(image: Image.Image) -> tuple[np.ndarray, str | None]:
+    """The pixels of a grey image of 16 bits, as uint16: what is transparent, white."""
+    pixels = np.asarray(image).astype(np.uint16)
+    transparent = pixels == image.info.get("transparency", -1)
+    if not transparent.any():
+        return pixels, None
+    pixels[transparent] = 65535
+    return pixels, LAID_ON_WHITE
+
+
+def _may_be_transparent(image: Image.Image) -> bool:
+    return "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
+
+
+def _to_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
     """Pillow's modes as uint8 grey or RGB. Deeper samples are scaled to 8 bits."""
-    if image.mode in ("L", "RGB") and "transparency" not in image.info:
-        return np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return to_8_bits(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
-        return _scale_to_8_bits(np.asarray(image))
-    if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
+        return _scale_to_8_bits(np.asarray(image)), None
+    if _may_be_transparent(image):
         image = image.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] == 255:
+            return np.asarray(image.convert("RGB")), None
         ground = Image.new("RGBA", image.size, (BACKGROUND,) * 4)
-        return np.asarray(Image.alpha_composite(ground, image).convert("RGB"))
-    return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
+        return np.asarray(Image.alpha_composite(ground, image).convert("RGB")), LAID_ON_WHITE
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return np.asarray(image), None
 
 
 def _scale_to_8_bits(samples: np.ndarray) -> np.ndarray:
