@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 
 from flows import project
-from tasks.errors import UserError, one_line
+from tasks.errors import CheckFailedError, UserError, exit_code, one_line, told
 
 app = typer.Typer(
     help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
@@ -75,6 +75,29 @@ def run(
     states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
     print(f"stages           {states}")
     print(f"time             {time.monotonic() - started:.1f} s")
+
+
+@app.command()
+def validate(as_json: AsJson = False) -> None:
+    """Say what is in data/raw: what can be used, what is set aside and why, copies, leaks, splits; exit 1 where a check
+    fails that is asked to.
+
+    Example: variegate validate --json
+    """
+    before = project.splits_of_images()
+    failed: CheckFailedError | None = None
+    try:
+        project.refresh("validate")
+    except CheckFailedError as error:
+        failed = error
+    found = project.read_metrics("validate")
+    moved = project.moved_between(before, project.splits_of_images())
+    if as_json:
+        print(json.dumps({**found, "moved": moved}, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(project.validation_lines(found, moved)))
+    if failed:
+        raise failed
 
 
 @app.command()
@@ -290,5 +313,5 @@ def main() -> None:
             raise
         if line is None:
             line = f"{type(error).__name__}: {error} (run with --debug before the command for the traceback)"
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(2 if one_line(error) else 1)
+        print(told(error, line), file=sys.stderr)
+        sys.exit(exit_code(error) if one_line(error) else 1)

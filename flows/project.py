@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 from ruamel.yaml import YAML
 
-from tasks import ingest, sample
+from tasks import ingest, sample, validate
 from tasks.augment.accounts import per_class, read_counts
-from tasks.errors import UserError
+from tasks.errors import CheckFailedError, UserError
+from tasks.ingest import files
+from tasks.ingest.params import IngestParams
 from tasks.params import PARAMS_FILE, STAGES, read_blocks, read_params
 
 RAW_DVC = Path("data/raw.dvc")
@@ -34,13 +37,13 @@ def check_params() -> None:
     from tasks.augment.policy import Policy
     from tasks.evaluate.params import EvaluateParams
     from tasks.train.params import TrainParams
-    from tasks.validate import ValidateParams
+    from tasks.validate.params import ValidateParams
 
     blocks = read_blocks()
     missing = [stage for stage in STAGES if stage not in blocks]
     if missing:
         raise UserError(f"{PARAMS_FILE}: needs the block {missing[0]}: DVC tracks it; `{missing[0]}: {{}}` will do")
-    read_params("ingest", ingest.IngestParams)
+    read_params("ingest", IngestParams)
     read_params("validate", ValidateParams)
     Policy(read_params("augment", AugmentParams).policy)
     train = read_params("train", TrainParams)
@@ -81,9 +84,9 @@ def require_raw() -> None:
     if not sample.has_files(ingest.RAW):
         require_no_others(set(sample.DVC_HASH.values()))
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
-    for name in ingest.list_files(ingest.RAW):
+    for name in files.list_files(ingest.RAW):
         path = ingest.RAW / name
-        if ingest.links_out(path) and path.is_file():  # DVC would make the other file its own, and read-only
+        if files.links_out(path) and path.is_file():  # DVC would make the other file its own, and read-only
             raise UserError(f"{path}: needs to be a file, found a link to {path.resolve()}; copy it instead")
 
 
@@ -108,10 +111,19 @@ def refresh(stage: str) -> None:
         return
     print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # what the stage says on the way goes where progress goes; standard output is the result's
+    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        told = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
-        raise UserError(told[-1] if told else f"{stage} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise _told_by_stage(stage, done.stderr)
+
+
+def _told_by_stage(stage: str, text: str) -> UserError:
+    """The stage's own last line, out of all that DVC says around it."""
+    for line in reversed(text.splitlines()):
+        for mark, kind in (("failed: ", CheckFailedError), ("error: ", UserError)):
+            if line.startswith(mark):
+                return kind(line.removeprefix(mark))
+    return UserError(f"{stage} failed: {text.strip()}")
 
 
 def require_server() -> str:
@@ -136,7 +148,7 @@ def summary(stages: Collection[str]) -> list[str]:
     """What a run of `stages` ended with, in lines: images in, variants per class, training images, accuracy, report."""
     lines: list[str] = []
     if "validate" in stages:
-        found = _read_metrics("validate")
+        found = read_metrics("validate")
         status = found["status"]
         lines.append(
             f"files in         {found['files']:,}: {status['ok']:,} usable, "
@@ -144,21 +156,67 @@ def summary(stages: Collection[str]) -> list[str]:
         )
         lines += [f"warning          {warning}" for warning in found["warnings"]]
     if "augment" in stages:
-        totals = _read_metrics("augment")
+        totals = read_metrics("augment")
         lines.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
         lines += [f"  {line}" for line in _class_lines(per_class(read_counts()))]
         lines.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:
-        found = _read_metrics("exposure")
+        found = read_metrics("exposure")
         lines.append(
             f"shown            {found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
             f"{found['original']:,} originals, {found['stored']:,} stored variants, {found['online']:,} made on the fly"
         )
     if "evaluate" in stages:
-        found = _read_metrics("evaluate")
+        found = read_metrics("evaluate")
         lines.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")
         lines.append(f"report           {Path('reports/index.html').resolve()}")
     return lines
+
+
+def validation_lines(found: dict[str, Any], moved: list[dict[str, str]]) -> list[str]:
+    """What validate found, in lines for people.
+
+    Args:
+        found: the content of metrics/validate.json.
+        moved: see moved_between().
+    """
+    status, pairs = found["status"], found["pairs"]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"].items())
+    labels = f", {len(found['label_files'])} label files" if found["label_files"] else ""
+    lines = [
+        f"layout           {found['layout']}{labels}",
+        f"images in        {found['files']:,}: {status['ok']:,} usable, {status['duplicate']:,} duplicates, "
+        f"{status['quarantined']:,} quarantined",
+        f"quarantined      {reasons or 'none'}",
+        f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
+        f"{pairs['near']:,} that look the same",
+        f"leaks            {found['leaks']:,}",
+        "splits           " + ", ".join(f"{split} {count:,}" for split, count in found["splits"].items()),
+    ]
+    lines += [f"warning          {text}" for text in found["warnings"]]
+    if moved:
+        some = ", ".join(f"{image['file_name']} ({image['before']} -> {image['after']})" for image in moved[:3])
+        lines.append(
+            f"moved            {len(moved):,} images are in another split than before: {some}; --json lists all"
+        )
+    return [*lines, f"report           {validate.PAGE.resolve()}"]
+
+
+def splits_of_images() -> pd.DataFrame:
+    """The usable images of the last run, by their bytes: file_name and split; none where there was no run."""
+    columns = ["sha256", "file_name", "split", "status"]
+    try:
+        rows = validate.read(columns)
+    except UserError:
+        rows = pd.DataFrame(columns=columns)
+    return rows[rows["status"] == "ok"].set_index("sha256")[["file_name", "split"]]
+
+
+def moved_between(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, str]]:
+    """The images that are in another split than before: file_name, before, after. See splits_of_images()."""
+    both = after.join(before["split"].rename("before"), how="inner")
+    moved = both[both["split"] != both["before"]].rename(columns={"split": "after"})
+    return moved[["file_name", "before", "after"]].sort_values("file_name").to_dict("records")
 
 
 def _class_lines(classes: dict[str, dict[str, int]]) -> list[str]:
@@ -170,6 +228,6 @@ def _class_lines(classes: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def _read_metrics(stage: str) -> dict[str, Any]:
+def read_metrics(stage: str) -> dict[str, Any]:
     metrics: dict[str, Any] = json.loads(Path(f"metrics/{stage}.json").read_text(encoding="utf-8"))
     return metrics

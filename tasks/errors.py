@@ -1,4 +1,4 @@
-"""How a mistake that the user can mend is told: one line on stderr and exit code 2."""
+"""How a mistake that the user can mend is told: one line on stderr and exit code 2; 1 where a check failed."""
 
 import os
 import sys
@@ -9,6 +9,10 @@ from tasks import progress
 
 class UserError(Exception):
     """Something the user can mend. Its text is one line: the place, what is needed, what was found."""
+
+
+class CheckFailedError(UserError):
+    """What a check was asked to fail for was found. The work is done, its result is there, and the exit code is 1."""
 
 
 def one_line(error: BaseException) -> str | None:
@@ -23,7 +27,7 @@ def one_line(error: BaseException) -> str | None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main`; end with exit code 2 and one line where the user can mend what stopped it.
+    """Run `main`; end with one line and exit_code() where the user can mend what stopped it.
 
     VARIEGATE_DEBUG=1 shows the traceback instead.
     """
@@ -34,5 +38,15 @@ def run(main: Callable[[], None]) -> None:
         if line is None or os.environ.get("VARIEGATE_DEBUG") == "1":
             raise
         progress.report("error", text=line)
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        print(told(error, line), file=sys.stderr)
+        sys.exit(exit_code(error))
+
+
+def told(error: BaseException, line: str) -> str:
+    """The line as it is shown, with what it is in front."""
+    return f"{'failed' if isinstance(error, CheckFailedError) else 'error'}: {line}"
+
+
+def exit_code(error: BaseException) -> int:
+    """1 for a check that failed, 2 for what the user can mend."""
+    return 1 if isinstance(error, CheckFailedError) else 2

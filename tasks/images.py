@@ -483,3 +483,14 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
 def data_uri(data: bytes, format: Format) -> str:
     """Encoded image bytes as a `data:` URI, for pages that carry their pictures with them."""
     return f"data:image/{format};base64,{base64.b64encode(data).decode()}"
+
+
+def picture(data: bytes, side: int) -> str:
+    """An encoded image as a thumbnail that a page carries: a `data:` URI.
+
+    Raises:
+        UndecodableError: see decode().
+    """
+    pixels = thumbnail(decode(data).pixels, side)
+    png, jpeg = encode(pixels, "png"), encode(pixels, "jpeg", 85)
+    return data_uri(png, "png") if len(png) <= len(jpeg) else data_uri(jpeg, "jpeg")

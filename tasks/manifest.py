@@ -40,8 +40,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
     """Write `rows` as Parquet with exactly the columns of `schema`."""
-    with replacing(path) as temporary, Writer(temporary, schema) as writer:
-        writer.write(to_arrow(rows, schema))
+    write_arrow(path, to_arrow(rows, schema))
+
+
+def write_arrow(path: Path, rows: pa.Table) -> None:
+    """Write an Arrow table as Parquet."""
+    with replacing(path) as temporary, Writer(temporary, rows.schema) as writer:
+        writer.write(rows)
 
 
 def to_arrow(rows: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -103,9 +108,13 @@ def _visible(value: Any) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON with a final newline; NaN is an error."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
     with replacing(path) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def examples(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -29,9 +29,9 @@ def test_its_commands_exist() -> None:
 def test_every_parameter_is_documented(stage: str) -> None:
     from tasks.augment.params import AugmentParams
     from tasks.evaluate.params import EvaluateParams
-    from tasks.ingest import IngestParams
+    from tasks.ingest.params import IngestParams
     from tasks.train.params import TrainParams
-    from tasks.validate import ValidateParams
+    from tasks.validate.params import ValidateParams
 
     model = dict(zip(STAGES, (IngestParams, ValidateParams, AugmentParams, TrainParams, EvaluateParams), strict=True))
     section = PARAMETERS.split(f"\n## {stage}\n")[1].split("\n## ")[0]

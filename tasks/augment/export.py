@@ -20,12 +20,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tasks import ingest, manifest, progress, validate
+from tasks import manifest, progress, validate
 from tasks.augment import ledger
 from tasks.augment.layouts import LAYOUTS, differs
 from tasks.augment.segments import BLOCK
 from tasks.augment.variants import variant_id
 from tasks.errors import UserError
+from tasks.ingest import files, sources
 
 MANIFEST = "manifest.parquet"
 UNFINISHED = "unfinished.parquet"
@@ -95,14 +96,11 @@ def images_of(validated: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """
     usable = validated[validated["status"] == "ok"]
     check_same_sources(usable[usable["split"] == "train"], rows[rows["variant_index"] == 0])
-    originals = usable.assign(
+    originals = sources.locate(usable).assign(
         variant_id=[variant_id(source_id, 0) for source_id in usable["source_id"]],
         variant_index=0,
-        path=str(ingest.RAW) + "/" + usable["file_name"],
-        offset=0,
         extension=usable["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
     )
-    originals["length"] = [Path(path).stat().st_size for path in originals["path"]]
     variants = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
     variants = variants.assign(
         path=str(ledger.SEGMENTS) + "/" + variants["segment"].astype(str),
@@ -111,9 +109,7 @@ def images_of(validated: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     columns = [name for name in COLUMNS.names if name not in ("class_index", "file")]
     columns += ["path", "offset", "length", "extension"]
     found = pd.concat([originals[columns], variants[columns]], ignore_index=True)
-    return found.assign(class_index=pd.Categorical(found["label"]).codes.astype("int32")).astype(
-        {"offset": "int64", "length": "int64"}
-    )
+    return found.assign(class_index=pd.Categorical(found["label"]).codes.astype("int32")).astype({"length": "int64"})
 
 
 def check_same_sources(training: pd.DataFrame, sources: pd.DataFrame) -> None:
@@ -161,7 +157,7 @@ def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
     if before:
         rows = manifest.read_table(folder / before, COLUMNS, made_by="augment")
         own |= {MANIFEST, CLASSES, *rows["file"]}
-    there = list(ingest.list_files(folder)) if folder.is_dir() else []
+    there = list(files.list_files(folder)) if folder.is_dir() else []
     others = [name for name in there if _without_temporary(name) not in own]
     if others:
         raise UserError(f"{folder}: needs to be empty or an earlier export, found {min(others)!r}")

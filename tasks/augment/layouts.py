@@ -9,6 +9,7 @@ import pandas as pd
 from tasks import images, manifest
 from tasks.augment.segments import BLOCK, END, header, member, member_bytes
 from tasks.errors import UserError
+from tasks.ingest import sources
 
 SHARD_BYTES = 256 * 2**20
 SHARD_SAMPLES = 10_000
@@ -16,9 +17,7 @@ SHARD_SAMPLES = 10_000
 
 def read_bytes(row: Any) -> bytes:
     """The encoded bytes of a row of images_of(), checked against its sha256."""
-    with Path(row.path).open("rb") as file:
-        file.seek(row.offset)
-        data = file.read(row.length)
+    data = sources.read_row(row)
     if images.sha256(data) != row.sha256:
         raise differs(row.path, row.variant_id)
     return data

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from tasks import ingest, validate
+from tasks import validate
 from tasks.augment.variants import Source
 from tasks.errors import UserError
+from tasks.ingest import sources
 
-FACTS = ("file_name", "source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
-COLUMNS = (*FACTS, "split", "status")  # of the validated manifest
+PLACE = ("path", "offset", "length")  # of sources.locate()
+FACTS = ("source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
+COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "split", "status")  # of the validated manifest
 ROWS_AT_ONCE = 4096  # lists of all columns would take more memory than the table
 
 
@@ -31,6 +33,7 @@ def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
     """What the workers need to know of each training row."""
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
-        columns = (rows[fact].iloc[some].tolist() for fact in FACTS)
+        located = sources.locate(rows.iloc[some])
+        columns = (located[fact].tolist() for fact in (*PLACE, *FACTS))
         for facts in zip(*columns, counts.iloc[some].tolist(), strict=True):
-            yield Source(str(ingest.RAW), *facts)
+            yield Source(*facts)

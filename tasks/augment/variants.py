@@ -19,6 +19,7 @@ from tasks import images
 from tasks.augment.params import AugmentParams, Encoding
 from tasks.augment.policy import Policy, canonical_json, library_versions
 from tasks.errors import UserError
+from tasks.ingest import sources
 
 MAKING = 1  # raise it where a change of this code makes other pixels of a recipe: what was made before is reused
 
@@ -58,8 +59,9 @@ class Recipe:
 class Source(NamedTuple):
     """A training image: a row of the validated manifest, and how many variants are planned of it."""
 
-    folder: str
-    file_name: str
+    path: str  # of its file, or of the container that holds it
+    offset: float | None  # in the container; null for a file of its own
+    length: int
     source_id: str
     sha256: str
     label: str
@@ -69,10 +71,6 @@ class Source(NamedTuple):
     channels: int
     bits: int
     planned: int
-
-    @property
-    def path(self) -> Path:
-        return Path(self.folder, self.file_name)
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,7 @@ def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
         UserError: where its bytes are not those that were validated.
     """
     try:
-        data = source.path.read_bytes()
+        data = sources.read_row(source)
     except FileNotFoundError:
         raise UserError(f"{source.path}: gone since it was validated; run from ingest again") from None
     if images.sha256(data) != source.sha256:

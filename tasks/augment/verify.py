@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from tasks import images, ingest, manifest
+from tasks import images, manifest, validate
 from tasks.augment import ledger
 from tasks.augment.accounts import read_counts
 from tasks.augment.segments import tar_bytes
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe, Variant, expand
 from tasks.errors import UserError
+from tasks.ingest import sources
 
 
 def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str, Any]:
@@ -97,15 +98,19 @@ def check_counts(rows: pd.DataFrame) -> list[str]:
 
 def check_originals(rows: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
     """Index 0 of each source is its file in data/raw."""
-    places = validated[validated["status"] == "ok"].set_index("source_id")["file_name"]
+    usable = sources.locate(validated[validated["status"] == "ok"])
+    places = {row.source_id: row for row in usable.itertuples()}
     differences = []
     for row in rows[rows["variant_index"] == 0].itertuples():
-        path = ingest.RAW / places.get(row.source_id, "?")
+        place = places.get(row.source_id)
+        if place is None:
+            differences.append(f"{row.variant_id}: is no usable image of {validate.MANIFEST}")
+            continue
         try:
-            if images.sha256(path.read_bytes()) != row.sha256:
-                differences.append(f"{row.variant_id}: {path} has other bytes")
+            if images.sha256(sources.read_row(place)) != row.sha256:
+                differences.append(f"{row.variant_id}: {place.path} has other bytes")
         except OSError as error:
-            differences.append(f"{row.variant_id}: {path}: {error.strerror}")
+            differences.append(f"{row.variant_id}: {place.path}: {error.strerror}")
     return differences
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from tasks import images, ingest, manifest
+from tasks import images, manifest
 from tasks.augment import ledger
+from tasks.ingest import sources
 from tasks.train.images import read_bytes
 from tasks.validate import SPLITS
 
@@ -60,7 +61,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         sheet=variant_sheet(findings.validated, findings.variants),
         curves=training_curves(findings.history),
         confusion=confusion_cells(findings.confusion),
-        mistakes=mistakes(findings.predictions, worst_mistakes),
+        mistakes=mistakes(findings.predictions, findings.validated, worst_mistakes),
     )
 
 
@@ -83,27 +84,24 @@ def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
     rows = []
-    for source in manifest.examples(train, SHEET_ROWS).itertuples():
-        first = (ingest.RAW / source.file_name).read_bytes()
-        cells = [{"picture": picture(first), "caption": f"{source.label}: {source.file_name}"}]
+    for source in sources.locate(manifest.examples(train, SHEET_ROWS)).itertuples():
+        cells = [
+            {
+                "picture": images.picture(sources.read_row(source), THUMBNAIL),
+                "caption": f"{source.label}: {source.file_name}",
+            }
+        ]
         own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
         for variant in own.assign(path=str(ledger.SEGMENTS) + "/" + own["segment"]).itertuples():
             names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
             cells.append(
                 {
-                    "picture": picture(read_bytes(variant)),
+                    "picture": images.picture(read_bytes(variant), THUMBNAIL),
                     "caption": f"{variant.variant_id}: {names or 'unchanged'}",
                 }
             )
         rows.append(cells)
     return rows
-
-
-def picture(data: bytes) -> str:
-    """An encoded image as a thumbnail that the page carries."""
-    pixels = images.thumbnail(images.decode(data).pixels, THUMBNAIL)
-    small = images.encode(pixels, "png"), images.encode(pixels, "jpeg", 85)
-    return images.data_uri(small[0], "png") if len(small[0]) <= len(small[1]) else images.data_uri(small[1], "jpeg")
 
 
 def training_curves(history: pd.DataFrame) -> Markup:
@@ -136,10 +134,12 @@ def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
     ]
 
 
-def mistakes(predictions: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
+def mistakes(predictions: pd.DataFrame, validated: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
     """The wrong predictions in which the true label had the least probability."""
+    places = sources.locate(validated).set_index("file_name")
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
     return [
-        {**row, "picture": picture((ingest.RAW / row["file_name"]).read_bytes())} for row in worst.to_dict("records")
+        {**row, "picture": images.picture(sources.read_row(places.loc[row["file_name"]]), THUMBNAIL)}
+        for row in worst.to_dict("records")
     ]

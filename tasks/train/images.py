@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import images, ingest, machine, progress, workers
+from tasks import images, machine, progress, workers
 from tasks.augment import ledger
 from tasks.errors import UserError
+from tasks.ingest import sources
 
 IMAGES_PER_TASK = 128
 COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
@@ -23,7 +24,7 @@ COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "s
 def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
     """Originals and written variants of the training split.
 
-    Columns: source_id, variant_index, label, path, offset and length in bytes (null: the whole file), sha256.
+    Columns: source_id, variant_index, label, path, offset (null: the whole file) and length in bytes, sha256.
     """
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     paths = str(ledger.SEGMENTS) + "/" + written["segment"].astype(str)
@@ -33,7 +34,7 @@ def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFr
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
     rows = validated[(validated["status"] == "ok") & (validated["split"] == split)]
-    rows = rows.assign(path=str(ingest.RAW) + "/" + rows["file_name"], offset=None, length=None, variant_index=0)
+    rows = sources.locate(rows).assign(variant_index=0)
     return rows[COLUMNS].reset_index(drop=True)
 
 
@@ -71,11 +72,7 @@ def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
 
 def read_bytes(row: object) -> bytes:
     """The encoded bytes of a row of training_files(), checked against its sha256."""
-    offset, length = row.offset, row.length  # type: ignore[attr-defined]
-    with Path(row.path).open("rb") as file:  # type: ignore[attr-defined]
-        if offset is not None and not np.isnan(offset):
-            file.seek(int(offset))
-        data = file.read(int(length) if length is not None and not np.isnan(length) else -1)
+    data = sources.read_row(row)
     if images.sha256(data) != row.sha256:  # type: ignore[attr-defined]
         raise UserError(f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which")  # type: ignore[attr-defined]
     return data

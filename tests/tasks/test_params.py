@@ -4,10 +4,10 @@ import pytest
 
 from tasks.augment.params import AugmentParams
 from tasks.errors import UserError
-from tasks.ingest import IngestParams
+from tasks.ingest.params import IngestParams
 from tasks.params import read_params
 from tasks.train.params import TrainParams
-from tasks.validate import ValidateParams
+from tasks.validate.params import ValidateParams
 
 
 def error_of(text: str, stage: str, model: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -65,7 +65,12 @@ def error_of(text: str, stage: str, model: type, tmp_path: Path, monkeypatch: py
             AugmentParams,
             "params.yaml augment.encoding.format: input should be 'auto', found 'gif'",
         ),
-        ("ingest: {layuot: auto}", "ingest", IngestParams, "params.yaml ingest.layuot: unknown key; known: layout"),
+        (
+            "ingest: {layuot: auto}",
+            "ingest",
+            IngestParams,
+            "params.yaml ingest.layuot: unknown key; known: layout, label_from, group_pattern",
+        ),
         (
             "validate: {train: 0.5}",
             "validate",

@@ -72,8 +72,9 @@ class Dataset:
             path.write_bytes(content)
             sha256, shape = images.sha256(content), images.decode(content).pixels.shape
             facts = {"source_id": sha256[:16], "sha256": sha256, "file_name": name, "label": label}
+            place = {"container": None, "offset": None, "bytes": len(content)}
             size = {"height": shape[0], "width": shape[1], "channels": 1 if len(shape) == 2 else 3, "bits": 8}
-            rows.append({**facts, **size, "split": split(name), "format": "PNG", "status": "ok"})
+            rows.append({**facts, **place, **size, "split": split(name), "format": "PNG", "status": "ok"})
         return pd.DataFrame(rows)
 
     def path(self) -> str:

@@ -16,7 +16,7 @@ from tasks.augment.variants import Source, Variant
 def made(name: str, sizes: list[int | None]) -> tuple[Source, list[Variant]]:
     """A source called `name` with variants of so many bytes; None: rejected."""
     sha256 = images.sha256(name.encode())
-    source = Source("", name, sha256[:16], sha256, "cat", "PNG", 9, 9, 1, 8, len(sizes))
+    source = Source(name, None, 1, sha256[:16], sha256, "cat", "PNG", 9, 9, 1, 8, len(sizes))
     variants = []
     for index, size in enumerate(sizes, start=1):
         data = (name * size)[:size].encode() if size else None

@@ -24,7 +24,8 @@ def source(folder: Path, pixels: np.ndarray, planned: int = 3, name: str = "a.pn
     sha256 = images.sha256(data)
     decoded = images.decode(data).pixels
     height, width = decoded.shape[:2]
-    return Source(str(folder), name, sha256[:16], sha256, "a", format, width, height, decoded.ndim, 8, planned)
+    place = str(folder / name), None, len(data)
+    return Source(*place, sha256[:16], sha256, "a", format, width, height, decoded.ndim, 8, planned)
 
 
 PHOTO = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -31,7 +31,7 @@ def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
         path = folder / f"{number}.png"
         path.write_bytes(data)
         sha256 = images.sha256(data)
-        made.append(Source(str(folder), path.name, sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
+        made.append(Source(str(path), None, len(data), sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
     return made
 
 
@@ -40,7 +40,7 @@ def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
     found = []
     for source in sources(folder, EPOCHS):
         variants = expand(source, recipe, {})
-        found.append([images.decode(v.data or source.path.read_bytes()).pixels for v in variants])
+        found.append([images.decode(v.data or Path(source.path).read_bytes()).pixels for v in variants])
     return found
 
 

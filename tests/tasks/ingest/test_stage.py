@@ -4,44 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks import ingest
+from tasks.ingest import files
 from tests.conftest import Project
-
-
-@pytest.mark.parametrize(
-    ("names", "layout"),
-    [
-        (["cat/a.png", "dog/b.png"], "class_folders"),
-        (["train/cat/a.png", "test/cat/b.png"], "split_folders"),
-        (["Training/cat/a.png", "Testing/cat/b.png", "VAL/cat/c.png"], "split_folders"),
-        (["train/cat/a.png", "notes.txt"], "split_folders"),
-        (["train/a.png", "car/b.png"], "class_folders"),  # a class called train
-        (["train/a.png", "test/b.png"], "class_folders"),
-        (["train/cat/a.png", ".ipynb_checkpoints/x"], "split_folders"),
-    ],
-)
-def test_layouts(names: list[str], layout: str, tmp_path: Path) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert ingest.find_layout(tmp_path) == layout
-
-
-@pytest.mark.parametrize(
-    ("name", "layout", "expected"),
-    [
-        ("cat/a.png", "class_folders", ("cat", None)),
-        ("cat/deep/a.png", "class_folders", ("cat", None)),
-        ("a.png", "class_folders", (None, None)),
-        ("train/cat/a.png", "split_folders", ("cat", "train")),
-        ("Valid/cat/a.png", "split_folders", ("cat", "validation")),
-        ("Testing/cat/deep/a.png", "split_folders", ("cat", "test")),
-        ("train/a.png", "split_folders", (None, "train")),
-        ("a.png", "split_folders", (None, None)),
-    ],
-)
-def test_labels_and_splits(name: str, layout: str, expected: tuple[str | None, str | None]) -> None:
-    assert ingest.label_and_split(name, layout) == expected
 
 
 def test_every_file_is_listed_in_order(project: Project) -> None:
@@ -56,15 +20,15 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     (foreign / "x.png").write_bytes(b"x")
     before = {path: path.read_bytes() for path in raw.rglob("*.png")}
     done = project.stage("ingest")
-    assert "layout: class_folders (detected)" in done.stdout
+    assert "layout: class folders (detected)" in done.stdout
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet"))
     assert len(rows) == 6 + 5
-    assert list(rows["file_name"]) == sorted(rows["file_name"], key=ingest.path_key)
-    problems = rows.set_index("file_name")["problem"].dropna().to_dict()
+    assert list(rows["file_name"]) == sorted(rows["file_name"], key=files.path_key)
+    problems = rows.set_index("file_name")["detail"].dropna().to_dict()
     assert problems == {
         "0/broken": "No such file or directory",
         "\\xff/x.png": "its name is not valid UTF-8",
-        "linked": "Is a directory",
+        "linked": "is a link to a folder",
     }
     assert pd.isna(rows.set_index("file_name").loc["README.md", "label"])
     assert before == {path: path.read_bytes() for path in raw.rglob("*.png")}
@@ -93,7 +57,7 @@ def test_what_is_no_file_of_the_project_is_told_and_not_opened(project: Project)
     project.path("data/raw/1/inside.png").symlink_to(project.path("data/raw/1/0001.png"))
     project.stage("ingest")
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet")).set_index("file_name")
-    assert rows["problem"].dropna().to_dict() == {
+    assert rows["detail"].dropna().to_dict() == {
         "0/link.png": "is a link out of data/raw",
         "0/pipe.png": "is no regular file",
     }
@@ -102,8 +66,8 @@ def test_what_is_no_file_of_the_project_is_told_and_not_opened(project: Project)
 def test_names_are_sorted_alike_whatever_their_unicode_form() -> None:
     composed, decomposed = "\u00e9.png", "e\u0301.png"
     between = ["a.png", decomposed, composed, "z.png"]
-    assert ingest.path_key(composed)[0] == ingest.path_key(decomposed)[0]
-    assert sorted(between, key=ingest.path_key) == sorted(["z.png", composed, decomposed, "a.png"], key=ingest.path_key)
+    assert files.path_key(composed)[0] == files.path_key(decomposed)[0]
+    assert sorted(between, key=files.path_key) == sorted(["z.png", composed, decomposed, "a.png"], key=files.path_key)
 
 
 @pytest.mark.parametrize(("make", "found"), [(False, "no folder"), (True, "no files")])

@@ -4,26 +4,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from tasks import images, validate
 from tests.conftest import Project
-
-FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
 def validated(project: Project) -> pd.DataFrame:
     project.stage("ingest")
     project.stage("validate")
     return pd.read_parquet(project.path("data/validated/manifest.parquet")).set_index("file_name")
-
-
-def rows_of(*rows: tuple[str, str, str, str | None]) -> pd.DataFrame:
-    """Rows (file name, pixels, label, split found) as they are before duplicates are marked."""
-    table = pd.DataFrame(rows, columns=["file_name", "pixel_sha256", "label", "split"]).astype(object)
-    return table.assign(status="ok", reason=None, duplicate_of=None, sha256=table["pixel_sha256"])
 
 
 def test_every_file_leaves_with_one_status_and_its_reason(digits: Project) -> None:
@@ -67,64 +57,6 @@ def test_duplicates_by_pixels_keep_the_copy_in_test(project: Project) -> None:
     assert rows["status"].value_counts().to_dict() == {"ok": 15, "duplicate": 1}
     assert rows.loc["train/0/again.bmp", "duplicate_of"] == f"test/0/{name}"
     assert rows.loc[f"test/0/{name}", "split"] == "test"
-
-
-def test_of_copies_the_first_in_test_then_validation_then_train_stays() -> None:
-    rows = rows_of(
-        ("a", "x", "cat", "train"),
-        ("b", "x", "cat", "test"),
-        ("c", "x", "cat", "test"),
-        ("d", "x", "cat", "validation"),
-    )
-    validate.mark_duplicates(rows)
-    assert rows["status"].tolist() == ["duplicate", "ok", "duplicate", "duplicate"]
-    assert rows["duplicate_of"].tolist() == ["b", None, "b", "b"]
-
-
-def test_equal_pixels_under_two_labels_are_all_quarantined() -> None:
-    rows = rows_of(("a", "x", "cat", None), ("b", "x", "dog", None), ("c", "x", "cat", None), ("d", "y", "dog", None))
-    validate.mark_duplicates(rows)
-    assert rows["status"].tolist() == ["quarantined"] * 3 + ["ok"]
-    assert rows["reason"].tolist() == ["label_conflict"] * 3 + [None]
-
-
-@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50), st.data())
-def test_a_stable_split_asks_nothing_but_the_image_itself(hashes: list[float], data: st.DataObject) -> None:
-    whole = validate.stable_split(pd.Series(hashes), FRACTIONS)
-    kept = data.draw(st.lists(st.sampled_from(range(len(hashes))), unique=True))
-    part = validate.stable_split(pd.Series(hashes)[kept], FRACTIONS)
-    assert part.tolist() == whole[kept].tolist()
-
-
-def test_a_stable_split_cuts_at_the_fractions() -> None:
-    hashes = pd.Series([0.0, 0.6999, 0.7001, 0.8499, 0.8501, 0.9999])
-    assert validate.stable_split(hashes, FRACTIONS).tolist() == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
-    many = pd.Series([validate.split_hash(42, str(number)) for number in range(20_000)])
-    shares = validate.stable_split(many, FRACTIONS).value_counts(normalize=True)
-    assert shares.to_dict() == pytest.approx(FRACTIONS, abs=0.01)
-
-
-@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=60), st.randoms(use_true_random=False))
-def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(labels: list[str], random: object) -> None:
-    hashes = pd.Series([random.random() for _ in labels])  # type: ignore[attr-defined]
-    splits = validate.exact_split(hashes, pd.Series(labels), FRACTIONS)
-    for label in set(labels):
-        own = splits[pd.Series(labels) == label]
-        for split, fraction in FRACTIONS.items():
-            assert abs((own == split).sum() - fraction * len(own)) <= 1
-
-
-def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -> None:
-    names = [(f"train/{i}", f"t{i}", "cd"[i % 2], "train") for i in range(400)]
-    names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
-    rows = rows_of(*names)
-    (line,) = validate.assign_splits(rows, validate.ValidateParams())
-    assert line == "split: the folders' own train and test; of the rest train 82%, validation 18% (stable)"
-    assert (rows["split"] == "test").sum() == 50
-    assert 40 <= (rows["split"] == "validation").sum() <= 100
-    with_all = rows_of(*names, ("val/0", "v", "c", "validation"))
-    assert validate.assign_splits(with_all, validate.ValidateParams()) == ["split: the folders' own"]
-    assert with_all["split"].value_counts().to_dict() == {"train": 400, "test": 50, "validation": 1}
 
 
 def test_beside_split_folders_nothing_is_without_a_split(project: Project) -> None:

@@ -1,0 +1,230 @@
+"""Run the stage: list what lies under data/raw and give each image its label, split and group."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks import errors, manifest, progress
+from tasks.errors import UserError
+from tasks.ingest import COLUMNS, FOLDER, FOUND, MANIFEST, RAW, files, folders, idx, reading, tables, tars
+from tasks.ingest.folders import Layout
+from tasks.ingest.params import IngestParams
+from tasks.ingest.reading import Content, Facts
+from tasks.ingest.tables import Table
+from tasks.ingest.tars import Contents
+from tasks.params import read_params
+
+MISSING = FOLDER / "missing.csv"
+ROWS_AT_ONCE = 4096
+
+
+class Listed(NamedTuple):
+    """One image. `place` is its path for labels and splits: as if its container were a folder."""
+
+    name: str
+    place: str
+    facts: Facts
+    container: str | None = None
+    offset: int | None = None
+    told: tuple[str | None, str | None, str | None] = (None, None, None)  # label, split, group by its container
+
+
+# --- what is there ------------------------------------------------------------------------------------------------
+
+
+def list_images(name: str, content: Content, labels: list[str] | None, classes: dict[str, str]) -> Iterator[Listed]:
+    """The images of one file: itself, or those that it contains and, where it is damaged, itself besides.
+
+    Args:
+        name: of the file.
+        content: what reading it gave.
+        labels: of the images of an idx file, in order; None where nothing names them.
+        classes: the names of numbered classes.
+
+    Raises:
+        UserError: where there are not as many labels as images.
+    """
+    if isinstance(content, Facts):
+        yield Listed(files.printable(name), files.printable(name), content)
+        return
+    if labels is not None and len(labels) != len(content.images):
+        found = f"{len(content.images):,} images and {len(labels):,} labels"
+        raise UserError(f"{RAW / name}: needs a label for each image, found {found}")
+    folder = posixpath.dirname(name)
+    for number, member in enumerate(content.images):
+        label = labels[number] if labels else member.label
+        facts = Facts(member.bytes, member.sha256, member.reason, member.detail)
+        place = posixpath.normpath(posixpath.join(folder, member.name)).lstrip("./")
+        told = (classes.get(label or "", label), member.split or folders.split_named(name), member.group_id)
+        yield Listed(f"{name}::{member.name}", place, facts, name, member.offset, told)
+    if content.damage:
+        yield Listed(name, name, Facts(reason="corrupt", detail=content.damage))
+
+
+# --- labels -------------------------------------------------------------------------------------------------------
+
+
+def choose_layout(params: IngestParams, places: Iterable[str], found: list[Table]) -> Layout:
+    """What names the classes: tables where one has labels, else folders.
+
+    Raises:
+        UserError: where tables are asked for and there are none, and see folders.find_layout().
+    """
+    if params.layout == "tables" and not any(table.has_labels for table in found):
+        raise UserError(
+            f"{RAW}: ingest.layout is tables: needs a table with the columns file_name and label, found none"
+        )
+    if params.layout == "tables" or (params.layout == "auto" and any(table.has_labels for table in found)):
+        return Layout("tables")
+    return folders.find_layout(places) if params.layout == "auto" else Layout(params.layout)
+
+
+def row_of(
+    image: Listed, layout: Layout, params: IngestParams, said: dict[str, tables.Entry], conflicts: dict[str, str]
+) -> dict[str, Any]:
+    """The image's row. A table knows better than a container, and a container better than folders."""
+    by_folder, split = folders.label_and_split(image.place, layout, params.label_from)
+    entry = said.get(image.name, tables.Entry(None, None, None))
+    told_label, told_split, told_group = image.told
+    reason, detail = image.facts.reason, image.facts.detail
+    if image.name in conflicts:
+        reason, detail = "label_conflict", conflicts[image.name]
+    row_label = entry.label or told_label or by_folder
+    if row_label is None and reason is None and layout.kind == "tables":
+        detail = "no table names it" if image.name not in said else "its table gives it no label"
+    group = re.search(params.group_pattern, image.name) if params.group_pattern else None
+    return {
+        "file_name": image.name,
+        "label": row_label,
+        "split": entry.split or told_split or split,
+        "group_id": entry.group_id or told_group or (group and group[1 if group.re.groups else 0]),
+        "container": image.container,
+        "offset": image.offset,
+        "bytes": image.facts.bytes,
+        "sha256": image.facts.sha256,
+        "reason": reason,
+        "detail": detail,
+    }
+
+
+# --- the stage ----------------------------------------------------------------------------------------------------
+
+
+class Ingested(NamedTuple):
+    """`rows`: the manifest. `found`: what else there is. `missing`: files that tables name and that are not there."""
+
+    rows: pa.Table
+    found: dict[str, Any]
+    missing: pd.DataFrame
+
+
+def ingest(params: IngestParams) -> Ingested:
+    """List everything below data/raw.
+
+    Raises:
+        UserError: where there is nothing, or nobody can tell what names the classes.
+    """
+    names = sorted(files.list_files(RAW), key=files.path_key) if RAW.is_dir() else []
+    if not names:
+        raise UserError(f"{RAW}: needs images in class folders, found {'no files' if RAW.is_dir() else 'no folder'}")
+    everything = set(names)
+    found = [] if params.layout.endswith("folders") else tables.find(names, everything)
+    contents = dict(reading.read_all(names))
+    containers = {name: content for name, content in contents.items() if isinstance(content, Contents)}
+    labels = {name: other for name in containers if (other := idx.labels_name(name, everything))}
+    classes = {name: other for name in containers if (other := tars.classes_name(name)) in everything}
+    label_files = {table.name for table in found} | set(labels.values()) | set(classes.values())
+
+    def images() -> Iterator[Listed]:
+        for name in names:
+            if name not in label_files:
+                own = idx.read_labels(labels[name]) if name in labels else None
+                named = tars.read_classes(classes[name]) if name in classes else {}
+                yield from list_images(name, contents[name], own, named)
+
+    layout = choose_layout(params, (image.place for image in images()), found)
+    said = {path: entry for table in found for path, entry in table.entries.items()}
+    conflicts = {path: words for table in found for path, words in table.conflicts.items()}
+    rows = as_table(row_of(image, layout, params, said, conflicts) for image in images())
+    missing = find_missing(found, set(rows["file_name"].to_pylist()))
+    return Ingested(
+        rows,
+        {
+            "layout": words_for(layout, params, found, containers),
+            "containers": {
+                name: {"members": content.members, "images": len(content.images)}
+                for name, content in containers.items()
+            },
+            "label_files": sorted(label_files),
+            "missing": len(missing),
+            "empty_folders": files.empty_folders(RAW),
+        },
+        missing,
+    )
+
+
+def as_table(rows: Iterator[dict[str, Any]]) -> pa.Table:
+    """The manifest, sorted by name. Made in parts: as many dictionaries would take more memory than the table."""
+    parts = [COLUMNS.empty_table()]
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        parts.append(pa.Table.from_pylist(some, COLUMNS))
+    table = pa.concat_tables(parts).combine_chunks()
+    names = table["file_name"].to_pylist()
+    return table.take(sorted(range(len(names)), key=lambda place: files.path_key(names[place])))
+
+
+def find_missing(found: list[Table], present: set[str]) -> pd.DataFrame:
+    """What tables name and nobody finds."""
+    rows = [
+        (table.name, path, entry.label)
+        for table in found
+        for path, entry in table.entries.items()
+        if path not in present
+    ]
+    return pd.DataFrame(rows, columns=["table", "file_name", "label"])
+
+
+def words_for(layout: Layout, params: IngestParams, found: list[Table], containers: dict[str, Contents]) -> str:
+    """The layout in one line."""
+    names = ", ".join(table.name for table in found[:3]) + (", ..." if len(found) > 3 else "")
+    if layout.kind == "tables":
+        words = f"tables ({names})"
+    else:
+        words = layout.words + (f", with {names}" if found else "")
+        words += {"first": "", "last": ", classes by the last folder", "path": ", classes by the whole path"}[
+            params.label_from
+        ]
+    if containers:
+        words += f"; {len(containers)} container{'s' if len(containers) > 1 else ''} read in place"
+    return words + (" (detected)" if params.layout == "auto" else "")
+
+
+def main() -> None:
+    """Run the stage."""
+    params = read_params("ingest", IngestParams)
+    done = ingest(params)
+    progress.say(f"layout: {done.found['layout']}")
+    if len(done.missing):
+        some = done.missing.iloc[0]
+        progress.say(
+            f"warning: tables name {len(done.missing):,} files that are not there, {some['file_name']!r} in "
+            f"{some['table']} for one; {MISSING} lists them"
+        )
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    manifest.write_csv(MISSING, done.missing)
+    manifest.write_json(FOUND, done.found)
+    manifest.write_arrow(MANIFEST, done.rows)
+    unreadable = int(pc.sum(pc.equal(done.rows["reason"], "unreadable")).as_py() or 0)
+    progress.counts(
+        images=len(done.rows), labels=len(pc.unique(pc.drop_null(done.rows["label"]))), unreadable=unreadable
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

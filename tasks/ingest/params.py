@@ -1,0 +1,30 @@
+"""The ingest block of params.yaml."""
+
+import re
+from typing import Literal
+
+from pydantic import field_validator
+
+from tasks.params import Block
+
+
+class IngestParams(Block):
+    """Where labels, splits and groups come from.
+
+    `layout`: `auto` looks. `label_from`: the folder that names the class where folders are nested.
+    `group_pattern`: a regular expression; what its first group (or else the whole of it) finds in a file's path is the
+    image's group.
+    """
+
+    layout: Literal["auto", "class_folders", "split_folders", "tables"] = "auto"
+    label_from: Literal["first", "last", "path"] = "first"
+    group_pattern: str | None = None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"needs a regular expression, found {pattern!r}: {error}") from None
+        return pattern

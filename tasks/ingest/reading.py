@@ -1,0 +1,129 @@
+"""Reading what lies under data/raw: each file once, and not again while it stays as it is."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks import images, machine, memory, progress, workers
+from tasks.ingest import RAW, idx, tars
+from tasks.ingest.files import printable, problem_of
+from tasks.ingest.tars import MAX_BYTES, Contents, Member
+
+READING = "1"  # raise it where other facts are found in the same bytes
+NANOSECONDS_TO_SETTLE = 2 * 10**9  # a file changed this lately may change again within one tick of its clock
+ARCHIVES = {  # what could be imported, by its first bytes
+    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+
+
+class Facts(NamedTuple):
+    """What reading a file has told: its size, the SHA-256 of its bytes, and why it cannot be used."""
+
+    bytes: int = 0
+    sha256: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+Content = Facts | Contents
+
+
+def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
+    """What each file is, as it is found out: facts of one, or the contents of a container."""
+    with memory.Memory("files", READING) as known:
+        keys = {name: _state(name) for name in names}
+        remembered = known.get(key for key in keys.values() if key)
+        unknown = []
+        for name in names:
+            if keys[name] in remembered:
+                yield name, _from_json(remembered[keys[name]])
+            else:
+                unknown.append(name)
+        settled = time.time_ns() - NANOSECONDS_TO_SETTLE
+        learned: list[tuple[bytes, bytes]] = []
+        for name, content in _read(unknown):
+            if keys[name] and (RAW / name).stat().st_mtime_ns < settled:
+                learned.append((keys[name], _to_json(content)))
+            yield name, content
+        known.put(learned)
+
+
+def _state(name: str) -> bytes:
+    """What changes when the file does: path, size, time and inode; empty for what cannot be asked."""
+    try:
+        facts = (RAW / name).stat()
+    except OSError:
+        return b""
+    text = f"{RAW.absolute()}/{printable(name)} {facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _read(names: list[str]) -> Iterator[tuple[str, Content]]:
+    """Files are read by threads: reading and hashing leave the interpreter free. Containers take processes."""
+    containers = []
+    with ThreadPoolExecutor(machine.worker_count()) as pool:
+        looked = pool.map(look, names)
+        for name, facts in zip(names, progress.track(looked, len(names), "reading", "file"), strict=True):
+            if facts is None:
+                containers.append(name)
+            else:
+                yield name, facts
+    contents = workers.map_ordered(read_container, containers, preload="tasks.ingest.reading")
+    yield from zip(containers, progress.track(contents, len(containers), "listing", "container"), strict=True)
+
+
+def look(name: str) -> Facts | None:
+    """The facts of a file; None for a container. What is too large for an image is hashed all the same, in pieces."""
+    problem = problem_of(name)
+    if problem:
+        return Facts(reason="unreadable", detail=problem)
+    try:
+        if is_container(RAW / name):
+            return None
+        with (RAW / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                return Facts(size, sha256, "too_large", f"{size:,} bytes, over {MAX_BYTES:,}")
+            data = file.read()
+    except OSError as error:
+        return Facts(reason="unreadable", detail=error.strerror)
+    kind = next((kind for magic, kind in ARCHIVES.items() if data.startswith(magic)), None)
+    why = f"{kind} data: `variegate import` unpacks zip and tar archives" if kind else None
+    return Facts(len(data), images.sha256(data), "not_an_image" if kind else None, why)
+
+
+def is_container(path: Path) -> bool:
+    """True for tars and for idx files of images, by their content."""
+    if tars.is_tar(path):
+        return True
+    header = idx.read_header(path)
+    return header is not None and len(header.shape) > 1
+
+
+def read_container(name: str) -> Contents:
+    """What is in the tar or idx file `name` below data/raw."""
+    header = idx.read_header(RAW / name)
+    return tars.read_tar(name) if header is None else idx.read_idx(name, header)
+
+
+def _to_json(content: Content) -> bytes:
+    return json.dumps([type(content).__name__, *content]).encode()
+
+
+def _from_json(data: bytes) -> Content:
+    kind, *fields = json.loads(data)
+    if kind == Facts.__name__:
+        return Facts(*fields)
+    return Contents([Member(*member) for member in fields[0]], *fields[1:])

@@ -1,0 +1,135 @@
+"""Images inside tar files, read in place.
+
+A plain tar is a folder: its members' paths name classes and splits. In a WebDataset shard, files that share a name up
+to its first dot are one sample: `.cls` (a class's number or name) and `.json` (`label`, `split`, `group_id`) label its
+image. Numbers get their names from a `classes.json` beside the shard, where there is one.
+"""
+
+import json
+import posixpath
+import tarfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tasks import images
+from tasks.ingest import RAW
+
+MAX_BYTES = 2**30  # of one image: it is read whole
+SIDECARS = ("cls", "json", "txt")
+MAX_SIDECAR_BYTES = 2**20
+CLASSES = "classes.json"
+
+
+class Member(NamedTuple):
+    """An image in a container: its name there, its place, and what the container itself says of it."""
+
+    name: str
+    offset: int
+    bytes: int
+    sha256: str | None
+    reason: str | None = None
+    detail: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group_id: str | None = None
+
+
+class Contents(NamedTuple):
+    """What a container holds. `members` counts images and what labels them; `damage` says where it ends too early."""
+
+    images: list[Member]
+    members: int
+    damage: str | None
+
+
+def is_tar(path: Path) -> bool:
+    """By its content: a header in its place. Compressed tars are none."""
+    with path.open("rb") as file:
+        start = file.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return start[257:262] == b"ustar" or path.suffix.lower() == ".tar"
+
+
+def read_tar(name: str) -> Contents:
+    """List and hash the members of the tar `name` below data/raw."""
+    path = RAW / name
+    found: list[Member] = []
+    texts: dict[tuple[str, str], bytes] = {}
+    damage = None
+    size = path.stat().st_size
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        try:
+            for info in tar:
+                if info.isdir():
+                    continue
+                member = _member(file, info, size)
+                found.append(member)
+                key, ending = _sample(member.name)
+                if ending in SIDECARS and member.reason is None and info.size <= MAX_SIDECAR_BYTES:
+                    file.seek(info.offset_data)
+                    texts[key, ending] = file.read(info.size)
+        except (tarfile.TarError, OSError, ValueError) as error:
+            damage = f"after {len(found)} members: {error}"
+    samples = {key for key, ending in (_sample(member.name) for member in found) if ending not in SIDECARS}
+    pictures = [member for member in found if not _is_sidecar(member, samples)]
+    return Contents([_labelled(member, texts) for member in pictures], len(found), damage)
+
+
+def _member(file: Any, info: tarfile.TarInfo, size: int) -> Member:
+    name = info.name.removeprefix("./").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    place = name, info.offset_data, info.size
+    if not info.isreg() or info.issparse():
+        return Member(*place, None, "unreadable", "is no regular file in its tar")
+    if info.offset_data + info.size > size:
+        return Member(*place, None, "unreadable", "its tar ends before it does")
+    if info.size > MAX_BYTES:
+        return Member(*place, None, "too_large", f"{info.size:,} bytes, over {MAX_BYTES:,}")
+    file.seek(info.offset_data)
+    return Member(*place, images.sha256(file.read(info.size)))
+
+
+def _sample(name: str) -> tuple[str, str]:
+    """WebDataset's key and extension of a member: its path up to the first dot of its last part, and what follows."""
+    folder, slash, file = name.rpartition("/")
+    key, _, ending = file.partition(".")
+    return folder + slash + key, ending.lower()
+
+
+def _is_sidecar(member: Member, samples: set[str]) -> bool:
+    """True for what only says something of another member of its sample."""
+    key, ending = _sample(member.name)
+    return ending in SIDECARS and key in samples
+
+
+def _labelled(member: Member, texts: dict[tuple[str, str], bytes]) -> Member:
+    """The member with what its sample's `.cls` and `.json` say."""
+    key, _ = _sample(member.name)
+    told: dict[str, Any] = {}
+    if (key, "json") in texts:
+        try:
+            content = json.loads(texts[key, "json"])
+            told = content if isinstance(content, dict) else {}
+        except (ValueError, RecursionError):
+            return member._replace(reason="no_label", detail="the .json of its sample is not valid JSON")
+    if (key, "cls") in texts:
+        told["label"] = texts[key, "cls"].decode("utf-8", "replace").strip()
+    words = [str(told[name]) if told.get(name) not in (None, "") else None for name in ("label", "split", "group_id")]
+    return member._replace(label=words[0], split=words[1], group_id=words[2])
+
+
+def classes_name(name: str) -> str:
+    """The file beside the tar `name` that would name its numbered classes."""
+    return posixpath.join(posixpath.dirname(name), CLASSES)
+
+
+def read_classes(name: str) -> dict[str, str]:
+    """The names of numbered classes in a `classes.json`: a list, or an object of numbers."""
+    try:
+        found = json.loads((RAW / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    pairs = enumerate(found) if isinstance(found, list) else found.items() if isinstance(found, dict) else ()
+    return {str(number): label for number, label in pairs if isinstance(label, str)}

@@ -1,0 +1,161 @@
+"""Looking at images: decode each once; what that tells is kept by the content of its file.
+
+    brightness, contrast    mean and standard deviation of the grey levels (ITU-R 601), 0..255
+    sharpness               variance of the Laplacian, which is small where there are no edges; of the image at half its
+                            size where its shorter side has 256 pixels or more. Source: J. Pech-Pacheco et al., "Diatom
+                            autofocusing in brightfield microscopy: a comparative study", ICPR 2000
+    hash                    64 bits of the low frequencies, which hardly change when an image is re-encoded or scaled:
+                            ImageHash's phash
+    thumbnail               32 x 32 pixels in RGB, to compare images that have nearly equal hashes
+
+All but the hash are integer arithmetic up to the last division, so they are equal on every machine.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import imagehash
+import numpy as np
+import pandas as pd
+import PIL
+from PIL import Image
+
+from tasks import images, memory, progress, watch, workers
+from tasks.errors import UserError
+from tasks.ingest import sources
+
+LOOKING = "1"  # raise it where other facts are found in the same bytes
+VERSION = f"{LOOKING} {images.DECODING}; Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}"
+IMAGES_PER_TASK = 64
+THUMBNAIL = 32  # pixels a side
+HALVED_FROM = 256  # pixels, the shorter side
+MOST_DEATHS = 1000  # of workers: each takes a file with it that is then set aside
+
+cv2.setNumThreads(0)  # one process per core is what runs in parallel here
+
+
+class Place(NamedTuple):
+    """Where an image's bytes lie (see sources.read_row()), and what they hash to."""
+
+    path: str
+    offset: float | None
+    length: int
+    sha256: str
+
+
+class Facts(NamedTuple):
+    """What is learned of an image; of one that cannot be decoded only why."""
+
+    reason: str | None = None
+    detail: str | None = None
+    pixel_sha256: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    bits: int | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    sharpness: float | None = None
+    hash: int | None = None
+
+
+class Seen(NamedTuple):
+    """One image's facts and its thumbnail, as bytes."""
+
+    sha256: str
+    facts: Facts
+    thumbnail: bytes
+
+
+def look_at_all(rows: pd.DataFrame) -> dict[str, Facts]:
+    """The facts of every image, by the SHA-256 of its bytes. What is remembered is neither read nor decoded.
+
+    Args:
+        rows: of the ingested manifest.
+
+    Raises:
+        UserError: where a file is no longer what ingest has read.
+    """
+    found = {}
+    with memory.Memory("images", VERSION) as known, memory.Memory("thumbnails", VERSION) as thumbnails:
+        remembered = known.get(bytes.fromhex(sha256) for sha256 in rows["sha256"].unique())
+        found = {key.hex(): Facts(*json.loads(value)) for key, value in remembered.items()}
+        places = list(places_of(rows[~rows["sha256"].isin(found)].drop_duplicates("sha256")))
+        for seen in look_at(places, "decoding"):
+            found |= {one.sha256: one.facts for one in seen}
+            lasting = [one for one in seen if one.facts.reason != "unreadable"]
+            known.put((bytes.fromhex(one.sha256), json.dumps(one.facts).encode()) for one in lasting)
+            thumbnails.put((bytes.fromhex(one.sha256), one.thumbnail) for one in lasting if one.thumbnail)
+    return found
+
+
+def places_of(rows: pd.DataFrame) -> Iterator[Place]:
+    """Where the images of a manifest's rows lie."""
+    located = sources.locate(rows)[list(Place._fields)]
+    yield from (Place(*place) for place in located.itertuples(index=False))
+
+
+def look_at(places: list[Place], what: str) -> Iterator[list[Seen]]:
+    """Look at images, in parts, by worker processes."""
+    parts = [places[start : start + IMAGES_PER_TASK] for start in range(0, len(places), IMAGES_PER_TASK)]
+    looked = workers.map_ordered(look, parts, preload="tasks.validate.look", most_deaths=MOST_DEATHS)
+    yield from progress.track(looked, len(places), what, "image", units_in=len)
+    if places:
+        watch.clear()
+
+
+def look(places: list[Place]) -> list[Seen]:
+    """Look at each image in turn. One that has ended a worker before is set aside."""
+    deaths = watch.deaths()
+    return [_look_at_one(place, watch.verdict(place.sha256, deaths)) for place in places]
+
+
+def _look_at_one(place: Place, verdict: str | None) -> Seen:
+    if verdict:
+        return _set_aside(place, "corrupt", verdict)
+    try:
+        data = sources.read_row(place)
+        if images.sha256(data) != place.sha256:
+            raise UserError(f"{place.path}: changed while it was read; run again")
+        with watch.watched(place.sha256):
+            decoded = images.decode(data, keep_depth=True)  # what differs in the lower bits alone is no duplicate
+        return see(place.sha256, decoded)
+    except OSError as error:
+        return _set_aside(place, "unreadable", error.strerror)
+    except images.UndecodableError as error:
+        return _set_aside(place, error.reason, str(error))
+
+
+def _set_aside(place: Place, reason: str, detail: str | None) -> Seen:
+    return Seen(place.sha256, Facts(reason, detail), b"")
+
+
+def see(sha256: str, decoded: images.Decoded) -> Seen:
+    """The facts of an image that could be decoded."""
+    pixels = decoded.pixels
+    small = images.to_rgb(images.to_8_bits(pixels))
+    if min(small.shape[:2]) >= HALVED_FROM:
+        small = cv2.resize(
+            small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2], None, None, 0.5, 0.5, cv2.INTER_AREA
+        )
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    mean, deviation = cv2.meanStdDev(grey)
+    _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    thumbnail = Image.fromarray(small).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    facts = Facts(
+        detail=decoded.note,
+        pixel_sha256=images.pixel_sha256(pixels),
+        format=decoded.format,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        channels=1 if pixels.ndim == 2 else 3,
+        bits=decoded.bits,
+        brightness=round(float(mean[0, 0]), 2),
+        contrast=round(float(deviation[0, 0]), 2),
+        sharpness=round(float(edges[0, 0] ** 2), 1),
+        hash=int(str(imagehash.phash(thumbnail)), 16),
+    )
+    return Seen(sha256, facts, np.asarray(thumbnail).tobytes())

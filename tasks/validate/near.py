@@ -1,0 +1,130 @@
+"""Images that look the same: re-encoded, scaled, a little brighter, frames of one film.
+
+A perceptual hash proposes pairs: those whose hashes differ in at most MOST_BITS of 64 bits. faiss's multi-index hashing
+finds them without comparing all with all (M. Norouzi, A. Punjani, D. Fleet, "Fast Search in Hamming Space with
+Multi-Index Hashing", CVPR 2012). A comparison of thumbnails in colour confirms them, whatever their brightness and
+contrast.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from tasks import machine, memory
+from tasks.validate import look
+
+LEAST_SIDE = 64  # pixels: hashes of small images meet by chance
+LEAST_CONTRAST = 4.0  # grey levels: a blank image looks like every other
+HASH_BITS = 64
+BANDS = 4  # of 16 bits; two hashes that differ in 7 bits differ in at most 1 in one of them
+MOST_BITS = 7
+MOST_NEIGHBOURS = 32  # compared with one image: what has more is one large cluster anyhow
+MOST_MEMBERS = 4  # of two hashes that are close
+MOST_FOUND = 20_000_000  # by one search: bounds memory
+LEAST_CORRELATION = 0.985  # photos re-encoded at JPEG quality 30 keep 0.99, different ones reach 0.97
+MOST_DIFFERENCE = 1.0  # of a pixel, in standard deviations: finds what differs in one place alone
+MOST_STRETCH = 1.03  # between their shapes
+PAIRS_AT_ONCE = 4096
+
+
+def find_near(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.DataFrame:
+    """The pairs of usable images that look the same: places in `rows`, `a` before `b`, in order.
+
+    Args:
+        rows: with the columns of the validated manifest.
+        hashes: of each row; null where there is none.
+        every_size: compare small images too.
+    """
+    usable = (rows["status"] == "ok") & (rows["contrast"] >= LEAST_CONTRAST)
+    if not every_size:
+        usable &= rows[["width", "height"]].min(axis=1) >= LEAST_SIDE
+    chosen = rows[usable]
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    with memory.Memory("thumbnails", look.VERSION) as thumbnails:
+        for a, b in propose(np.array(hashes[usable].tolist(), np.uint64)):
+            same = compare(chosen, a, b, thumbnails)
+            found.append((a[same], b[same]))
+    a, b = (np.concatenate([pair[side] for pair in found] or [np.empty(0, np.int64)]) for side in (0, 1))
+    places = chosen.index.to_numpy()
+    pairs = pd.DataFrame({"a": places[np.minimum(a, b)], "b": places[np.maximum(a, b)]})
+    return pairs.drop_duplicates().sort_values(["a", "b"], ignore_index=True)
+
+
+# --- proposing ----------------------------------------------------------------------------------------------------
+
+
+def propose(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of places whose hashes, uint64, differ in at most MOST_BITS; in parts.
+
+    Where many look the same, not every pair is proposed: of equal hashes each is paired with the MOST_NEIGHBOURS before
+    it, and of two hashes the first MOST_MEMBERS of each. Their clusters are the same.
+    """
+    unique, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    members = np.argsort(inverse, kind="stable")
+    starts = np.cumsum(counts) - counts
+    for distance in range(1, min(int(counts.max(initial=1)), MOST_NEIGHBOURS + 1)):
+        first, second = members[:-distance], members[distance:]
+        equal = inverse[first] == inverse[second]
+        yield first[equal], second[equal]
+    for left, right in close_hashes(unique):
+        for i, j in product(range(min(int(counts.max()), MOST_MEMBERS)), repeat=2):
+            there = (counts[left] > i) & (counts[right] > j)
+            yield members[starts[left[there]] + i], members[starts[right[there]] + j]
+
+
+def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of places in `unique`, uint64, that differ in at most MOST_BITS: of each the MOST_NEIGHBOURS closest."""
+    codes = unique.view(np.uint8).reshape(-1, HASH_BITS // 8)
+    if not len(codes):
+        return
+    faiss.omp_set_num_threads(machine.worker_count())
+    index = faiss.IndexBinaryMultiHash(HASH_BITS, BANDS, HASH_BITS // BANDS)
+    index.nflip = 1
+    index.add(codes)
+    at_once = max(1, MOST_FOUND // len(codes))
+    for start in range(0, len(codes), at_once):
+        limits, distances, found = index.range_search(codes[start : start + at_once], MOST_BITS)
+        asked = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)).astype(np.int64))
+        order = np.lexsort((found, distances, asked))
+        order = order[found[order] != asked[order]]
+        place = np.arange(len(order)) - np.searchsorted(asked[order], asked[order])
+        order = order[place < MOST_NEIGHBOURS]
+        yield asked[order], found[order]
+
+
+# --- confirming ---------------------------------------------------------------------------------------------------
+
+
+def compare(rows: pd.DataFrame, a: np.ndarray, b: np.ndarray, thumbnails: memory.Memory) -> np.ndarray:
+    """Which of the pairs of places in `rows` look the same, as bools."""
+    shapes = np.log(rows["width"].to_numpy(float) / rows["height"].to_numpy(float))
+    same = np.abs(shapes[a] - shapes[b]) <= np.log(MOST_STRETCH)
+    for start in range(0, len(a), PAIRS_AT_ONCE):
+        some = start + np.flatnonzero(same[start : start + PAIRS_AT_ONCE])
+        if not len(some):
+            continue
+        places, at = np.unique(np.concatenate([a[some], b[some]]), return_inverse=True)
+        pictures = standardise(read_thumbnails(rows.iloc[places], thumbnails))
+        left, right = pictures[at[: len(some)]], pictures[at[len(some) :]]
+        correlation = np.einsum("ij,ij->i", left, right) / left.shape[1]
+        same[some] = (correlation >= LEAST_CORRELATION) & (np.abs(left - right).max(axis=1) <= MOST_DIFFERENCE)
+    return same
+
+
+def standardise(pictures: np.ndarray) -> np.ndarray:
+    """Each row with mean 0 and standard deviation 1: brightness and contrast no longer count. float32."""
+    pictures = pictures.astype(np.float32)
+    pictures -= pictures.mean(axis=1, keepdims=True)
+    return pictures / np.maximum(pictures.std(axis=1, keepdims=True), 1e-6)
+
+
+def read_thumbnails(rows: pd.DataFrame, thumbnails: memory.Memory) -> np.ndarray:
+    """The thumbnails of rows, uint8 (rows, values): remembered, or else made anew."""
+    found = thumbnails.get(bytes.fromhex(sha256) for sha256 in rows["sha256"])
+    lost = rows[[bytes.fromhex(sha256) not in found for sha256 in rows["sha256"]]]
+    for part in look.look_at(list(look.places_of(lost)), "looking again"):
+        found |= {bytes.fromhex(seen.sha256): seen.thumbnail for seen in part}
+    return np.stack([np.frombuffer(found[bytes.fromhex(sha256)], np.uint8) for sha256 in rows["sha256"]])

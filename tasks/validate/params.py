@@ -1,0 +1,64 @@
+"""The validate block of params.yaml."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tasks.params import Block
+
+# what is looked for, and the default threshold; docs/parameters.md says what each means
+CheckName = Literal[
+    "few_images", "imbalance", "class_names", "quarantined", "tiny", "huge", "blank", "blurred", "dark", "bright",
+    "odd_size", "odd_channels", "large_cluster",
+]  # fmt: skip
+THRESHOLDS: dict[CheckName, float] = {
+    "few_images": 10,  # usable images of a class
+    "imbalance": 20,  # largest class over smallest
+    "class_names": 0,
+    "quarantined": 0.05,  # of all images
+    "tiny": 8,  # pixels, the shorter side
+    "huge": 10_000,  # pixels, the longer side
+    "blank": 2,  # contrast, grey levels
+    "blurred": 10,  # sharpness
+    "dark": 20,  # brightness, grey levels
+    "bright": 235,
+    "odd_size": 20,  # times the median number of pixels, or one so-many-th of it
+    "odd_channels": 0.05,  # of all images have so many channels and bits
+    "large_cluster": 0.01,  # of all images look the same
+}
+
+
+class Check(Block):
+    """`then`: what to do where the check finds something; `threshold`: see THRESHOLDS."""
+
+    then: Literal["warn", "fail", "off"] = "warn"
+    threshold: float | None = Field(default=None, ge=0)
+
+
+class ValidateParams(Block):
+    """How images are judged, and split where nothing else says it all.
+
+    `near_duplicates`: `auto` compares images whose shorter side has at least 64 pixels. `on_leak`: what to do where a
+    split that is given parts what belongs together.
+    """
+
+    seed: int = 42
+    train: float = Field(0.70, gt=0, lt=1)
+    validation: float = Field(0.15, gt=0, lt=1)
+    test: float = Field(0.15, gt=0, lt=1)
+    stratify: Literal["stable", "exact"] = "stable"
+    near_duplicates: Literal["auto", "all", "off"] = "auto"
+    on_leak: Literal["report", "drop_from_train", "fail"] = "drop_from_train"
+    checks: dict[CheckName, Check] = Field({})
+
+    @model_validator(mode="after")
+    def _add_up_to_one(self) -> "ValidateParams":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test need to add up to 1, found {total:g}")
+        return self
+
+    def check(self, name: CheckName) -> tuple[str, float]:
+        """What to do and the threshold of one check."""
+        found = self.checks.get(name, Check())
+        return found.then, THRESHOLDS[name] if found.threshold is None else found.threshold

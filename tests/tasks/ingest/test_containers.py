@@ -1,0 +1,198 @@
+"""Tars and idx files: what ingest lists of them, and that each image can be read where it lies."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks import images
+from tasks.errors import UserError
+from tasks.ingest import RAW, sources
+from tasks.ingest.__main__ import Ingested, ingest
+from tasks.ingest.params import IngestParams
+from tests.tasks.ingest.containers import png, write_idx, write_tar
+
+
+@pytest.fixture(autouse=True)
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    RAW.mkdir(parents=True)
+
+
+def listed(**params: str) -> tuple[pd.DataFrame, Ingested]:
+    done = ingest(IngestParams(**params))
+    return done.rows.to_pandas().set_index("file_name"), done
+
+
+def read_back(rows: pd.DataFrame) -> dict[str, bytes]:
+    return {row.file_name: sources.read_row(row) for row in sources.locate(rows.reset_index()).itertuples()}
+
+
+def said(rows: pd.DataFrame, *columns: str) -> dict[str, tuple[object, ...]]:
+    values = rows[list(columns)].astype(object).where(rows[list(columns)].notna(), None)
+    return {name: tuple(row) for name, row in zip(rows.index, values.to_numpy(), strict=True)}
+
+
+def test_a_plain_tar_is_a_folder() -> None:
+    write_tar(RAW / "all.tar", {"./cat/1.png": png(1), "dog/2.png": png(2), "README": b"hello"})
+    (RAW / "cat").mkdir()
+    (RAW / "cat/3.png").write_bytes(png(3))
+    rows, done = listed()
+    assert said(rows, "label", "container", "reason") == {
+        "all.tar::README": (None, "all.tar", None),
+        "all.tar::cat/1.png": ("cat", "all.tar", None),
+        "all.tar::dog/2.png": ("dog", "all.tar", None),
+        "cat/3.png": ("cat", None, None),
+    }
+    assert read_back(rows)["all.tar::dog/2.png"] == png(2)
+    assert all(images.sha256(data) == rows["sha256"][name] for name, data in read_back(rows).items())
+    assert done.found["containers"] == {"all.tar": {"members": 3, "images": 3}}
+    assert done.found["layout"] == "class folders; 1 container read in place (detected)"
+
+
+def test_split_folders_may_lie_in_a_tar_or_around_it() -> None:
+    write_tar(RAW / "a.tar", {"train/cat/1.png": png(1), "test/cat/2.png": png(2)})
+    write_tar(RAW / "train/b.tar", {"dog/3.png": png(3)})
+    rows, _ = listed()
+    assert said(rows, "label", "split") == {
+        "a.tar::test/cat/2.png": ("cat", "test"),
+        "a.tar::train/cat/1.png": ("cat", "train"),
+        "train/b.tar::dog/3.png": ("dog", "train"),
+    }
+
+
+def test_webdataset_shards() -> None:
+    shard = {"0001.png": png(1), "0001.cls": b"1", "0002.png": png(2), "0002.json": b'{"label": "cat", "group_id": 7}'}
+    write_tar(RAW / "train-000000.tar", shard | {"0003.png": png(3), "0003.txt": b"a caption", "0004.png": png(4)})
+    write_tar(RAW / "val-000000.tar", {"x/0005.seg.png": png(5), "x/0005.cls": b"0", "0006.json": b"{}"})
+    (RAW / "classes.json").write_text('["cat", "dog"]')
+    rows, done = listed()
+    assert said(rows, "label", "split", "group_id") == {
+        "train-000000.tar::0001.png": ("dog", "train", None),
+        "train-000000.tar::0002.png": ("cat", "train", "7"),
+        "train-000000.tar::0003.png": (None, "train", None),
+        "train-000000.tar::0004.png": (None, "train", None),
+        "val-000000.tar::0006.json": (None, "validation", None),  # it labels no image: a file as any other
+        "val-000000.tar::x/0005.seg.png": ("cat", "validation", None),
+    }
+    assert done.found["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
+    assert done.found["label_files"] == ["classes.json"]
+
+
+def test_a_table_may_name_members() -> None:
+    write_tar(RAW / "x.tar", {"1.png": png(1)})
+    (RAW / "labels.csv").write_text("file_name,label\nx.tar::1.png,cat\n")
+    rows, _ = listed()
+    assert rows["label"].to_dict() == {"x.tar::1.png": "cat"}
+
+
+def test_members_that_cannot_be_read_are_told() -> None:
+    with tarfile.open(RAW / "x.tar", "w") as tar:
+        link = tarfile.TarInfo("cat/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        info = tarfile.TarInfo("cat/1.png")
+        info.size = len(png(1))
+        tar.addfile(info, io.BytesIO(png(1)))
+    whole = (RAW / "x.tar").read_bytes()
+    (RAW / "cut.tar").write_bytes(whole[: 3 * 512 - 100])
+    (RAW / "damaged.tar").write_bytes(whole[:1536].ljust(2048, b"\1") + whole[:512])
+    rows, _ = listed()
+    assert said(rows, "reason", "detail") == {
+        "cut.tar::cat/1.png": ("unreadable", "its tar ends before it does"),
+        "cut.tar::cat/link.png": ("unreadable", "is no regular file in its tar"),
+        "damaged.tar": ("corrupt", "after 2 members: bad checksum"),
+        "damaged.tar::cat/1.png": (None, None),
+        "damaged.tar::cat/link.png": ("unreadable", "is no regular file in its tar"),
+        "x.tar::cat/1.png": (None, None),
+        "x.tar::cat/link.png": ("unreadable", "is no regular file in its tar"),
+    }
+
+
+def test_archives_are_told_from_containers() -> None:
+    with tarfile.open(RAW / "a.tar.gz", "w:gz") as tar:
+        tar.add("/dev/null", "x")
+    (RAW / "b.zip").write_bytes(b"PK\3\4 and more")
+    (RAW / "empty.tar").write_bytes(bytes(10240))
+    rows, _ = listed()
+    assert said(rows, "reason", "detail") == {
+        "a.tar.gz": ("not_an_image", "gzip data: `variegate import` unpacks zip and tar archives"),
+        "b.zip": ("not_an_image", "zip data: `variegate import` unpacks zip and tar archives"),
+        "empty.tar": (None, None),  # nothing in it, and no image: validate says so
+    }
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("shape", [(12, 5, 7), (12, 5, 7, 3)])
+def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    write_idx(RAW / f"train-images-idx{len(shape)}-ubyte{ending}", pixels)
+    write_idx(RAW / f"train-labels-idx1-ubyte{ending}", np.arange(12, dtype=np.uint8))
+    write_idx(RAW / "t10k-images.idx3-ubyte", pixels[:2, :, :, 0] if len(shape) == 4 else pixels[:2])
+    write_idx(RAW / "t10k-labels.idx1-ubyte.gz", np.array([3, 4], np.uint8))
+    rows, done = listed()
+    name = f"train-images-idx{len(shape)}-ubyte{ending}"
+    assert len(rows) == 14
+    assert said(rows, "label", "split")[f"{name}::11"] == ("11", "train")
+    assert said(rows, "label", "split")["t10k-images.idx3-ubyte::1"] == ("4", "test")
+    for number in (0, 11):
+        data = read_back(rows)[f"{name}::{number:02d}"]
+        assert images.sha256(data) == rows["sha256"][f"{name}::{number:02d}"]
+        assert (images.decode(data).pixels == pixels[number]).all()
+    assert len(done.found["label_files"]) == 2
+
+
+def test_idx_files_that_are_damaged_or_have_other_labels() -> None:
+    pixels = np.zeros((3, 4, 4), np.uint8)
+    write_idx(RAW / "a-images", pixels)
+    (RAW / "a-images").write_bytes((RAW / "a-images").read_bytes()[:-5])
+    write_idx(RAW / "b-images.gz", pixels + 1)
+    whole = (RAW / "b-images.gz").read_bytes()
+    (RAW / "b-images.gz").write_bytes(whole[:-9])  # without its end: all pixels are there
+    rows, _ = listed()
+    assert rows["reason"].dropna().to_dict() == {"a-images": "corrupt", "b-images.gz": "corrupt"}
+    assert rows["detail"]["a-images"] == "after 2 images: needs 3 images"
+    assert len(rows) == 2 + 1 + 3 + 1
+    assert read_back(rows.drop(["a-images", "b-images.gz"]))["b-images.gz::2"].endswith(bytes([1] * 16))
+    write_idx(RAW / "a-labels", np.zeros(3, np.uint8))
+    with pytest.raises(UserError) as caught:
+        listed()
+    assert str(caught.value) == "data/raw/a-images: needs a label for each image, found 2 images and 3 labels"
+
+
+def test_what_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    from tasks.ingest import reading
+
+    write_tar(RAW / "x.tar", {"cat/1.png": png(1)})
+    for number in range(5):
+        (RAW / f"{number}.png").write_bytes(png(number))
+    for path in RAW.iterdir():
+        os.utime(path, (1e9, 1e9))
+    first, _ = listed()
+    read: list[str] = []
+    look = reading.look
+    monkeypatch.setattr(reading, "look", lambda name: (read.append(name), look(name))[1])
+    second, _ = listed()
+    assert read == [] and second.equals(first)
+    (RAW / "3.png").write_bytes(png(30))  # a new time
+    third, _ = listed()
+    assert read == ["3.png"]
+    assert third["sha256"]["3.png"] == images.sha256(png(30))
+    listed()
+    assert read == ["3.png"] * 2  # changed so lately that it may change again within a tick of the clock
+
+
+def test_what_is_remembered_is_equal_to_what_is_read() -> None:
+    from tasks.ingest import reading
+
+    write_tar(RAW / "x.tar", {"cat/1.png": png(1), "bad\\name": b"x"})
+    for content in (reading.look("x.tar") or reading.read_container("x.tar"), reading.Facts(3, "ab", "corrupt", "é")):
+        assert reading._from_json(reading._to_json(content)) == content
+    assert json.loads(reading._to_json(reading.Facts()))[0] == "Facts"
