@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from tasks import ingest, sample
 from tasks.augment.accounts import per_class, read_counts
 from tasks.errors import UserError
+from tasks.filling import has_files
 from tasks.params import PARAMS_FILE, STAGES, read_blocks, read_params
 
 RAW_DVC = Path("data/raw.dvc")
@@ -64,7 +65,7 @@ def write_sample_if_empty(name: str) -> int:
     Raises:
         UserError: where data/raw.dvc says that other images belong there.
     """
-    if sample.has_files(ingest.RAW):
+    if has_files(ingest.RAW):
         return 0
     require_no_others({sample.DVC_HASH.get(name)})
     return sample.write_sample(name, ingest.RAW)
@@ -78,7 +79,7 @@ def require_no_others(samples: Collection[str | None]) -> None:
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
-    if not sample.has_files(ingest.RAW):
+    if not has_files(ingest.RAW):
         require_no_others(set(sample.DVC_HASH.values()))
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
     for name in ingest.list_files(ingest.RAW):
