@@ -77,6 +77,20 @@ def require_no_others(samples: Collection[str | None]) -> None:
         raise UserError(f"{ingest.RAW} is empty: run dvc pull")
 
 
+def require_room() -> None:
+    """Raises UserError where data/raw is empty because its images, other than a sample's, were not pulled."""
+    if not has_files(ingest.RAW):
+        require_no_others(set(sample.DVC_HASH.values()))
+
+
+def note_on_layout() -> str | None:
+    """What to know where data/raw holds one folder that is no split's: it counts as the only class."""
+    folders = [path for path in ingest.RAW.iterdir() if path.is_dir()]
+    if len(folders) != 1 or folders[0].name.lower() in ingest.SPLITS:
+        return None
+    return f"note: {folders[0]} is the only folder, so the only class; if it is none, move its folders up"
+
+
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
     if not has_files(ingest.RAW):
