@@ -49,6 +49,41 @@ def sample(
         print(f"wrote {count:,} images to {RAW}")
 
 
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME.")
+    ],
+    max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
+    root: Annotated[
+        Path | None, typer.Option(help="Where torchvision keeps its downloads; default: .variegate/torchvision.")
+    ] = None,
+) -> None:
+    """Fill the empty data/raw: unpack archives, all together, or download a dataset by torchvision.
+
+    Example: variegate import train.zip test.zip
+
+    Example: variegate import torchvision:FashionMNIST
+    """
+    from tasks.ingest import RAW
+
+    project.require_room()
+    names = [source.partition(":")[2] for source in sources if source.startswith("torchvision:")]
+    if names and len(sources) > 1:
+        raise UserError(f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}")
+    if names:
+        from tasks import machine
+        from tasks.torchvision_sets import write_dataset
+
+        print(f"wrote {write_dataset(names[0], RAW, root or machine.cache_folder() / 'torchvision'):,} files to {RAW}")
+        return
+    from tasks.archives import unpack
+
+    found = unpack([Path(source) for source in sources], RAW, max_gb)
+    left_out = f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)" if found.left_out else ""
+    print(f"wrote {found.files:,} files to {RAW}{left_out}")
+
+
 @app.command()
 def run(
     until: Annotated[

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from tasks import ingest, sample, validate
 from tasks.augment.accounts import per_class, read_counts
 from tasks.errors import CheckFailedError, UserError
+from tasks.filling import has_files
 from tasks.ingest import files
 from tasks.ingest.params import IngestParams
 from tasks.params import PARAMS_FILE, STAGES, read_blocks, read_params
@@ -67,7 +68,7 @@ def write_sample_if_empty(name: str) -> int:
     Raises:
         UserError: where data/raw.dvc says that other images belong there.
     """
-    if sample.has_files(ingest.RAW):
+    if has_files(ingest.RAW):
         return 0
     require_no_others({sample.DVC_HASH.get(name)})
     return sample.write_sample(name, ingest.RAW)
@@ -79,9 +80,15 @@ def require_no_others(samples: Collection[str | None]) -> None:
         raise UserError(f"{ingest.RAW} is empty: run dvc pull")
 
 
+def require_room() -> None:
+    """Raises UserError where data/raw is empty because its images, other than a sample's, were not pulled."""
+    if not has_files(ingest.RAW):
+        require_no_others(set(sample.DVC_HASH.values()))
+
+
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
-    if not sample.has_files(ingest.RAW):
+    if not has_files(ingest.RAW):
         require_no_others(set(sample.DVC_HASH.values()))
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
     for name in files.list_files(ingest.RAW):

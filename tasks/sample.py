@@ -3,13 +3,13 @@
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from tasks.errors import UserError
+from tasks.filling import filling
 
 SAMPLES = ("digits",)
 # What DVC calls the folder that write_sample() makes: so a data/raw.dvc can be recognised as the sample's.
@@ -24,24 +24,14 @@ def write_sample(name: str, folder: Path) -> int:
     """
     if name not in SAMPLES:
         raise UserError(f"sample {name!r}: not known; known: {', '.join(SAMPLES)}")
-    if has_files(folder):
-        raise UserError(f"{folder}: needs to be empty for a sample, found files; move them away first")
     from sklearn.datasets import load_digits  # takes a second: only where it is needed
 
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # 0..16 in the original
-    beside = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
-        path = beside / str(label) / f"{label}_{number:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Stored, not compressed: zlib's variants compress differently, and these bytes are the same everywhere.
-        Image.fromarray(image).save(path, compress_level=0)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    with filling(folder, "a sample") as beside:
+        for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
+            path = beside / str(label) / f"{label}_{number:04d}.png"
+            path.parent.mkdir(exist_ok=True)
+            # Stored, not compressed: zlib's variants compress differently, and these bytes are the same everywhere.
+            Image.fromarray(image).save(path, compress_level=0)
     return len(pixels)
-
-
-def has_files(folder: Path) -> bool:
-    """True where there is any file below `folder`."""
-    return folder.is_dir() and any(not path.is_dir() for path in folder.rglob("*"))

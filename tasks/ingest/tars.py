@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tasks import images
 from tasks.ingest import RAW
+from tasks.wary_tars import WaryTarInfo, walk
 
 MAX_BYTES = 2**30  # of one image: it is read whole
 SIDECARS = ("cls", "json", "txt")
@@ -60,19 +61,17 @@ def read_tar(name: str) -> Contents:
     texts: dict[tuple[str, str], bytes] = {}
     damage = None
     size = path.stat().st_size
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        try:
-            for info in tar:
-                if info.isdir():
-                    continue
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", tarinfo=WaryTarInfo) as tar:
+            for info in filter(lambda info: not info.isdir(), walk(tar)):
                 member = _member(file, info, size)
                 found.append(member)
                 key, ending = _sample(member.name)
                 if ending in SIDECARS and member.reason is None and info.size <= MAX_SIDECAR_BYTES:
                     file.seek(info.offset_data)
                     texts[key, ending] = file.read(info.size)
-        except (tarfile.TarError, OSError, ValueError) as error:
-            damage = f"after {len(found)} members: {error}"
+    except (tarfile.TarError, OSError, ValueError) as error:
+        damage = f"after {len(found)} members: {error}"
     samples = {key for key, ending in (_sample(member.name) for member in found) if ending not in SIDECARS}
     pictures = [member for member in found if not _is_sidecar(member, samples)]
     return Contents([_labelled(member, texts) for member in pictures], len(found), damage)

@@ -1,7 +1,11 @@
+import bz2
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tasks.augment.accounts import per_class
-from tests.conftest import Project
+from tests.conftest import Project, wait_until
 
 
 def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
@@ -20,7 +24,7 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sample", "run", "plan", "preview", "verify", "replay", "diff", "export", "doctor"]
+    "command", ["sample", "import", "run", "plan", "preview", "verify", "replay", "diff", "export", "doctor"]
 )
 def test_each_command_explains_itself_with_an_example(command: str, project: Project) -> None:
     done = project.variegate(command, "--help")
@@ -37,10 +41,88 @@ def test_sample_fills_an_empty_folder_and_no_other(project: Project) -> None:
     assert (done.returncode, done.stderr) == (2, "error: sample 'letters': not known; known: digits\n")
 
 
-def test_no_sample_takes_the_place_of_images_that_were_not_pulled(project: Project) -> None:
+def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Project) -> None:
+    for split in ("train", "test"):
+        project.write_digits(folder=f"{split}/{split}", classes=2)
+        shutil.make_archive(str(project.path(split)), "zip" if split == "train" else "gztar", project.path(split))
+    project.path("data/.raw.tmp/left").mkdir(parents=True)
+    with zipfile.ZipFile(project.path("train.zip"), "a") as archive:
+        archive.writestr("__MACOSX/._train", b"")
+    done = project.variegate("import", "train.zip", "test.tar.gz")
+    left_out = "left out 1 of macOS and Windows (.DS_Store and the like)"
+    assert (done.stdout, done.stderr) == (f"wrote 24 files to data/raw; {left_out}\n", "")
+    for split in ("train", "test"):
+        for path in project.path(f"{split}/{split}").rglob("*.png"):
+            assert (
+                project.path("data/raw").joinpath(path.relative_to(project.path(split))).read_bytes()
+                == path.read_bytes()
+            )
+    assert [path.name for path in project.path("data").iterdir()] == ["raw"]
+    done = project.variegate("import", "train.zip", check=False)
+    expected = "error: data/raw: needs to be empty for an import, found files; move them away first\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_an_import_that_fails_is_one_line_and_leaves_nothing(project: Project) -> None:
+    for path, members in (("bad.zip", {"cat/1.png": b"1", "../2.png": b"2"}), ("big.zip", {"1.png": bytes(3_000_000)})):
+        with zipfile.ZipFile(project.path(path), "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+    bound = "needs to unpack to at most 0.002 GB (--max-gb), found 3,000,000 bytes"
+    for command, expected in (
+        (("bad.zip",), "bad.zip: '../2.png' leads out of its folder"),
+        (("big.zip", "--max-gb", "0.002"), f"big.zip: {bound}"),
+        (("no.zip",), "no.zip: needs to be a zip or tar archive, found nothing of that name"),
+        (("torchvision:MNIST", "big.zip"), "torchvision:MNIST: needs to be the only source, found 2"),
+    ):
+        done = project.variegate("import", *command, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {expected}\n")
+        assert not project.path("data").exists() or list(project.path("data").iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(project: Project) -> None:
+    with zipfile.ZipFile(project.path("big.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1.png", bytes(3_000_000))
+    done = project.run("bash", "-c", "ulimit -f 1000; variegate import big.zip", check=False)
+    assert (done.returncode, done.stderr) == (2, "error: data/raw: File too large\n")
+    assert list(project.path("data").iterdir()) == []
+
+
+def test_an_interrupted_import_leaves_nothing(project: Project) -> None:
+    info = tarfile.TarInfo("1.png")
+    info.size = 200 * 10_000_000  # seconds to unpack
+    parts = [bz2.compress(info.tobuf()), bz2.compress(bytes(10_000_000)) * 200, bz2.compress(bytes(1024))]
+    project.path("big.tar").write_bytes(b"".join(parts))
+    importing = subprocess.Popen(["variegate", "import", "big.tar"], cwd=project.root, env=project.environment)
+    wait_until(project.path("data/.raw.tmp/1.png").exists, seconds=60)
+    importing.send_signal(signal.SIGINT)
+    assert importing.wait(60) == 130
+    assert list(project.path("data").iterdir()) == []
+
+
+def test_import_writes_a_dataset_of_torchvision(project: Project) -> None:
+    raw = project.path("root/FashionMNIST/raw")
+    raw.mkdir(parents=True)
+    for prefix in ("train", "t10k"):
+        head = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28])
+        raw.joinpath(f"{prefix}-images-idx3-ubyte").write_bytes(head + bytes(2 * 28 * 28))
+        raw.joinpath(f"{prefix}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 9]))
+    done = project.variegate("import", "torchvision:fashionmnist", "--root", "root")
+    assert done.stdout == "wrote 4 files to data/raw\n"
+    assert project.path("data/raw/test/T-shirt_top/000000.png").is_file()
+    assert not project.path(".variegate").exists()
+    shutil.rmtree(project.path("data/raw"))
+    dead = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = project.variegate("import", "torchvision:CIFAR10", check=False, **dead)
+    words = "cannot be had: <urlopen error [Errno 111] Connection refused>"
+    assert (done.returncode, done.stderr) == (2, f"error: torchvision:CIFAR10: {words}\n")
+    assert list(project.path(".variegate/torchvision").iterdir()) == []
+
+
+def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(project: Project) -> None:
     project.path("data").mkdir()
     project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
-    for command in (("sample", "digits", "--if-empty"), ("run",), ("plan",)):
+    for command in (("sample", "digits", "--if-empty"), ("import", "a.zip"), ("run",), ("plan",)):
         done = project.variegate(*command, check=False)
         assert (done.returncode, done.stderr) == (2, "error: data/raw is empty: run dvc pull\n")
 
