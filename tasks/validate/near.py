@@ -86,7 +86,7 @@ def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     index.add(codes)
     at_once = max(1, MOST_FOUND // len(codes))
     for start in range(0, len(codes), at_once):
-        limits, distances, found = index.range_search(codes[start : start + at_once], MOST_BITS)
+        limits, distances, found = index.range_search(codes[start : start + at_once], MOST_BITS + 1)  # below it
         asked = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)).astype(np.int64))
         order = np.lexsort((found, distances, asked))
         order = order[found[order] != asked[order]]

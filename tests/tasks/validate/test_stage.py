@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -6,8 +7,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks import images, validate
+from tasks import images, ingest, manifest, validate
+from tasks.validate import lineage, look
+from tasks.validate.__main__ import validate as run
+from tasks.validate.params import ValidateParams
 from tests.conftest import Project
+from tests.tasks.test_odd_images import ROWS, expected_reason
+from tests.tasks.validate.test_near import photo
 
 
 def validated(project: Project) -> pd.DataFrame:
@@ -117,16 +123,23 @@ def test_without_ingest_the_way_is_told(project: Project) -> None:
 
 
 def test_the_real_odd_images_are_all_accounted_for(project: Project) -> None:
-    odd = Path(__file__).parents[3] / "shared/data/odd-images"
+    """Expected of each file, by its table and its bytes, against what it got."""
+    odd = Path(__file__).parents[4] / "shared/data/odd-images"
     if not odd.is_dir():
         pytest.skip("needs the odd images beside the project")
-    table = pd.read_csv(odd / "table.csv")
     project.write_digits()
     shutil.copytree(odd, project.path("data/raw/odd"))
     rows = validated(project)
-    assert len(rows) == 18 + sum(path.is_file() for path in odd.rglob("*"))
-    assert set(rows["status"]) <= {"ok", "duplicate", "quarantined"}
-    assert len(table) == 200
+    files = [path for path in project.path("data/raw").rglob("*") if path.is_file()]
+    assert len(rows) == len(files) == 18 + len(ROWS) + 3  # two licences and the table
+    assert (rows["status"].isin(["ok", "duplicate"]) == rows["reason"].isna()).all()
+    expected = {f"odd/{row['path']}": expected_reason(row) for row in ROWS}
+    got = rows["reason"].astype(object).where(rows["reason"].notna(), None)
+    assert {name: got[name] for name in expected} == expected
+    assert rows.loc[["odd/LICENSE.pillow", "odd/table.csv"], "reason"].tolist() == ["not_an_image"] * 2
+    assert rows.loc[rows["status"] == "quarantined", "detail"].notna().all()
+    for _, copies in rows[rows["status"] != "quarantined"].groupby("pixel_sha256"):
+        assert sorted(copies["status"]) == ["duplicate"] * (len(copies) - 1) + ["ok"]
 
 
 def test_16_bits_that_differ_below_the_8th_are_no_duplicates(project: Project) -> None:
@@ -137,3 +150,146 @@ def test_16_bits_that_differ_below_the_8th_are_no_duplicates(project: Project) -
         path.write_bytes(images.encode(dark, "png"))
     project.stage("ingest")
     assert "ok 20, duplicate 0, quarantined 0" in project.stage("validate").stdout
+
+
+def test_a_digit_pattern_groups_and_no_group_is_parted(project: Project) -> None:
+    project.write_digits(per_class=40)
+    for number, path in enumerate(sorted(project.path("data/raw").rglob("*.png"))):
+        path.rename(path.with_name(f"patient{number % 30:02d}_{path.name}"))
+    project.set_params(ingest__group_pattern="patient(\\d+)", validate__stratify="stable")
+    rows = validated(project)
+    assert rows["group_id"].nunique() == 30
+    assert (rows.groupby("group_id")["split"].nunique() == 1).all()
+    assert rows["split"].nunique() == 3
+
+
+def leaky(project: Project) -> None:
+    """Class folders in split folders; group 1 is in train and test, and one image is copied from test into train."""
+    for split, skip in (("train", 0), ("val", 6), ("test", 12)):
+        project.write_digits(folder=f"data/raw/{split}", skip=skip)
+    raw = project.path("data/raw")
+    for name in ("train/0/group1_a.png", "test/1/group1_b.png"):
+        first = sorted((raw / name).parent.iterdir())[0]
+        first.rename(raw / name)
+    shutil.copy(sorted((raw / "test/2").iterdir())[0], raw / "train/2/copy.png")
+    project.set_params(ingest__group_pattern="group\\d+")
+
+
+def test_leaks_of_a_given_split_are_dropped_from_train(project: Project) -> None:
+    leaky(project)
+    rows = validated(project)
+    assert rows.loc["train/0/group1_a.png", ["status", "reason", "detail"]].tolist() == [
+        "quarantined",
+        "leak",
+        "belongs together with test/1/group1_b.png",
+    ]
+    assert rows.loc["train/2/copy.png", "status"] == "duplicate"
+    assert rows.loc["test/1/group1_b.png", "split"] == "test"
+    found = json.loads(project.path("metrics/validate.json").read_text())
+    assert found["leaks"] == 2
+    assert "leaks: 2 images belong together with one of another split, and are left out" in found["warnings"]
+    assert len(rows) == 3 * 18 + 1
+
+
+def test_leaks_may_be_reported_alone_or_fail(project: Project) -> None:
+    leaky(project)
+    project.set_params(validate__on_leak="report")
+    rows = validated(project)
+    assert rows.loc["train/0/group1_a.png", "split"] == "train"
+    project.set_params(validate__on_leak="fail")
+    done = project.stage("validate", check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "failed: 1 of the checks failed: 2 images leak from one split into another, train/0/group1_a.png (train) with "
+        "test/1/group1_b.png (test) for one; data/validated/report.html shows what was found\n"
+    )
+    assert project.path("data/validated/manifest.parquet").is_file()
+
+
+def test_a_check_that_is_asked_to_fails_the_stage(digits: Project) -> None:
+    digits.set_params(validate__checks={"few_images": {"then": "fail", "threshold": 7}})
+    digits.stage("ingest")
+    done = digits.stage("validate", check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "failed: 3 of the checks failed: class '0' has 6 usable images, fewer than 7; "
+        "data/validated/report.html shows what was found\n",
+    )
+
+
+def test_no_lineage_crosses_splits_variants_included(project: Project) -> None:
+    """Groups, copies and re-encoded photos; by the manifest and by the ledger of variants."""
+    photos(project, 40)
+    raw = project.path("data/raw")
+    for number in range(0, 20, 2):
+        again = Image.open(raw / f"{'ab'[number % 2]}/{number:02d}_g{number % 7}.png")
+        again.save(raw / f"a/again{number}.jpg", quality=60)
+    project.set_params(ingest__group_pattern="_g(\\d)", validate__stratify="exact", augment__variants_per_image=2)
+    rows = validated(project)
+    assert rows["cluster"].nunique() == 10
+    lineages = lineage.find_lineages(rows.reset_index())
+    usable = (rows["status"] == "ok").to_numpy()
+    splits = rows["split"].groupby(lineages).agg(lambda found: set(found.dropna()))
+    assert all(len(found) == 1 for found in splits) and usable.all()
+    project.stage("augment")
+    ledger = pd.read_parquet(project.path("data/augmented/manifest.parquet"))
+    assert set(ledger["split"]) == {"train"}
+    of_source = dict(zip(rows["source_id"], lineages, strict=True))
+    held_out = {of_source[source_id] for source_id in rows.loc[rows["split"] != "train", "source_id"]}
+    assert not held_out & {of_source[source_id] for source_id in ledger["source_id"]}
+
+
+def photos(project: Project, count: int) -> None:
+    for number in range(count):
+        path = project.path(f"data/raw/{'ab'[number % 2]}/{number:02d}_g{number % 7}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(number, (96, 80)).save(path)
+
+
+def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> None:
+    photos(project, 20)
+    Image.open(project.path("data/raw/a/00_g0.png")).save(project.path("data/raw/b/again.jpg"), quality=60)
+    rows = validated(project)
+    assert rows.loc["b/again.jpg", "status"] == "ok"
+    listed = pd.read_csv(project.path("data/validated/duplicates.csv"))
+    (pair,) = listed.astype(object).where(listed.notna(), None).to_dict("records")
+    assert pair == {
+        "kind": "near", "file_name": "a/00_g0.png", "label": "a", "split": None, "other": "b/again.jpg",
+        "other_label": "b", "other_split": None, "outcome": "ok",
+    }  # fmt: skip
+    warnings = json.loads(project.path("metrics/validate.json").read_text())["warnings"]
+    assert "1 pairs look the same and have two labels, a/00_g0.png and b/again.jpg for one" in warnings
+    page = project.path("data/validated/report.html").read_text()
+    assert "Look the same, and have two labels" in page and page.count("data:image/") == 2
+
+
+def test_the_page_escapes_names_and_loads_nothing(digits: Project) -> None:
+    raw = digits.path("data/raw")
+    shutil.copytree(raw / "0", raw / "<script>alert(1)<")
+    validated(digits)
+    page = digits.path("data/validated/report.html").read_text()
+    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;" in page
+    assert "http" not in page
+
+
+def test_only_what_changed_is_decoded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write_digits()
+    first = validated(project)
+    one = project.path("data/raw/0/0000.png")
+    Image.fromarray(255 - np.asarray(Image.open(one))).save(one)
+    shutil.move(project.path("data/raw/1/0001.png"), project.path("data/raw/1/renamed.png"))
+    project.stage("ingest")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    decoded: list[str] = []
+    see = look.see
+    monkeypatch.setattr(look, "see", lambda sha256, found: (decoded.append(sha256), see(sha256, found))[1])
+    project.environment["VARIEGATE_CACHE"] = str(project.path("other"))
+    listed = manifest.read_table(ingest.MANIFEST, ingest.COLUMNS, made_by="ingest")
+    second = run(listed, ValidateParams(stratify="exact")).rows.set_index("file_name")
+    assert decoded == [images.sha256(one.read_bytes())]
+    cold = validated(project)
+    assert decoded == decoded[:1]
+    assert (cold["pixel_sha256"] == second["pixel_sha256"].astype(str)).all()
+    assert cold["split"].to_dict() == second["split"].to_dict()
+    assert len(first) == len(cold)

@@ -1,0 +1,93 @@
+import pandas as pd
+import pytest
+
+from tasks.validate.checks import run_checks
+from tasks.validate.params import THRESHOLDS, Check, CheckName, ValidateParams
+
+GOOD = {
+    "width": 100, "height": 80, "channels": 3, "bits": 8, "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
+    "status": "ok", "cluster": None, "label": "cat",
+}  # fmt: skip
+
+
+def rows_with(*odd: dict, good: int = 40) -> pd.DataFrame:
+    rows = pd.DataFrame([*({**GOOD, **one} for one in odd), *[GOOD] * good])
+    rows["file_name"] = [f"{number}.png" for number in rows.index]
+    rows["source_id"] = rows["file_name"]
+    return rows
+
+
+def found(rows: pd.DataFrame, **checks: Check) -> dict[str, str]:
+    return {finding.check: finding.text for finding in run_checks(rows, ValidateParams(checks=checks))}
+
+
+def test_nothing_is_found_where_nothing_is_odd() -> None:
+    assert found(rows_with()) == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "odd", "text"),
+    [
+        ("tiny", {"height": 7, "width": 700}, "1 image have a side of less than 8 pixels, 0.png for one"),
+        ("huge", {"width": 10_001, "height": 15}, "1 image have a side of more than 10000 pixels, 0.png for one"),
+        ("blank", {"contrast": 1.9}, "1 image are blank (contrast below 2), 0.png for one"),
+        ("blurred", {"sharpness": 9.9}, "1 image are blurred (sharpness below 10), 0.png for one"),
+        ("dark", {"brightness": 19.0}, "1 image are dark (brightness below 20), 0.png for one"),
+        ("bright", {"brightness": 236.0}, "1 image are bright (brightness above 235), 0.png for one"),
+        ("odd_size", {"width": 1000, "height": 161}, "1 image have 20 times as many pixels as the median or as few"),
+        ("odd_channels", {"channels": 1}, "1 image have channels or bits that less than 5% of all have, 0.png for one"),
+    ],
+)
+def test_odd_images_are_found_by_their_measures(check: CheckName, odd: dict, text: str) -> None:
+    texts = found(rows_with(odd))
+    assert list(texts) == [check] and texts[check].startswith(text)
+    (finding,) = run_checks(rows_with(odd), ValidateParams(checks={check: Check(then="fail")}))
+    assert finding.fails and finding.images.tolist() == [0]
+    assert found(rows_with(odd), **{check: Check(then="off")}) == {}
+    lax = 0 if check in ("tiny", "blank", "blurred", "dark", "odd_channels") else 1e9
+    assert found(rows_with(odd), **{check: Check(threshold=lax)}) == {}
+
+
+def test_small_images_have_no_sharpness_to_speak_of() -> None:
+    assert "blurred" not in found(rows_with({"sharpness": 0.0, "width": 63, "height": 63}))
+
+
+@pytest.mark.parametrize(
+    ("check", "rows", "text"),
+    [
+        ("few_images", rows_with(*[{"label": "dog"}] * 9), "class 'dog' has 9 usable images, fewer than 10"),
+        (
+            "few_images",
+            rows_with({"label": "dog", "status": "quarantined"}),
+            "class 'dog' has 0 usable images, fewer than 10",
+        ),
+        (
+            "imbalance",
+            rows_with(*[{"label": "dog"}] * 10, good=201),
+            "class 'cat' has 201 images and 'dog' 10: over 20 times as many",
+        ),
+        (
+            "class_names",
+            rows_with(*[{"label": "T Shirt"}, {"label": "t-shirt"}] * 10),
+            "classes 'T Shirt' and 't-shirt' differ in case or blanks alone",
+        ),
+        (
+            "quarantined",
+            rows_with(*[{"status": "quarantined"}] * 3),
+            "3 of 43 images are quarantined, over 5%",
+        ),
+        (
+            "large_cluster",
+            rows_with(*[{"cluster": "5.png"}] * 3),
+            "3 images look the same as 5.png, over 1% of the set",
+        ),
+    ],
+)
+def test_odd_classes_and_sets(check: CheckName, rows: pd.DataFrame, text: str) -> None:
+    assert found(rows)[check] == text
+    assert check not in found(rows, **{check: Check(then="off")})
+
+
+def test_every_check_has_a_test() -> None:
+    tested = {"tiny", "huge", "blank", "blurred", "dark", "bright", "odd_size", "odd_channels"}
+    assert tested | {"few_images", "imbalance", "class_names", "quarantined", "large_cluster"} == set(THRESHOLDS)
