@@ -21,6 +21,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tasks import images
+from tests.tasks.test_images import SWAPPED, cmyk_profile
 
 MOST_SECONDS = 20  # for a case
 MOST_BYTES = 4 << 30  # of address space, for a child
@@ -93,6 +94,8 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "webp lossless": lambda: saved(picture().convert("RGBA"), "WEBP", lossless=True),
     "webp animated": lambda: animated("WEBP"),
     "tiff lzw": lambda: saved(picture(), "TIFF", compression="tiff_lzw", icc_profile=profile()),
+    "tiff inks": lambda: saved(picture().convert("CMYK"), "TIFF", icc_profile=cmyk_profile()),
+    "tiff colours": lambda: saved(picture().resize((6, 6)), "TIFF", icc_profile=SWAPPED),
     "tiff deflate": lambda: saved(picture().convert("L"), "TIFF", compression="tiff_adobe_deflate"),
     "tiff jpeg": lambda: saved(picture(), "TIFF", compression="jpeg"),
     "tiff pages": lambda: animated("TIFF"),
@@ -125,7 +128,18 @@ def damaged(name: str, number: int) -> bytes:
     data = bytearray(seed_bytes(name))
     for _ in range(draw.randint(1, 3)):
         draw.choice((truncate, flip_bits, overwrite, swap, repeat, remove, exaggerate))(data, draw)
-    return bytes(data)
+    return with_true_sums(bytes(data)) if name.startswith("png") and draw.random() < 0.7 else bytes(data)
+
+
+def with_true_sums(png: bytes) -> bytes:
+    """A PNG file's damage behind checksums that are right, or nothing but the checksums is tried."""
+    parts, place = [png[:8]], 8
+    while place + 12 <= len(png):
+        length = min(int.from_bytes(png[place : place + 4], "big"), len(png) - place - 12)
+        content = png[place + 4 : place + 8 + length]
+        parts.append(length.to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big"))
+        place += 12 + length
+    return b"".join(parts)
 
 
 def somewhere(data: bytearray, draw: random.Random) -> int:
