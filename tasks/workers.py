@@ -24,12 +24,15 @@ Result = TypeVar("Result")
 AHEAD_PER_WORKER = 2  # items handed out, the one awaited among them: bounds memory
 MOST_DEATHS = 3  # in a row, without a result between them
 
+before_orphan_ends: list[Callable[[], None]] = []  # what a worker does when it ends because its parent did
+
 
 def map_ordered(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     preload: str | None = None,
     in_thread: Callable[[Item], bool] = lambda _: False,
+    most_deaths: int = MOST_DEATHS,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
@@ -38,7 +41,7 @@ def map_ordered(
     this process; where no others come, no worker is started.
 
     Raises:
-        UserError: where workers die again and again.
+        UserError: where workers die `most_deaths` times in a row, without a result between them.
     """
     workers = worker_count()
     if workers == 1:
@@ -65,7 +68,7 @@ def map_ordered(
                     yield result
             except BrokenProcessPool:
                 deaths += 1
-                if deaths == MOST_DEATHS:
+                if deaths >= most_deaths:
                     raise UserError(f"a worker died {deaths} times at one task; is there enough memory?") from None
             finally:
                 for future in futures:
@@ -105,9 +108,20 @@ def _start_pool(workers: int, preload: str | None) -> Executor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)
 
 
+def in_worker() -> bool:
+    """Whether this process is a worker of another."""
+    return multiprocessing.parent_process() is not None
+
+
 def _die_with_parent() -> None:
     """Without this, a worker whose parent was killed by SIGKILL waits for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        sentinel = parent.sentinel
-        threading.Thread(target=lambda: (wait([sentinel]), os._exit(1)), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    for call in before_orphan_ends:
+        call()
+    os._exit(1)

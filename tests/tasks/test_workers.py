@@ -69,6 +69,12 @@ def test_workers_that_die_again_and_again_are_one_line(monkeypatch: pytest.Monke
         list(map_ordered(die, range(5)))
 
 
+def test_a_caller_says_how_many_deaths_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "2")
+    with pytest.raises(UserError, match=r"^a worker died 5 times at one task; is there enough memory\?$"):
+        list(map_ordered(die, range(5), most_deaths=5))
+
+
 def test_an_error_in_a_worker_arrives_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", "2")
     with pytest.raises(UserError, match=r"^0: no$"):
