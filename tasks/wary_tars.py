@@ -40,4 +40,4 @@ def walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError("a member that ends before it begins")
         reached = archive.offset
         yield info
-        archive.members.clear()  # tarfile keeps every member
+        archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every member
