@@ -158,7 +158,7 @@ def summary(stages: Collection[str]) -> list[str]:
         found = read_metrics("validate")
         status = found["status"]
         lines.append(
-            f"files in         {found['files']:,}: {status['ok']:,} usable, "
+            f"images in        {found['images']:,}: {status['ok']:,} usable, "
             f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined"
         )
         lines += [f"warning          {warning}" for warning in found["warnings"]]
@@ -192,8 +192,8 @@ def validation_lines(found: dict[str, Any], moved: list[dict[str, str]]) -> list
     labels = f", {len(found['label_files'])} label files" if found["label_files"] else ""
     lines = [
         f"layout           {found['layout']}{labels}",
-        f"images in        {found['files']:,}: {status['ok']:,} usable, {status['duplicate']:,} duplicates, "
-        f"{status['quarantined']:,} quarantined",
+        f"images in        {found['images']:,} in {found['files']:,} files: {status['ok']:,} usable, "
+        f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined",
         f"quarantined      {reasons or 'none'}",
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
         f"{pairs['near']:,} that look the same",

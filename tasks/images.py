@@ -470,10 +470,8 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-    if scale >= 1:
-        small = cv2.resize(to_rgb(pixels), inner[::-1], interpolation=cv2.INTER_NEAREST)
-    else:
-        small = resize(to_rgb(pixels), *inner)
+    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX  # integers: the same on every machine
+    small = np.asarray(Image.fromarray(to_rgb(to_8_bits(pixels))).resize(inner[::-1], how))
     canvas = np.full((side, side, 3), BACKGROUND, np.uint8)
     top, left = (side - inner[0]) // 2, (side - inner[1]) // 2
     canvas[top : top + inner[0], left : left + inner[1]] = small

@@ -1,6 +1,7 @@
 """Run the stage: judge the best weights on the test split and write the report."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ METRICS = Path("metrics/evaluate.json")
 CONFUSION = Path("plots/confusion.csv")
 PREDICTIONS = Path("reports/predictions.csv")
 REPORT = Path("reports/index.html")
+DATA_PAGE = REPORT.with_name("data.html")  # what validate found, beside it
 
 
 def load_model() -> tuple[nn.Module, dict]:
@@ -99,6 +101,7 @@ def main() -> None:
         temporary.write_text(page, encoding="utf-8")
     told = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
     progress.counts(test_images=numbers["images"], **{name: numbers[name] for name in told})
+    shutil.copyfile(validate.PAGE, DATA_PAGE)
     progress.report("link", text="report", path=str(REPORT))
 
 

@@ -156,6 +156,7 @@ def ingest(params: IngestParams) -> Ingested:
     return Ingested(
         rows,
         {
+            "files": len(names),
             "layout": words_for(layout, params, found, containers),
             "containers": {
                 name: {"members": content.members, "images": len(content.images)}

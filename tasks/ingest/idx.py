@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from tasks.ingest import RAW
 from tasks.ingest.tars import Contents, Member
 
-UNSIGNED_BYTE = 8
+MAGIC = b"\0\0\x08"  # of unsigned bytes
 GZIP = b"\x1f\x8b"
 
 
@@ -51,7 +51,7 @@ def read_header(path: Path) -> Header | None:
     try:
         with open_maybe_gzip(path) as file:
             start = file.read(4)
-            if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTE or start[3] not in (1, 3, 4):
+            if len(start) < 4 or not start.startswith(MAGIC) or start[3] not in (1, 3, 4):
                 return None
             sizes = file.read(4 * start[3])
     except (OSError, EOFError, zlib.error):

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
+import tarfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 from tasks import images, machine, memory, progress, workers
@@ -89,14 +89,16 @@ def look(name: str) -> Facts | None:
     if problem:
         return Facts(reason="unreadable", detail=problem)
     try:
-        if is_container(RAW / name):
-            return None
         with (RAW / name).open("rb") as file:
+            start = file.read(tarfile.BLOCKSIZE)
+            if is_container(name, start):
+                return None
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
+                file.seek(0)
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 return Facts(size, sha256, "too_large", f"{size:,} bytes, over {MAX_BYTES:,}")
-            data = file.read()
+            data = start + file.read()
     except OSError as error:
         return Facts(reason="unreadable", detail=error.strerror)
     kind = next((kind for magic, kind in ARCHIVES.items() if data.startswith(magic)), None)
@@ -104,11 +106,11 @@ def look(name: str) -> Facts | None:
     return Facts(len(data), images.sha256(data), "not_an_image" if kind else None, why)
 
 
-def is_container(path: Path) -> bool:
-    """True for tars and for idx files of images, by their content."""
-    if tars.is_tar(path):
+def is_container(name: str, start: bytes) -> bool:
+    """True for tars and for idx files of images, by their content, of which `start` holds the first 512 bytes."""
+    if tars.is_tar(name, start):
         return True
-    header = idx.read_header(path)
+    header = idx.read_header(RAW / name) if start.startswith((idx.MAGIC, idx.GZIP)) else None
     return header is not None and len(header.shape) > 1
 
 

@@ -8,7 +8,6 @@ image. Numbers get their names from a `classes.json` beside the shard, where the
 import json
 import posixpath
 import tarfile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks import images
@@ -43,15 +42,15 @@ class Contents(NamedTuple):
     damage: str | None
 
 
-def is_tar(path: Path) -> bool:
-    """By its content: a header in its place. Compressed tars are none."""
-    with path.open("rb") as file:
-        start = file.read(tarfile.BLOCKSIZE)
+def is_tar(name: str, start: bytes) -> bool:
+    """By a file's first 512 bytes: a tar's header. One from before they had a mark of their own is called .tar."""
+    if start[257:262] != b"ustar" and not name.lower().endswith(".tar"):
+        return False
     try:
         tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
         return False
-    return start[257:262] == b"ustar" or path.suffix.lower() == ".tar"
+    return True
 
 
 def read_tar(name: str) -> Contents:

@@ -1,5 +1,10 @@
 """Run the stage: look at every image, set aside what cannot be used, split what is left, say what is odd."""
 
+from tasks import workers
+
+if __name__ == "__main__":
+    workers.start_early("tasks.validate.look")  # beside the imports below
+
 import json
 from typing import Any, NamedTuple
 
@@ -142,7 +147,11 @@ def summary(done: Validated, besides: dict[str, Any], warnings: list[str], failu
     reasons = rows["reason"].value_counts()
     kinds = copies["kind"].value_counts()
     return {
-        "files": len(rows),
+        "files": besides["files"],
+        "containers": besides["containers"],
+        "label_files": besides["label_files"],
+        "layout": besides["layout"],
+        "images": len(rows),
         "status": {name: int((rows["status"] == name).sum()) for name in ("ok", "duplicate", "quarantined")},
         "quarantined": {reason: int(reasons[reason]) for reason in REASONS if reason in reasons},
         "pairs": {kind: int(kinds.get(kind, 0)) for kind in ("bytes", "pixels", "near")},
@@ -151,9 +160,6 @@ def summary(done: Validated, besides: dict[str, Any], warnings: list[str], failu
         "leaks": len(done.leaks),
         "splits": {split: int(counts[split].sum()) for split in SPLITS},
         "classes": len(counts),
-        "layout": besides["layout"],
-        "containers": besides["containers"],
-        "label_files": besides["label_files"],
         "warnings": warnings,
         "failures": failures,
     }
@@ -177,7 +183,7 @@ def main() -> None:
     manifest.write_json(METRICS, numbers)
     manifest.write_text(PAGE, page.render(rows, done.copies, done.leaks, done.findings, numbers))
     manifest.write_table(MANIFEST, rows, COLUMNS)
-    progress.counts(files=len(rows), **numbers["status"], **numbers["splits"])
+    progress.counts(images=len(rows), **numbers["status"], **numbers["splits"])
     progress.report("link", text="what was found", path=str(PAGE))
     if failures:
         raise CheckFailedError(f"{len(failures)} of the checks failed: {failures[0]}; {PAGE} shows what was found")

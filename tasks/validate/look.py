@@ -156,6 +156,6 @@ def see(sha256: str, decoded: images.Decoded) -> Seen:
         brightness=round(float(mean[0, 0]), 2),
         contrast=round(float(deviation[0, 0]), 2),
         sharpness=round(float(edges[0, 0] ** 2), 1),
-        hash=int(str(imagehash.phash(thumbnail)), 16),
+        hash=int.from_bytes(np.packbits(imagehash.phash(thumbnail).hash).tobytes()),
     )
     return Seen(sha256, facts, np.asarray(thumbnail).tobytes())

@@ -82,6 +82,8 @@ def test_webdataset_shards() -> None:
     }
     assert done.found["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
     assert done.found["label_files"] == ["classes.json"]
+    inside = sum(content["images"] for content in done.found["containers"].values())
+    assert done.found["files"] == 3 == len(rows) - inside + len(done.found["containers"]) + 1  # and the label file
 
 
 def test_a_table_may_name_members() -> None:
