@@ -2,9 +2,9 @@
 
     python benchmarks/validate.py PHOTOS [--count N] [--side PIXELS] [--repeat R] [--peers]
 
-PHOTOS is a folder of images. N images are made of them: each time another part of a photo, mirrored half of the time, in
-other colours, so that no two are the same picture; then PLANTED of each are added: copies under other names, the same
-pixels as PNG, and JPEGs of quality 60. In turn, each a process of its own, imports included:
+PHOTOS is a folder of images. N images are made of them: each time another part of a photo, mirrored half of the time,
+in other colours, so that no two are the same picture; then PLANTED of each are added: copies under other names, the
+same pixels as PNG, and JPEGs of quality 60. In turn, each a process of its own, imports included:
 
     floor       read and decode every file with Pillow, one process for each processor
     variegate   the stages ingest and validate, without any memory

@@ -201,6 +201,7 @@ def validation_lines(found: dict[str, Any], moved: list[dict[str, str]]) -> list
         "splits           " + ", ".join(f"{split} {count:,}" for split, count in found["splits"].items()),
     ]
     lines += [f"warning          {text}" for text in found["warnings"]]
+    lines += [f"failure          {text}" for text in found["failures"]]
     if moved:
         some = ", ".join(f"{image['file_name']} ({image['before']} -> {image['after']})" for image in moved[:3])
         lines.append(

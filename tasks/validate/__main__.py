@@ -184,7 +184,7 @@ def main() -> None:
     manifest.write_text(PAGE, page.render(rows, done.copies, done.leaks, done.findings, numbers))
     manifest.write_table(MANIFEST, rows, COLUMNS)
     progress.counts(images=len(rows), **numbers["status"], **numbers["splits"])
-    progress.report("link", text="what was found", path=str(PAGE))
+    progress.report("link", text="images", path=str(PAGE))
     if failures:
         raise CheckFailedError(f"{len(failures)} of the checks failed: {failures[0]}; {PAGE} shows what was found")
 

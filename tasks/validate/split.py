@@ -87,20 +87,25 @@ def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidatePara
     own = lineages[open_rows.index]
     hashes = lineage_hashes(params.seed, open_rows["sha256"], own)
     if params.stratify == "exact":
-        splits = exact_split(hashes, open_rows["label"], own, fractions)
+        splits, spread = exact_split(hashes, open_rows["label"], own, fractions), 0.0
     else:
-        splits = stable_split(hashes, fractions)
+        splits, spread = stable_split(hashes, fractions), spread_of(own)
     rows.loc[open_rows.index, "split"] = splits
     origin = f"{' and '.join(found)} as given; of the rest " if found else "by content: "
-    return [f"split: {origin}{_shares(splits, own, fractions)} ({params.stratify})"]
+    return [f"split: {origin}{_shares(splits, fractions, spread)} ({params.stratify})"]
 
 
-def _shares(splits: pd.Series, lineages: np.ndarray, fractions: dict[str, float]) -> str:
+def spread_of(lineages: np.ndarray) -> float:
+    """How far shares that are drawn lineage by lineage scatter: 1 / sqrt(n) for n lineages of one size."""
+    sizes = np.bincount(lineages).astype(float)
+    return math.sqrt(float((sizes**2).sum())) / max(len(lineages), 1)
+
+
+def _shares(splits: pd.Series, fractions: dict[str, float], spread: float) -> str:
     """Each split's share beside what was asked for, and how far apart the two may lie by chance."""
-    sizes = np.bincount(lineages)
-    spread = math.sqrt(float((sizes.astype(float) ** 2).sum())) / max(len(splits), 1)
     words = []
     for name, fraction in fractions.items():
         tolerance = DEVIATIONS * math.sqrt(fraction * (1 - fraction)) * spread
-        words.append(f"{name} {(splits == name).mean():.1%} of {fraction:.0%} +- {tolerance:.1%}")
+        asked = f"{fraction:.0%}" + (f" +- {tolerance:.1%}" if spread else "")
+        words.append(f"{name} {(splits == name).mean():.1%} of {asked}")
     return ", ".join(words)

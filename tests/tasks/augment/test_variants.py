@@ -133,10 +133,10 @@ def test_the_libraries_are_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_source_that_changed_or_went_is_one_line(tmp_path: Path) -> None:
     one = source(tmp_path, PHOTO)
-    one.path.write_bytes(b"other")
+    Path(one.path).write_bytes(b"other")
     with pytest.raises(UserError, match=r"a\.png: changed since it was validated; run from ingest again"):
         expand(one, recipe(), {})
-    one.path.unlink()
+    Path(one.path).unlink()
     with pytest.raises(UserError, match=r"a\.png: gone since it was validated; run from ingest again"):
         expand(one, recipe(), {})
 
