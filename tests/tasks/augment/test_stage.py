@@ -15,10 +15,8 @@ from tasks.images import sha256
 from tests.conftest import Project, fill, marked, wait_until
 
 # in one process, which saves most of the time: each import of a stage takes as long as the stage
-DATA_STAGES = (
-    "from tasks.ingest import __main__ as ingest; from tasks.validate import __main__ as validate; from tasks.augment import __main__ as augment; "
-    + "; ".join(f"{name}.main()" for name in ("ingest", "validate", "augment"))
-)
+NAMES = ("ingest", "validate", "augment")
+DATA_STAGES = "; ".join(f"from tasks.{name} import __main__ as {name}; {name}.main()" for name in NAMES)
 LEDGER = "data/augmented/manifest.parquet"
 
 
