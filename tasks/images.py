@@ -8,23 +8,19 @@ import base64
 import hashlib
 import io
 import re
-import struct
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
 import numpy as np
 import xxhash
-from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageFile
+
+from tasks.colours import Conversion, conversion_of, convert, may_be_transparent
+from tasks.frames import note_of_frames
 
 MAX_PIXELS = 100_000_000
-MAX_PROFILE_BYTES = 4 << 20  # printers' profiles are the largest in use, with 3 MB at most
-MOST_FRAMES = 10_000  # counted no further: a file can hold millions
-SRGB_WITHIN = 2  # of 255: a profile that moves no colour further is sRGB; small ones bend its curve by so much
 BACKGROUND = 255  # transparent pixels are laid on white
 LAID_ON_WHITE = "transparency laid on white"
 DECODING = "upright, sRGB, white background, 16 bits where asked for"  # part of the recipe: what decode() does
@@ -51,7 +47,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF orientation
-_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # ICC's names of what Pillow's modes hold
 
 
 class UndecodableError(Exception):
@@ -126,17 +121,17 @@ def _signed(data: bytes) -> str | None:
 
 def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
     kind = image.format or "unknown"
-    frames = _frames(image, data)
+    frames = note_of_frames(image, data)
     if image.mode == "RGB" and "transparency" in image.info and _has_16_bits(image, data):
         _key_out(image, data)
-    conversion = _conversion_of(image)
+    conversion = conversion_of(image)
     bits = _bits(image, data, conversion)
     if keep_depth and bits == 16 and image.mode == "RGB":
         pixels = cv2.cvtColor(_read_deep(data, channels=3), cv2.COLOR_BGR2RGB)
         return Decoded(pixels, kind, bits, _join(frames, conversion.note))
     image, turned = _upright(image)
     if conversion.apply is not None:
-        image = _convert(image, conversion.apply)
+        image = convert(image, conversion.apply)
     if image.mode.startswith("I;16"):
         pixels, laid = _deep_grey(image)
         pixels = pixels if keep_depth else to_8_bits(pixels)
@@ -149,59 +144,7 @@ def _join(*notes: str | None) -> str | None:
     return "; ".join(note for note in notes if note) or None
 
 
-# --- frames and orientation ---------------------------------------------------------------------------------------
-
-
-def _frames(image: Image.Image, data: bytes) -> str | None:
-    """The note of a file with several images. A PSD file's are layers: what it shows is made of all of them."""
-    if image.format == "PSD":
-        return None
-    count = {"GIF": _gif_frames, "TIFF": _tiff_frames}.get(image.format or "")
-    frames = count(data) if count else getattr(image, "n_frames", 1)
-    if frames <= 1:
-        return None
-    return f"first of {frames} frames" if frames <= MOST_FRAMES else f"first of over {MOST_FRAMES:,} frames"
-
-
-def _gif_frames(data: bytes) -> int:
-    """Pillow's count asks for minutes where a file has millions of frames."""
-    frames, place = 0, 13 + _palette_bytes(data[10])
-    end = len(data)
-    while place < end and frames <= MOST_FRAMES:
-        block = data[place]
-        if block == 0x3B:  # the end
-            break
-        if block == 0x2C and place + 10 < end:  # an image: its place and size, a palette, the bits of a code
-            frames += 1
-            place += 11 + _palette_bytes(data[place + 9])
-        elif block == 0x21:  # an extension and its kind
-            place += 2
-        else:
-            place += 1
-            continue
-        while place < end and data[place]:
-            place += 1 + data[place]
-        place += 1
-    return frames
-
-
-def _palette_bytes(flags: int) -> int:
-    return 3 << ((flags & 7) + 1) if flags & 128 else 0
-
-
-def _tiff_frames(data: bytes) -> int:
-    """Pillow's count takes time that grows with the square of it, and reads every tag."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    count, entry, link = (f"{order}Q", 20, f"{order}Q") if big else (f"{order}H", 12, f"{order}I")
-    seen: set[int] = set()
-    with suppress(struct.error):  # beyond the end
-        (place,) = struct.unpack_from(link, data, 8 if big else 4)
-        while place and place not in seen and len(seen) <= MOST_FRAMES:
-            (entries,) = struct.unpack_from(count, data, place)
-            seen.add(place)
-            (place,) = struct.unpack_from(link, data, place + struct.calcsize(count) + entry * entries)
-    return len(seen)
+# --- orientation ---------------------------------------------------------------------------------------
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, str | None]:
@@ -220,96 +163,10 @@ def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str | None]:
         return None, "EXIF data ignored: unreadable"
 
 
-# --- colours ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Conversion:
-    """What an image's profile asks for. `apply` is None where pixels stay as they are."""
-
-    note: str | None = None
-    apply: Callable[[Image.Image], Image.Image] | None = None
-
-
-def _conversion_of(image: Image.Image) -> _Conversion:
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode in ("1", "LAB"):  # black and white are so in any profile; Lab needs none
-        return _Conversion()
-    deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
-    conversion = _conversion(bytes(profile), "L" if deep else _colours(image))
-    if deep and conversion.apply is not None:
-        return _Conversion("colour profile ignored: samples have more than 8 bits")
-    return conversion
-
-
-def _colours(image: Image.Image) -> str:
-    """The mode of an image's colours: what a profile speaks of."""
-    return {"L": "L", "LA": "L", "La": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
-
-
-@lru_cache(maxsize=16)
-def _conversion(profile: bytes, mode: str) -> _Conversion:
-    """The way from a profile to sRGB for colours of a mode: L, RGB or CMYK."""
-    if len(profile) > MAX_PROFILE_BYTES:
-        return _Conversion(f"colour profile ignored: over {MAX_PROFILE_BYTES >> 20} MiB")
-    try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = opened.profile.xcolor_space
-        if space == "RGB " and mode == "L" and _conversion(profile, "RGB") == _Conversion():
-            return _Conversion()  # grey with the profile sRGB is common, and clear
-        if space != _SPACES[mode]:
-            return _Conversion("colour profile ignored: for another colour space")
-        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        if mode == "L":
-            flags |= ImageCms.Flags.NOOPTIMIZE  # LittleCMS's table of 33 greys is coarse, and 256 are soon computed
-        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-        transform = ImageCms.ImageCmsTransform(opened, _srgb(), mode, "RGB", intent, flags=flags)
-        name = " ".join("".join(filter(str.isprintable, opened.profile.profile_description or "")).split())[:60]
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return _Conversion("colour profile ignored: unreadable")
-    note = f"colour profile {name.replace(';', ',') or 'without a name'} to sRGB"
-    if mode == "CMYK":
-        return _Conversion(note, transform.apply)
-    probe = _probe(mode)
-    shown = np.asarray(transform.apply(probe))
-    if mode == "L":
-        shown = shown[:, :, 1]
-    if np.abs(shown.astype(int) - np.asarray(probe)).max() <= SRGB_WITHIN:
-        return _Conversion()
-    if mode == "L":
-        curve = shown.ravel().tolist()
-        return _Conversion(note, lambda image: image.point(curve))
-    return _Conversion(note, transform.apply)
-
-
-@lru_cache(maxsize=1)
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-def _probe(mode: str) -> Image.Image:
-    """All greys, or colours from all over the cube."""
-    if mode == "L":
-        return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    steps = np.linspace(0, 255, 18).astype(np.uint8)
-    return Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(18, -1, 3))
-
-
-def _convert(image: Image.Image, apply: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """The image with its colours converted and its alpha as it was."""
-    colours = _colours(image)
-    if not _may_be_transparent(image):
-        return apply(image if image.mode == colours else image.convert(colours))
-    image = image.convert("LA" if colours == "L" else "RGBA")
-    converted = apply(image.convert(colours))
-    converted.putalpha(image.getchannel("A"))
-    return converted
-
-
 # --- pixels -------------------------------------------------------------------------------------------------------
 
 
-def _bits(image: Image.Image, data: bytes, conversion: _Conversion) -> int:
+def _bits(image: Image.Image, data: bytes, conversion: Conversion) -> int:
     """16 for the files whose depth can be given, else 8."""
     if image.mode.startswith("I;16"):
         return 16
@@ -359,15 +216,11 @@ def _deep_grey(image: Image.Image) -> tuple[np.ndarray, str | None]:
     return pixels, LAID_ON_WHITE
 
 
-def _may_be_transparent(image: Image.Image) -> bool:
-    return "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
-
-
 def _to_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
     """Pillow's modes as uint8 grey or RGB. Deeper samples are scaled to 8 bits."""
     if image.mode in ("I", "F"):
         return _scale_to_8_bits(np.asarray(image)), None
-    if _may_be_transparent(image):
+    if may_be_transparent(image):
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] == 255:
             return np.asarray(image.convert("RGB")), None

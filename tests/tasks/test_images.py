@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tasks import images
+from tasks import colours, images
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -370,7 +370,7 @@ def test_grey_of_16_bits_is_as_stored() -> None:
     [
         ("RGB", b"nonsense", "unreadable"),
         ("RGB", SWAPPED[:200], "unreadable"),
-        ("RGB", bytes(images.MAX_PROFILE_BYTES + 1), "over 4 MiB"),
+        ("RGB", bytes(colours.MAX_PROFILE_BYTES + 1), "over 4 MiB"),
         ("RGB", grey_profile(LINEAR), "for another colour space"),
         ("RGB", cmyk_profile(), "for another colour space"),
         ("L", SWAPPED, "for another colour space"),
