@@ -391,7 +391,7 @@ def test_black_and_white_has_no_profile() -> None:
 
 
 def test_an_image_without_a_profile_pays_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_conversion", None)
+    monkeypatch.setattr(colours, "_conversion", None)
     assert np.array_equal(images.decode(encoded(Image.fromarray(PIXELS))).pixels, PIXELS)
 
 
