@@ -157,7 +157,7 @@ def ingest(params: IngestParams) -> Ingested:
         rows,
         {
             "files": len(names),
-            "layout": words_for(layout, params, found, containers),
+            "layout": words_for(layout, params, found, containers, any(image.told[0] is None for image in images())),
             "containers": {
                 name: {"members": content.members, "images": len(content.images)}
                 for name, content in containers.items()
@@ -191,19 +191,20 @@ def find_missing(found: list[Table], present: set[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "file_name", "label"])
 
 
-def words_for(layout: Layout, params: IngestParams, found: list[Table], containers: dict[str, Contents]) -> str:
-    """The layout in one line."""
+def words_for(
+    layout: Layout, params: IngestParams, found: list[Table], containers: dict[str, Contents], by_folder: bool
+) -> str:
+    """The layout in one line. `by_folder`: there are images of which no container says a class."""
+    parts = []
     names = ", ".join(table.name for table in found[:3]) + (", ..." if len(found) > 3 else "")
     if layout.kind == "tables":
-        words = f"tables ({names})"
-    else:
-        words = layout.words + (f", with {names}" if found else "")
-        words += {"first": "", "last": ", classes by the last folder", "path": ", classes by the whole path"}[
-            params.label_from
-        ]
+        parts.append(f"tables ({names})")
+    elif by_folder or found:
+        chosen = {"first": "", "last": ", classes by the last folder", "path": ", classes by the whole path"}
+        parts.append(layout.words + chosen[params.label_from] + (f", with {names}" if found else ""))
     if containers:
-        words += f"; {len(containers)} container{'s' if len(containers) > 1 else ''} read in place"
-    return words + (" (detected)" if params.layout == "auto" else "")
+        parts.append(f"{len(containers)} container{'s' if len(containers) > 1 else ''} read in place")
+    return "; ".join(parts) + (" (detected)" if params.layout == "auto" else "")
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def run_checks(rows: pd.DataFrame, params: ValidateParams) -> list[Finding]:
             found = usable.index[select(usable, threshold)]
             if len(found):
                 count = f"{len(found):,} image{'s' if len(found) > 1 else ''}"
-                text = f"{count} {say.format(threshold)}, {rows['file_name'][found[0]]} for one"
+                text = f"{say.format(threshold)}: {count}, {rows['file_name'][found[0]]} for one"
                 findings.append(Finding(name, text, found, then == "fail"))
     return findings
 
@@ -133,14 +133,23 @@ def _blurred(rows: pd.DataFrame, least: float) -> pd.Series:
     return (rows["sharpness"] < least) & (_sides(rows).min(axis=1) >= BLURRED_FROM)
 
 
+def _deviations(values: pd.Series) -> pd.Series:
+    """How far each value lies from the median, in deviations of the middle half: outliers do not hide themselves.
+
+    Source: B. Iglewicz, D. Hoaglin, "How to Detect and Handle Outliers", ASQC 1993: the modified z-score.
+    """
+    away = values - values.median()
+    return 0.6745 * away / max(away.abs().median(), 1.0)
+
+
 Select = Callable[[pd.DataFrame, float], pd.Series]
 OF_IMAGES: dict[str, tuple[str, Select]] = {
-    "tiny": ("have a side of less than {:g} pixels", lambda rows, least: _sides(rows).min(axis=1) < least),
-    "huge": ("have a side of more than {:g} pixels", lambda rows, most: _sides(rows).max(axis=1) > most),
-    "blank": ("are blank (contrast below {:g})", lambda rows, least: rows["contrast"] < least),
-    "blurred": ("are blurred (sharpness below {:g})", _blurred),
-    "dark": ("are dark (brightness below {:g})", lambda rows, least: rows["brightness"] < least),
-    "bright": ("are bright (brightness above {:g})", lambda rows, most: rows["brightness"] > most),
-    "odd_size": ("have {:g} times as many pixels as the median or as few", _odd_size),
-    "odd_channels": ("have channels or bits that less than {:.0%} of all have", _odd_channels),
+    "tiny": ("a side of less than {:g} pixels", lambda rows, least: _sides(rows).min(axis=1) < least),
+    "huge": ("a side of more than {:g} pixels", lambda rows, most: _sides(rows).max(axis=1) > most),
+    "blank": ("blank (contrast below {:g})", lambda rows, least: rows["contrast"] < least),
+    "blurred": ("blurred (sharpness below {:g})", _blurred),
+    "dark": ("darker than the rest by {:g} deviations", lambda rows, most: -_deviations(rows["brightness"]) > most),
+    "bright": ("brighter than the rest by {:g} deviations", lambda rows, most: _deviations(rows["brightness"]) > most),
+    "odd_size": ("{:g} times as many pixels as the median, or as few", _odd_size),
+    "odd_channels": ("channels or bits that less than {:.0%} of all have", _odd_channels),
 }

@@ -20,8 +20,8 @@ THRESHOLDS: dict[CheckName, float] = {
     "huge": 10_000,  # pixels, the longer side
     "blank": 2,  # contrast, grey levels
     "blurred": 10,  # sharpness
-    "dark": 20,  # brightness, grey levels
-    "bright": 235,
+    "dark": 3.5,  # deviations of the brightness from the median
+    "bright": 3.5,
     "odd_size": 20,  # times the median number of pixels, or one so-many-th of it
     "odd_channels": 0.05,  # of all images have so many channels and bits
     "large_cluster": 0.01,  # of all images look the same

@@ -28,14 +28,14 @@ def test_nothing_is_found_where_nothing_is_odd() -> None:
 @pytest.mark.parametrize(
     ("check", "odd", "text"),
     [
-        ("tiny", {"height": 7, "width": 700}, "1 image have a side of less than 8 pixels, 0.png for one"),
-        ("huge", {"width": 10_001, "height": 15}, "1 image have a side of more than 10000 pixels, 0.png for one"),
-        ("blank", {"contrast": 1.9}, "1 image are blank (contrast below 2), 0.png for one"),
-        ("blurred", {"sharpness": 9.9}, "1 image are blurred (sharpness below 10), 0.png for one"),
-        ("dark", {"brightness": 19.0}, "1 image are dark (brightness below 20), 0.png for one"),
-        ("bright", {"brightness": 236.0}, "1 image are bright (brightness above 235), 0.png for one"),
-        ("odd_size", {"width": 1000, "height": 161}, "1 image have 20 times as many pixels as the median or as few"),
-        ("odd_channels", {"channels": 1}, "1 image have channels or bits that less than 5% of all have, 0.png for one"),
+        ("tiny", {"height": 7, "width": 700}, "a side of less than 8 pixels: 1 image, 0.png for one"),
+        ("huge", {"width": 10_001, "height": 15}, "a side of more than 10000 pixels: 1 image, 0.png for one"),
+        ("blank", {"contrast": 1.9}, "blank (contrast below 2): 1 image, 0.png for one"),
+        ("blurred", {"sharpness": 9.9}, "blurred (sharpness below 10): 1 image, 0.png for one"),
+        ("dark", {"brightness": 110.0}, "darker than the rest by 3.5 deviations: 1 image, 0.png for one"),
+        ("bright", {"brightness": 126.0}, "brighter than the rest by 3.5 deviations: 1 image, 0.png for one"),
+        ("odd_size", {"width": 1000, "height": 161}, "20 times as many pixels as the median, or as few: 1 image"),
+        ("odd_channels", {"channels": 1}, "channels or bits that less than 5% of all have: 1 image, 0.png for one"),
     ],
 )
 def test_odd_images_are_found_by_their_measures(check: CheckName, odd: dict, text: str) -> None:
@@ -44,8 +44,15 @@ def test_odd_images_are_found_by_their_measures(check: CheckName, odd: dict, tex
     (finding,) = run_checks(rows_with(odd), ValidateParams(checks={check: Check(then="fail")}))
     assert finding.fails and finding.images.tolist() == [0]
     assert found(rows_with(odd), **{check: Check(then="off")}) == {}
-    lax = 0 if check in ("tiny", "blank", "blurred", "dark", "odd_channels") else 1e9
+    lax = 0 if check in ("tiny", "blank", "blurred", "odd_channels") else 1e9
     assert found(rows_with(odd), **{check: Check(threshold=lax)}) == {}
+
+
+def test_outliers_are_so_by_what_is_usual() -> None:
+    """Of brightnesses 0..100 the median is 50 and the median distance from it 25: 3.5 deviations are 130 levels."""
+    spread = [{"brightness": float(value)} for value in range(101)]
+    assert found(rows_with(*spread, {"brightness": 50 + 129.0}, good=0)) == {}
+    assert list(found(rows_with(*spread, {"brightness": 50 + 134.0}, good=0))) == ["bright"]
 
 
 def test_small_images_have_no_sharpness_to_speak_of() -> None:
