@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -60,7 +60,7 @@ def list_images(name: str, content: Content, labels: list[str] | None, classes: 
     for number, member in enumerate(content.images):
         label = labels[number] if labels else member.label
         facts = Facts(member.bytes, member.sha256, member.reason, member.detail)
-        place = posixpath.normpath(posixpath.join(folder, member.name)).lstrip("./")
+        place = posixpath.normpath(posixpath.join("/", folder, member.name)).lstrip("/")  # `..` leads nowhere
         told = (classes.get(label or "", label), member.split or folders.split_named(name), member.group_id)
         yield Listed(f"{name}::{member.name}", place, facts, name, member.offset, told)
     if content.damage:
@@ -149,8 +149,7 @@ def ingest(params: IngestParams) -> Ingested:
                 yield from list_images(name, contents[name], own, named)
 
     layout = choose_layout(params, (image.place for image in images()), found)
-    said = {path: entry for table in found for path, entry in table.entries.items()}
-    conflicts = {path: words for table in found for path, words in table.conflicts.items()}
+    said, conflicts = tables.join(found)
     rows = as_table(row_of(image, layout, params, said, conflicts) for image in images())
     missing = find_missing(found, set(rows["file_name"].to_pylist()))
     return Ingested(
@@ -177,7 +176,16 @@ def as_table(rows: Iterator[dict[str, Any]]) -> pa.Table:
         parts.append(pa.Table.from_pylist(some, COLUMNS))
     table = pa.concat_tables(parts).combine_chunks()
     names = table["file_name"].to_pylist()
-    return table.take(sorted(range(len(names)), key=lambda place: files.path_key(names[place])))
+    inside, unread = table["container"].is_valid().to_pylist(), table["sha256"].is_null().to_pylist()
+    # a name that comes twice (twice in one tar, say) stays with the file that is found by it
+    order = sorted(range(len(names)), key=lambda row: (files.path_key(names[row]), inside[row], unread[row]))
+    return table.take(order).set_column(0, "file_name", pa.array(numbered(names[row] for row in order), pa.string()))
+
+
+def numbered(names: Iterable[str]) -> Iterator[str]:
+    """The names, each of which stands by its equals, with a number after all but the first of these."""
+    for name, equals in groupby(names):
+        yield from (name if number == 1 else f"{name} ({number})" for number, _ in enumerate(equals, 1))
 
 
 def find_missing(found: list[Table], present: set[str]) -> pd.DataFrame:

@@ -71,6 +71,23 @@ def find(names: list[str], known: Collection[str]) -> list[Table]:
     return [read(name) for name in names if is_table(name, known)]
 
 
+def join(found: list[Table]) -> tuple[dict[str, Entry], dict[str, str]]:
+    """What all tables say of each file, each adding what those before it leave open; and conflicts, in words."""
+    entries: dict[str, Entry] = {}
+    conflicts: dict[str, str] = {}
+    said_by: dict[str, str] = {}
+    for table in found:
+        conflicts |= table.conflicts
+        for path, entry in table.entries.items():
+            before = entries.get(path, Entry(None, None, None))
+            if None not in (before.label, entry.label) and before.label != entry.label:
+                conflicts[path] = f"{said_by[path]} says {before.label} and {table.name} {entry.label}"
+            if entry.label is not None:
+                said_by[path] = table.name
+            entries[path] = Entry(*(one if one is not None else two for one, two in zip(before, entry, strict=True)))
+    return entries, conflicts
+
+
 def read(name: str) -> Table:
     """Read a table.
 

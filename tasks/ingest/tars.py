@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tasks import images
 from tasks.ingest import RAW
+from tasks.ingest.folders import SPLITS
 from tasks.wary_tars import WaryTarInfo, walk
 
 MAX_BYTES = 2**30  # of one image: it is read whole
@@ -114,8 +115,10 @@ def _labelled(member: Member, texts: dict[tuple[str, str], bytes]) -> Member:
             return member._replace(reason="no_label", detail="the .json of its sample is not valid JSON")
     if (key, "cls") in texts:
         told["label"] = texts[key, "cls"].decode("utf-8", "replace").strip()
-    words = [str(told[name]) if told.get(name) not in (None, "") else None for name in ("label", "split", "group_id")]
-    return member._replace(label=words[0], split=words[1], group_id=words[2])
+    label, split, group_id = (
+        str(told[name]) if told.get(name) not in (None, "") else None for name in ("label", "split", "group_id")
+    )
+    return member._replace(label=label, split=SPLITS.get((split or "").lower()), group_id=group_id)
 
 
 def classes_name(name: str) -> str:

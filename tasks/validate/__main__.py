@@ -21,6 +21,7 @@ from tasks.validate.near import find_near
 from tasks.validate.params import ValidateParams
 from tasks.validate.split import assign_splits
 
+TEXTS = {field.name: "str" for field in COLUMNS if field.type == "string"}
 LISTED = ("sha256", "file_name", "label", "split", "group_id", "container", "offset", "bytes")  # from ingest
 
 
@@ -36,22 +37,25 @@ class Validated(NamedTuple):
 
 def facts_of(listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """One row for each image listed, with what looking at it told, and its hash."""
-    open_ones = listed[listed["reason"].isna()]
-    seen = look.look_at_all(open_ones)
-    facts = pd.DataFrame(
-        [seen[sha256] for sha256 in open_ones["sha256"]], index=open_ones.index, columns=look.Facts._fields
-    )
-    rows = facts.reindex(listed.index).reindex(columns=[*COLUMNS.names, "hash"]).astype(object)
+    seen = look.look_at_all(listed[listed["reason"].isna()])
+    unseen = look.Facts()
+    facts = [seen.get(sha256, unseen) for sha256 in listed["sha256"]]
+    hashes = pd.Series([one.hash for one in facts], listed.index, object)
+    rows = pd.DataFrame(facts, listed.index, look.Facts._fields)
+    rows = rows.reindex(columns=COLUMNS.names).astype(TEXTS)
     for column in LISTED:
         rows[column] = listed[column]
-    for column in ("reason", "detail"):
-        rows[column] = facts[column].reindex(listed.index).where(listed["reason"].isna(), listed[column])
-    rows["detail"] = rows["detail"].where(rows["detail"].notna(), listed["detail"])
+    for column in (
+        "reason",
+        "detail",
+    ):  # what ingest has set aside was not looked at, unless another has the same bytes
+        rows[column] = rows[column].where(listed["reason"].isna(), listed[column])
     rows["source_id"] = rows["sha256"].str[:16]
-    rows["status"] = rows["reason"].isna().map({True: "ok", False: "quarantined"})
+    rows["status"] = rows["reason"].isna().map({True: "ok", False: "quarantined"}).astype("str")
     unlabelled = (rows["status"] == "ok") & rows["label"].isna()
     rows.loc[unlabelled, ["status", "reason"]] = ["quarantined", "no_label"]
-    return rows, rows.pop("hash")
+    rows.loc[unlabelled, "detail"] = listed["detail"]
+    return rows, hashes
 
 
 def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:

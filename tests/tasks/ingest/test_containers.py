@@ -199,3 +199,38 @@ def test_what_is_remembered_is_equal_to_what_is_read() -> None:
     for content in (reading.look("x.tar") or reading.read_container("x.tar"), reading.Facts(3, "ab", "corrupt", "é")):
         assert reading._from_json(reading._to_json(content)) == content
     assert json.loads(reading._to_json(reading.Facts()))[0] == "Facts"
+
+
+def test_names_that_come_twice_are_numbered_and_each_is_read_where_it_lies() -> None:
+    with tarfile.open(RAW / "x.tar", "w") as tar:
+        for number in (1, 2):
+            info = tarfile.TarInfo("cat/a.png")
+            info.size = len(png(number))
+            tar.addfile(info, io.BytesIO(png(number)))
+    (RAW / "x.tar::cat").mkdir()
+    (RAW / "x.tar::cat/a.png").write_bytes(png(3))
+    rows, _ = listed()
+    assert read_back(rows) == {
+        "x.tar::cat/a.png": png(3),
+        "x.tar::cat/a.png (2)": png(1),
+        "x.tar::cat/a.png (3)": png(2),
+    }
+
+
+def test_members_that_point_outside_lead_nowhere() -> None:
+    write_tar(RAW / "x.tar", {"../../cat/1.png": png(1), "/dog/2.png": png(2)})
+    rows, _ = listed()
+    assert rows["label"].to_dict() == {"x.tar::../../cat/1.png": "cat", "x.tar::/dog/2.png": "dog"}
+
+
+def test_two_tables_that_disagree_are_a_conflict_and_others_add_up() -> None:
+    for name, text in {"a.csv": "label", "b.csv": "label", "c.csv": "group_id"}.items():
+        value = {"a.csv": "cat", "b.csv": "dog", "c.csv": "7"}[name]
+        (RAW / name).write_text(f"file_name,{text}\n1.png,{value}\n" + ("2.png,dog\n" if name == "b.csv" else ""))
+    for number in (1, 2):
+        (RAW / f"{number}.png").write_bytes(png(number))
+    rows, _ = listed()
+    assert said(rows, "label", "group_id", "reason", "detail") == {
+        "1.png": ("cat", "7", "label_conflict", "a.csv says cat and b.csv dog"),
+        "2.png": ("dog", None, None, None),
+    }
