@@ -16,6 +16,7 @@ from tasks.ingest.tars import MAX_BYTES, Contents, Member
 
 READING = "1"  # raise it where other facts are found in the same bytes
 NANOSECONDS_TO_SETTLE = 2 * 10**9  # a file changed this lately may change again within one tick of its clock
+FILES_AT_ONCE = 4096
 ARCHIVES = {  # what could be imported, by its first bytes
     b"PK\x03\x04": "zip",
     b"\x1f\x8b": "gzip",
@@ -55,6 +56,9 @@ def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
         for name, content in _read(unknown):
             if keys[name] and (RAW / name).stat().st_mtime_ns < settled:
                 learned.append((keys[name], _to_json(content)))
+            if len(learned) == FILES_AT_ONCE:
+                known.put(learned)
+                learned.clear()
             yield name, content
         known.put(learned)
 
@@ -73,7 +77,8 @@ def _read(names: list[str]) -> Iterator[tuple[str, Content]]:
     """Files are read by threads: reading and hashing leave the interpreter free. Containers take processes."""
     containers = []
     with ThreadPoolExecutor(machine.worker_count()) as pool:
-        looked = pool.map(look, names)
+        starts = range(0, len(names), FILES_AT_ONCE)  # a pool takes all that it is given at once, and holds it
+        looked = (facts for start in starts for facts in pool.map(look, names[start : start + FILES_AT_ONCE]))
         for name, facts in zip(names, progress.track(looked, len(names), "reading", "file"), strict=True):
             if facts is None:
                 containers.append(name)

@@ -37,12 +37,8 @@ class Validated(NamedTuple):
 
 def facts_of(listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """One row for each image listed, with what looking at it told, and its hash."""
-    seen = look.look_at_all(listed[listed["reason"].isna()])
-    unseen = look.Facts()
-    facts = [seen.get(sha256, unseen) for sha256 in listed["sha256"]]
-    hashes = pd.Series([one.hash for one in facts], listed.index, object)
-    rows = pd.DataFrame(facts, listed.index, look.Facts._fields)
-    rows = rows.reindex(columns=COLUMNS.names).astype(TEXTS)
+    facts = look.look_at_all(listed[listed["reason"].isna()]).reindex(listed["sha256"]).set_axis(listed.index)
+    rows = facts.reindex(columns=COLUMNS.names).astype(TEXTS)
     for column in LISTED:
         rows[column] = listed[column]
     for column in (
@@ -55,7 +51,7 @@ def facts_of(listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     unlabelled = (rows["status"] == "ok") & rows["label"].isna()
     rows.loc[unlabelled, ["status", "reason"]] = ["quarantined", "no_label"]
     rows.loc[unlabelled, "detail"] = listed["detail"]
-    return rows, hashes
+    return rows, facts["hash"]
 
 
 def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:

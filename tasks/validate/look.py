@@ -12,7 +12,7 @@ All but the hash are integer arithmetic up to the last division, so they are equ
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -20,15 +20,17 @@ import imagehash
 import numpy as np
 import pandas as pd
 import PIL
+import pyarrow as pa
 from PIL import Image
 
 from tasks import images, memory, progress, watch, workers
 from tasks.errors import UserError
 from tasks.ingest import sources
 
-LOOKING = "1"  # raise it where other facts are found in the same bytes
+LOOKING = "2"  # raise it where other facts are found in the same bytes
 VERSION = f"{LOOKING} {images.DECODING}; Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}"
 IMAGES_PER_TASK = 64
+KEYS_AT_ONCE = 4096
 THUMBNAIL = 32  # pixels a side
 HALVED_FROM = 256  # pixels, the shorter side
 MOST_DEATHS = 1000  # of workers: each takes a file with it that is then set aside
@@ -59,7 +61,26 @@ class Facts(NamedTuple):
     brightness: float | None = None
     contrast: float | None = None
     sharpness: float | None = None
-    hash: int | None = None
+    hash: str | None = None  # 16 hex digits
+
+
+FACTS = pa.schema(
+    {
+        "sha256": pa.string(),
+        "reason": pa.string(),
+        "detail": pa.string(),
+        "pixel_sha256": pa.string(),
+        "format": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "channels": pa.int8(),
+        "bits": pa.int8(),
+        "brightness": pa.float32(),
+        "contrast": pa.float32(),
+        "sharpness": pa.float32(),
+        "hash": pa.string(),
+    }
+)
 
 
 class Seen(NamedTuple):
@@ -70,8 +91,8 @@ class Seen(NamedTuple):
     thumbnail: bytes
 
 
-def look_at_all(rows: pd.DataFrame) -> dict[str, Facts]:
-    """The facts of every image, by the SHA-256 of its bytes. What is remembered is neither read nor decoded.
+def look_at_all(rows: pd.DataFrame) -> pd.DataFrame:
+    """The facts of every image, a row each, indexed by the SHA-256 of its bytes. What is remembered is not decoded.
 
     Args:
         rows: of the ingested manifest.
@@ -79,32 +100,43 @@ def look_at_all(rows: pd.DataFrame) -> dict[str, Facts]:
     Raises:
         UserError: where a file is no longer what ingest has read.
     """
-    found = {}
+    parts = [FACTS.empty_table()]
     with memory.Memory("images", VERSION) as known, memory.Memory("thumbnails", VERSION) as thumbnails:
-        remembered = known.get(bytes.fromhex(sha256) for sha256 in rows["sha256"].unique())
-        found = {key.hex(): Facts(*json.loads(value)) for key, value in remembered.items()}
-        places = list(places_of(rows[~rows["sha256"].isin(found)].drop_duplicates("sha256")))
-        for seen in look_at(places, "decoding"):
-            found |= {one.sha256: one.facts for one in seen}
+        first = rows.drop_duplicates("sha256")
+        unknown = []
+        for start in range(0, len(first), KEYS_AT_ONCE):
+            some = first.iloc[start : start + KEYS_AT_ONCE]
+            remembered = known.get(bytes.fromhex(sha256) for sha256 in some["sha256"])
+            parts.append(as_table((key.hex(), Facts(*json.loads(value))) for key, value in remembered.items()))
+            unknown.append(some[[bytes.fromhex(sha256) not in remembered for sha256 in some["sha256"]]])
+        for seen in look_at(pd.concat(unknown) if unknown else first, "decoding"):
+            parts.append(as_table((one.sha256, one.facts) for one in seen))
             lasting = [one for one in seen if one.facts.reason != "unreadable"]
             known.put((bytes.fromhex(one.sha256), json.dumps(one.facts).encode()) for one in lasting)
             thumbnails.put((bytes.fromhex(one.sha256), one.thumbnail) for one in lasting if one.thumbnail)
-    return found
+    return pa.concat_tables(parts).to_pandas().set_index("sha256")
 
 
-def places_of(rows: pd.DataFrame) -> Iterator[Place]:
+def as_table(facts: Iterable[tuple[str, Facts]]) -> pa.Table:
+    """Facts by their SHA-256 in columns: a tenth of the memory that the tuples take."""
+    columns = list(zip(*((sha256, *own) for sha256, own in facts), strict=True))
+    return pa.table(columns, FACTS) if columns else FACTS.empty_table()
+
+
+def look_at(rows: pd.DataFrame, what: str) -> Iterator[list[Seen]]:
+    """Look at the images of a manifest's rows, in parts, by worker processes."""
+    starts = range(0, len(rows), IMAGES_PER_TASK)
+    parts = (places_of(rows.iloc[start : start + IMAGES_PER_TASK]) for start in starts)
+    looked = workers.map_ordered(look, parts, preload="tasks.validate.look", most_deaths=MOST_DEATHS)
+    yield from progress.track(looked, len(rows), what, "image", units_in=len)
+    if len(rows):
+        watch.clear()
+
+
+def places_of(rows: pd.DataFrame) -> list[Place]:
     """Where the images of a manifest's rows lie."""
     located = sources.locate(rows)[list(Place._fields)]
-    yield from (Place(*place) for place in located.itertuples(index=False))
-
-
-def look_at(places: list[Place], what: str) -> Iterator[list[Seen]]:
-    """Look at images, in parts, by worker processes."""
-    parts = [places[start : start + IMAGES_PER_TASK] for start in range(0, len(places), IMAGES_PER_TASK)]
-    looked = workers.map_ordered(look, parts, preload="tasks.validate.look", most_deaths=MOST_DEATHS)
-    yield from progress.track(looked, len(places), what, "image", units_in=len)
-    if places:
-        watch.clear()
+    return [Place(*place) for place in located.itertuples(index=False)]
 
 
 def look(places: list[Place]) -> list[Seen]:
@@ -156,6 +188,6 @@ def see(sha256: str, decoded: images.Decoded) -> Seen:
         brightness=round(float(mean[0, 0]), 2),
         contrast=round(float(deviation[0, 0]), 2),
         sharpness=round(float(edges[0, 0] ** 2), 1),
-        hash=int.from_bytes(np.packbits(imagehash.phash(thumbnail).hash).tobytes()),
+        hash=np.packbits(imagehash.phash(thumbnail).hash).tobytes().hex(),
     )
     return Seen(sha256, facts, np.asarray(thumbnail).tobytes())

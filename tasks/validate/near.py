@@ -27,7 +27,7 @@ MOST_FOUND = 20_000_000  # by one search: bounds memory
 LEAST_CORRELATION = 0.985  # photos re-encoded at JPEG quality 30 keep 0.99, different ones reach 0.97
 MOST_DIFFERENCE = 1.0  # of a pixel, in standard deviations: finds what differs in one place alone
 MOST_STRETCH = 1.03  # between their shapes
-PAIRS_AT_ONCE = 4096
+PAIRS_AT_ONCE = 1024  # 3,072 values each: bounds memory
 
 
 def find_near(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def find_near(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.Dat
     chosen = rows[usable]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     with memory.Memory("thumbnails", look.VERSION) as thumbnails:
-        for a, b in propose(np.array(hashes[usable].tolist(), np.uint64)):
+        for a, b in propose(np.array([int(text, 16) for text in hashes[usable]], np.uint64)):
             same = compare(chosen, a, b, thumbnails)
             found.append((a[same], b[same]))
     a, b = (np.concatenate([pair[side] for pair in found] or [np.empty(0, np.int64)]) for side in (0, 1))
@@ -125,6 +125,6 @@ def read_thumbnails(rows: pd.DataFrame, thumbnails: memory.Memory) -> np.ndarray
     """The thumbnails of rows, uint8 (rows, values): remembered, or else made anew."""
     found = thumbnails.get(bytes.fromhex(sha256) for sha256 in rows["sha256"])
     lost = rows[[bytes.fromhex(sha256) not in found for sha256 in rows["sha256"]]]
-    for part in look.look_at(list(look.places_of(lost)), "looking again"):
+    for part in look.look_at(lost, "looking again"):
         found |= {bytes.fromhex(seen.sha256): seen.thumbnail for seen in part}
     return np.stack([np.frombuffer(found[bytes.fromhex(sha256)], np.uint8) for sha256 in rows["sha256"]])

@@ -30,7 +30,7 @@ def find(pictures: list[Image.Image], every_size: bool = False) -> list[tuple[in
         thumbnails.put((bytes.fromhex(one.sha256), one.thumbnail) for one in all_seen)
     rows = pd.DataFrame([one.facts for one in all_seen], columns=Facts._fields)
     rows["sha256"] = [one.sha256 for one in all_seen]
-    hashes = rows.pop("hash").astype(object)
+    hashes = rows.pop("hash")
     pairs = near.find_near(
         rows.assign(status="ok", file_name="x", container=None, offset=None, bytes=0), hashes, every_size
     )
