@@ -121,10 +121,10 @@ def warnings_of(done: Validated, listed_besides: dict[str, Any], params: Validat
     if conflicts.any():
         pair = done.copies[conflicts].iloc[0]
         names = f"{pair['file_name']} and {pair['other']}"
-        lines.append(f"{conflicts.sum():,} pairs look the same and have two labels, {names} for one")
+        lines.append(f"pairs that look the same and have two labels: {conflicts.sum():,}, {names} for one")
     if len(done.leaks):
         what = {"report": "kept", "drop_from_train": "left out", "fail": "kept"}[params.on_leak]
-        lines.append(f"leaks: {len(done.leaks):,} images belong together with one of another split, and are {what}")
+        lines.append(f"leaks, images that belong together with one of another split: {len(done.leaks):,}, {what}")
     return lines + [finding.text for finding in done.findings if not finding.fails]
 
 

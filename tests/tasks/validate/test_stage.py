@@ -187,7 +187,7 @@ def test_leaks_of_a_given_split_are_dropped_from_train(project: Project) -> None
     assert rows.loc["test/1/group1_b.png", "split"] == "test"
     found = json.loads(project.path("metrics/validate.json").read_text())
     assert found["leaks"] == 2
-    assert "leaks: 2 images belong together with one of another split, and are left out" in found["warnings"]
+    assert "leaks, images that belong together with one of another split: 2, left out" in found["warnings"]
     assert len(rows) == 3 * 18 + 1
 
 
@@ -258,7 +258,7 @@ def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> 
         "other_label": "b", "other_split": None, "outcome": "ok",
     }  # fmt: skip
     warnings = json.loads(project.path("metrics/validate.json").read_text())["warnings"]
-    assert "1 pairs look the same and have two labels, a/00_g0.png and b/again.jpg for one" in warnings
+    assert "pairs that look the same and have two labels: 1, a/00_g0.png and b/again.jpg for one" in warnings
     page = project.path("data/validated/report.html").read_text()
     assert "Look the same, and have two labels" in page and page.count("data:image/") == 2
 
