@@ -125,12 +125,12 @@ def validate(as_json: AsJson = False) -> None:
         project.refresh("validate")
     except CheckFailedError as error:
         failed = error
-    found = project.read_metrics("validate")
-    moved = project.moved_between(before, project.splits_of_images())
+    found, now = project.read_metrics("validate"), project.splits_of_images()
+    moved = project.moved_between(before, now)
     if as_json:
         print(json.dumps({**found, "moved": moved}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(project.validation_lines(found, moved)))
+        print("\n".join(project.validation_lines(found, sorted(now["label"].unique()), moved)))
     if failed:
         raise failed
 

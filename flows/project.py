@@ -20,6 +20,7 @@ from tasks.ingest.params import IngestParams
 from tasks.params import PARAMS_FILE, STAGES, read_blocks, read_params
 
 RAW_DVC = Path("data/raw.dvc")
+MOST_NAMED = 12  # classes
 
 
 def require_root() -> None:
@@ -77,7 +78,7 @@ def write_sample_if_empty(name: str) -> int:
 def require_no_others(samples: Collection[str | None]) -> None:
     """Raises UserError where data/raw.dvc says that other images than these samples belong into the empty data/raw."""
     if raw_hash() not in (None, *samples):
-        raise UserError(f"{ingest.RAW} is empty: run dvc pull")
+        raise UserError(f"{ingest.RAW} is empty: run dvc pull, or remove {RAW_DVC} to begin with other images")
 
 
 def require_room() -> None:
@@ -88,13 +89,18 @@ def require_room() -> None:
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty."""
+    for name in (
+        files.list_files(ingest.RAW) if ingest.RAW.is_dir() else ()
+    ):  # before DVC takes them: it would make a link's file its own, or wait
+        problem = files.problem_of(name)
+        if problem and files.links_out(ingest.RAW / name):
+            target = (ingest.RAW / name).resolve()
+            raise UserError(f"{ingest.RAW / name}: needs to be a file, found a link to {target}; copy it instead")
+        if problem:
+            raise UserError(f"{ingest.RAW}/{files.printable(name)}: {problem}; DVC cannot take it: move it away")
     if not has_files(ingest.RAW):
         require_no_others(set(sample.DVC_HASH.values()))
         raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
-    for name in files.list_files(ingest.RAW):
-        path = ingest.RAW / name
-        if files.links_out(path) and path.is_file():  # DVC would make the other file its own, and read-only
-            raise UserError(f"{path}: needs to be a file, found a link to {path.resolve()}; copy it instead")
 
 
 def require_stage(name: str) -> None:
@@ -180,26 +186,32 @@ def summary(stages: Collection[str]) -> list[str]:
     return lines
 
 
-def validation_lines(found: dict[str, Any], moved: list[dict[str, str]]) -> list[str]:
+def validation_lines(found: dict[str, Any], labels: list[str], moved: list[dict[str, str]]) -> list[str]:
     """What validate found, in lines for people.
 
     Args:
         found: the content of metrics/validate.json.
+        labels: of the classes.
         moved: see moved_between().
     """
     status, pairs = found["status"], found["pairs"]
+    named = [*labels[:MOST_NAMED], "..."] if len(labels) > MOST_NAMED else labels
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"].items())
-    labels = f", {len(found['label_files'])} label files" if found["label_files"] else ""
     lines = [
-        f"layout           {found['layout']}{labels}",
+        f"layout           {found['layout']}",
         f"images in        {found['images']:,} in {found['files']:,} files: {status['ok']:,} usable, "
         f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined",
         f"quarantined      {reasons or 'none'}",
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
         f"{pairs['near']:,} that look the same",
+        f"groups           {found['groups']:,}",
         f"leaks            {found['leaks']:,}",
+        f"classes          {found['classes']:,}: {', '.join(named)}",
         "splits           " + ", ".join(f"{split} {count:,}" for split, count in found["splits"].items()),
+        f"                 {found['split']}",
     ]
+    if found["not_compared"]:
+        lines.insert(4, f"not compared     {found['not_compared']:,} images, for looking the same: see near_duplicates")
     lines += [f"warning          {text}" for text in found["warnings"]]
     lines += [f"failure          {text}" for text in found["failures"]]
     if moved:
@@ -211,13 +223,13 @@ def validation_lines(found: dict[str, Any], moved: list[dict[str, str]]) -> list
 
 
 def splits_of_images() -> pd.DataFrame:
-    """The usable images of the last run, by their bytes: file_name and split; none where there was no run."""
-    columns = ["sha256", "file_name", "split", "status"]
+    """The usable images of the last run, by their bytes: file_name, label, split; none where there was no run."""
+    columns = ["sha256", "file_name", "label", "split", "status"]
     try:
         rows = validate.read(columns)
     except UserError:
         rows = pd.DataFrame(columns=columns)
-    return rows[rows["status"] == "ok"].set_index("sha256")[["file_name", "split"]]
+    return rows[rows["status"] == "ok"].set_index("sha256")[["file_name", "label", "split"]]
 
 
 def moved_between(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, str]]:

@@ -4,6 +4,9 @@ Members are files and folders with plain relative names, else the whole import i
 written, whatever headers say. Modes, owners and times are not taken over; archives in archives stay files.
 """
 
+import bz2
+import gzip
+import lzma
 import re
 import shutil
 import stat
@@ -14,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tasks import progress
 from tasks.errors import UserError
@@ -28,6 +31,7 @@ MOST_FOLDERS = 50  # one in another
 CHUNK = 1 << 20
 TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\x00": "r:xz"}
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile inflates others without a bound on memory
+UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 UTF8_NAME = 0x800  # flags of a zip's member
 ENCRYPTED = 0x1
 JUNK = re.compile(r"(^|/)(__MACOSX(/|$)|\._[^/]*$|\.DS_Store$|Thumbs\.db$)")
@@ -183,7 +187,14 @@ def _opener(path: Path, file: IO[bytes]) -> Callable[[Path, IO[bytes], Expect], 
     file.seek(0)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_members
-    if not any(start.startswith(magic) for magic in TAR_MODES) and start[257:262] != b"ustar":
+    unpack = next((unpack for magic, unpack in UNPACKERS.items() if start.startswith(magic)), None)
+    if unpack:
+        try:
+            with unpack(path, "rb") as packed:
+                start = packed.read(512)
+        except Exception:  # damage is told later, in its own words
+            return _tar_members
+    if start[257:262] != b"ustar":
         try:
             tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")  # from before they had a mark of their own
         except tarfile.TarError:
@@ -231,8 +242,6 @@ def _tar_members(path: Path, file: IO[bytes], expect: Expect) -> Iterator[Member
     with _telling_damage(path), tarfile.open(fileobj=file, mode=mode, tarinfo=WaryTarInfo) as archive:  # type: ignore[call-overload]
         for info in walk(archive):
             yield Member(path, info.name, _tar_kind(info), partial(archive.extractfile, info))
-        while archive.fileobj.read(CHUNK):  # its end holds the checksum of what was unpacked
-            pass
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:

@@ -29,7 +29,7 @@ class WaryTarInfo(tarfile.TarInfo):
 
 
 def walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive that was opened with WaryTarInfo.
+    """The members of an archive that was opened with WaryTarInfo, which is then read to its end.
 
     Raises:
         tarfile.ReadError: where it is damaged.
@@ -41,3 +41,6 @@ def walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         reached = archive.offset
         yield info
         archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every member
+    while rest := archive.fileobj.read(1 << 20):
+        if rest.strip(b"\0"):  # one tar after another, say
+            raise tarfile.ReadError("more follows after its end")

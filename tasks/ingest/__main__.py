@@ -61,7 +61,7 @@ def list_images(name: str, content: Content, labels: list[str] | None, classes: 
         label = labels[number] if labels else member.label
         facts = Facts(member.bytes, member.sha256, member.reason, member.detail)
         place = posixpath.normpath(posixpath.join("/", folder, member.name)).lstrip("/")  # `..` leads nowhere
-        told = (classes.get(label or "", label), member.split or folders.split_named(name), member.group_id)
+        told = (classes.get(label or "", label), member.split, member.group_id)
         yield Listed(f"{name}::{member.name}", place, facts, name, member.offset, told)
     if content.damage:
         yield Listed(name, name, Facts(reason="corrupt", detail=content.damage))
@@ -90,19 +90,23 @@ def row_of(
 ) -> dict[str, Any]:
     """The image's row. A table knows better than a container, and a container better than folders."""
     by_folder, split = folders.label_and_split(image.place, layout, params.label_from)
-    entry = said.get(image.name, tables.Entry(None, None, None))
+    key = tables.as_key(image.name)
+    entry = said.get(key, tables.Entry(None, None, None))
     told_label, told_split, told_group = image.told
     reason, detail = image.facts.reason, image.facts.detail
-    if image.name in conflicts:
-        reason, detail = "label_conflict", conflicts[image.name]
+    if key in conflicts:
+        reason, detail = "label_conflict", conflicts[key]
     row_label = entry.label or told_label or by_folder
     if row_label is None and reason is None and layout.kind == "tables":
-        detail = "no table names it" if image.name not in said else "its table gives it no label"
+        detail = "no table names it" if key not in said else "its table gives it no label"
     group = re.search(params.group_pattern, image.name) if params.group_pattern else None
     return {
         "file_name": image.name,
         "label": row_label,
-        "split": entry.split or told_split or split,
+        "split": entry.split
+        or told_split
+        or split
+        or (folders.split_named(image.container) if image.container else None),
         "group_id": entry.group_id or told_group or (group and group[1 if group.re.groups else 0]),
         "container": image.container,
         "offset": image.offset,
@@ -137,8 +141,13 @@ def ingest(params: IngestParams) -> Ingested:
     found = [] if params.layout.endswith("folders") else tables.find(names, everything)
     contents = dict(reading.read_all(names))
     containers = {name: content for name, content in contents.items() if isinstance(content, Contents)}
-    labels = {name: other for name in containers if (other := idx.labels_name(name, everything))}
-    classes = {name: other for name in containers if (other := tars.classes_name(name)) in everything}
+    usable = {name for name in names if files.problem_of(name) is None} if containers else set()
+    labels = {
+        name: other
+        for name in containers
+        if (other := idx.labels_name(name, usable)) and idx.read_header(RAW / name) is not None
+    }
+    classes = {name: other for name in containers if (other := tars.classes_name(name)) in usable}
     label_files = {table.name for table in found} | set(labels.values()) | set(classes.values())
 
     def images() -> Iterator[Listed]:
@@ -151,7 +160,7 @@ def ingest(params: IngestParams) -> Ingested:
     layout = choose_layout(params, (image.place for image in images()), found)
     said, conflicts = tables.join(found)
     rows = as_table(row_of(image, layout, params, said, conflicts) for image in images())
-    missing = find_missing(found, set(rows["file_name"].to_pylist()))
+    missing = find_missing(found, {tables.as_key(name) for name in (*rows["file_name"].to_pylist(), *everything)})
     return Ingested(
         rows,
         {
@@ -162,8 +171,8 @@ def ingest(params: IngestParams) -> Ingested:
                 for name, content in containers.items()
             },
             "label_files": sorted(label_files),
-            "missing": len(missing),
             "empty_folders": files.empty_folders(RAW),
+            "notes": [*notes_on_tables(names, label_files, missing), *notes_on_groups(rows, params)],
         },
         missing,
     )
@@ -199,6 +208,25 @@ def find_missing(found: list[Table], present: set[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "file_name", "label"])
 
 
+def notes_on_tables(names: list[str], label_files: set[str], missing: pd.DataFrame) -> Iterator[str]:
+    """What is to be said of tables that were not taken for ones of labels, and of files that are not there."""
+    for name in names:
+        header = tables.header_of(name) if name not in label_files else None
+        if header is not None:
+            yield f"{name} labels nothing: needs the columns file_name and label, found {header}"
+    if len(missing):
+        one = missing.iloc[0]
+        what = f"{len(missing):,}, {one['file_name']} in {one['table']} for one"
+        yield f"tables name files that are not there: {what}; names count from the table's folder; see {MISSING}"
+
+
+def notes_on_groups(rows: pa.Table, params: IngestParams) -> Iterator[str]:
+    """A pattern that finds a group in some files only, or in none, is seldom what was meant."""
+    without = rows["group_id"].null_count
+    if params.group_pattern and without:
+        yield f"ingest.group_pattern finds no group in {without:,} of {len(rows):,} images: each stands alone"
+
+
 def words_for(
     layout: Layout, params: IngestParams, found: list[Table], containers: dict[str, Contents], by_folder: bool
 ) -> str:
@@ -220,12 +248,8 @@ def main() -> None:
     params = read_params("ingest", IngestParams)
     done = ingest(params)
     progress.say(f"layout: {done.found['layout']}")
-    if len(done.missing):
-        some = done.missing.iloc[0]
-        progress.say(
-            f"warning: tables name {len(done.missing):,} files that are not there, {some['file_name']!r} in "
-            f"{some['table']} for one; {MISSING} lists them"
-        )
+    for note in done.found["notes"]:
+        progress.say(f"note: {note}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     manifest.write_csv(MISSING, done.missing)
     manifest.write_json(FOUND, done.found)

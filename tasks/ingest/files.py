@@ -32,7 +32,10 @@ def links_out(path: Path) -> bool:
     """True for a link to a file that is neither below data/raw nor in a DVC cache."""
     if not path.is_symlink():
         return False
-    target = path.resolve()
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # a broken link, or a circle of them
+        return False
     return not target.is_relative_to(RAW.resolve()) and "/files/md5/" not in target.as_posix()
 
 

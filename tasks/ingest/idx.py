@@ -10,6 +10,7 @@ import gzip
 import math
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -77,10 +78,12 @@ def labels_name(name: str, known: set[str]) -> str | None:
 def read_labels(name: str) -> list[str]:
     """The labels in the idx file `name` below data/raw: numbers, as text."""
     header = read_header(RAW / name)
-    with open_maybe_gzip(RAW / name) as file:
-        values = file.read()[header.start :] if header else b""
-    if header is None or len(header.shape) != 1 or len(values) != header.shape[0]:
-        raise UserError(f"{RAW / name}: needs to be an idx file of labels, one byte each")
+    values = b""
+    if header is not None and len(header.shape) == 1:
+        with open_maybe_gzip(RAW / name) as file, suppress(OSError, EOFError, zlib.error):
+            values = file.read(header.start + header.shape[0] + 1)[header.start :]
+    if header is None or len(values) != header.shape[0]:
+        raise UserError(f"{RAW / name}: needs to be a whole idx file of labels, one byte each")
     return [str(value) for value in values]
 
 

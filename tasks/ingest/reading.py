@@ -14,7 +14,7 @@ from tasks.ingest import RAW, idx, tars
 from tasks.ingest.files import printable, problem_of
 from tasks.ingest.tars import MAX_BYTES, Contents, Member
 
-READING = "1"  # raise it where other facts are found in the same bytes
+READING = "2"  # raise it where other facts are found in the same bytes
 NANOSECONDS_TO_SETTLE = 2 * 10**9  # a file changed this lately may change again within one tick of its clock
 FILES_AT_ONCE = 4096
 ARCHIVES = {  # what could be imported, by its first bytes
@@ -54,7 +54,12 @@ def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
         settled = time.time_ns() - NANOSECONDS_TO_SETTLE
         learned: list[tuple[bytes, bytes]] = []
         for name, content in _read(unknown):
-            if keys[name] and (RAW / name).stat().st_mtime_ns < settled:
+            # what could not be read may be readable the next time, with nothing of the file changed
+            if (
+                keys[name]
+                and getattr(content, "reason", None) != "unreadable"
+                and (RAW / name).stat().st_mtime_ns < settled
+            ):
                 learned.append((keys[name], _to_json(content)))
             if len(learned) == FILES_AT_ONCE:
                 known.put(learned)
@@ -64,12 +69,13 @@ def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
 
 
 def _state(name: str) -> bytes:
-    """What changes when the file does: path, size, time and inode; empty for what cannot be asked."""
+    """What changes when the file does: path, size, time and inode, a link's own too; empty for what cannot be asked."""
     try:
-        facts = (RAW / name).stat()
+        facts, link = (RAW / name).stat(), (RAW / name).lstat()
     except OSError:
         return b""
-    text = f"{RAW.absolute()}/{printable(name)} {facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
+    of_file, of_link = ((one.st_size, one.st_mtime_ns, one.st_ino) for one in (facts, link))
+    text = f"{RAW.absolute()}/{printable(name)} {of_file} {of_link}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

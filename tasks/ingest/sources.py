@@ -5,6 +5,8 @@ An image is located by its path and, in a container, by its offset and length th
 
 import gzip
 import hashlib
+import os
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -76,12 +78,22 @@ def _inflated(path: Path, state: str, header: idx.Header) -> Path:
     No more than its header promises, and of a damaged one what comes before the damage.
     """
     copy = machine.cache_folder() / "inflated" / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.idx"
-    if not copy.is_file():
+    if not (copy.is_file() and _is_content(copy, path)):
         left = header.start + header.shape[0] * header.image_bytes
         with manifest.replacing(copy) as temporary, temporary.open("wb") as target:
             for piece in _pieces(path, left):
                 target.write(piece)
     return copy
+
+
+def _is_content(copy: Path, path: Path) -> bool:
+    """Whether the copy is what a gzip file's own checksum says; that of a damaged one is made anew."""
+    with path.open("rb") as source, copy.open("rb") as file:
+        source.seek(-8, os.SEEK_END)
+        checksum = 0
+        while piece := file.read(2**20):
+            checksum = zlib.crc32(piece, checksum)
+        return struct.unpack("<I", source.read(4))[0] == checksum
 
 
 def _pieces(path: Path, left: int) -> Iterator[bytes]:

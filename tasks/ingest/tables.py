@@ -5,9 +5,12 @@ ImageFolder. A list (`.txt`, `.lst`) has a path and a label on each line. Withou
 what the table's name or folder says (`train.csv`, `train/metadata.csv`).
 """
 
+import codecs
 import csv
 import json
 import posixpath
+import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +20,11 @@ import pyarrow.parquet as pq
 
 from tasks.errors import UserError
 from tasks.ingest import RAW
+from tasks.ingest.files import problem_of
 from tasks.ingest.folders import SPLITS, split_named
 
+START_BYTES = 4096
+LONGEST = 1000  # characters of a name or label
 FILE, LABEL, SPLIT, GROUP = "file_name", "label", "split", "group_id"
 Rows = Iterator[tuple[int, Mapping[str, Any]]]  # with the number of each row's line, from 1
 
@@ -48,22 +54,29 @@ def is_table(name: str, known: Collection[str]) -> bool:
         known: all files there.
     """
     path, ending = RAW / name, Path(name).suffix.lower()
+    if ending not in READERS or problem_of(name):
+        return False
     try:
-        match ending:
-            case ".csv" | ".tsv":
-                with path.open(encoding="utf-8-sig", newline="") as file:
-                    header = next(csv.reader(file, delimiter="\t" if ending == ".tsv" else ","), [])
-                return FILE in map(str.strip, header)
-            case ".jsonl":
-                return f'"{FILE}"' in next((line for _, line in _lines(path)), "")
-            case ".parquet":
-                return FILE in pq.read_schema(path).names
-            case ".txt" | ".lst":
-                first, label = _path_and_label(next((line for _, line in _lines(path)), ""))
-                return bool(label) and posixpath.normpath(posixpath.join(posixpath.dirname(name), first)) in known
-    except (UserError, OSError, UnicodeDecodeError, csv.Error, pa.ArrowException):
-        pass  # no table, whatever its name says; validate will say what it is
-    return False
+        if ending == ".parquet":
+            return FILE in pq.read_schema(path).names
+        with path.open("rb") as file:
+            start = file.read(START_BYTES).replace(b"\0", b"")  # UTF-16 is told later, as an error
+    except (OSError, pa.ArrowException):
+        return False  # no table, whatever its name says; validate will say what it is
+    first = next(iter(start.removeprefix(codecs.BOM_UTF8).splitlines()), b"")
+    if ending not in (".txt", ".lst"):
+        return re.search(rb"\b%s\b" % FILE.encode(), first) is not None
+    file_name, label = _path_and_label(first.decode("utf-8", "replace"))
+    return bool(label) and posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name)) in known
+
+
+def header_of(name: str) -> str | None:
+    """The first line of a CSV or TSV file, to show what is in its place of a header; None for other files."""
+    if Path(name).suffix.lower() not in (".csv", ".tsv") or problem_of(name):
+        return None
+    with (RAW / name).open("rb") as file:
+        start = file.read(START_BYTES)
+    return repr(next(iter(start.decode("utf-8-sig", "replace").splitlines()), "")[:100])
 
 
 def find(names: list[str], known: Collection[str]) -> list[Table]:
@@ -72,7 +85,11 @@ def find(names: list[str], known: Collection[str]) -> list[Table]:
 
 
 def join(found: list[Table]) -> tuple[dict[str, Entry], dict[str, str]]:
-    """What all tables say of each file, each adding what those before it leave open; and conflicts, in words."""
+    """What all tables say of each file, each adding what those before it leave open; and conflicts, in words.
+
+    Raises:
+        UserError: where two name a file with two splits or groups.
+    """
     entries: dict[str, Entry] = {}
     conflicts: dict[str, str] = {}
     said_by: dict[str, str] = {}
@@ -82,8 +99,11 @@ def join(found: list[Table]) -> tuple[dict[str, Entry], dict[str, str]]:
             before = entries.get(path, Entry(None, None, None))
             if None not in (before.label, entry.label) and before.label != entry.label:
                 conflicts[path] = f"{said_by[path]} says {before.label} and {table.name} {entry.label}"
-            if entry.label is not None:
-                said_by[path] = table.name
+            for what in (SPLIT, GROUP):
+                one, two = getattr(before, what), getattr(entry, what)
+                if None not in (one, two) and one != two:
+                    raise UserError(f"{RAW / table.name}: {path} is of {what} {two!r}, and {one!r} in {said_by[path]}")
+            said_by.setdefault(path, table.name)
             entries[path] = Entry(*(one if one is not None else two for one, two in zip(before, entry, strict=True)))
     return entries, conflicts
 
@@ -101,12 +121,16 @@ def read(name: str) -> Table:
     named = split_named(name) or next((SPLITS[part] for part in folder.lower().split("/") if part in SPLITS), None)
     for line, row in READERS[Path(name).suffix.lower()](RAW / name):
         has_labels = has_labels or LABEL in row
-        file = _text(row.get(FILE))
-        if file is None:
-            raise UserError(f"{RAW / name} line {line}: needs a file_name, found none")
-        label, group_id = _text(row.get(LABEL)), _text(row.get(GROUP))
-        entry = Entry(label, _split(row.get(SPLIT), f"{RAW / name} line {line}") or named, group_id)
-        path = posixpath.normpath(posixpath.join(folder, file))
+        try:
+            file, label, split, group_id = (text_of(row.get(column)) for column in (FILE, LABEL, SPLIT, GROUP))
+            if file is None:
+                raise ValueError("needs a file_name, found none")
+            if split is not None and split.lower() not in SPLITS:
+                raise ValueError(f"split needs to be train, validation or test, found {split!r}")
+        except ValueError as error:
+            raise UserError(f"{RAW / name} line {line}: {error}") from None
+        entry = Entry(label, SPLITS[split.lower()] if split else named, group_id)
+        path = as_key(posixpath.normpath(posixpath.join(folder, file)))
         before = entries.setdefault(path, entry)
         if before.label != entry.label:
             conflicts[path] = f"{name} says {before.label} and {entry.label}"
@@ -115,20 +139,29 @@ def read(name: str) -> Table:
     return Table(name, has_labels, entries, conflicts)
 
 
-def _text(value: Any) -> str | None:
-    """Labels may be numbers: 3 and 3.0 are `3`."""
+def as_key(name: str) -> str:
+    """A file's name as tables are asked for it: Unicode has two forms of many letters, and they look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def text_of(value: Any) -> str | None:
+    """A label, split, group or name as text, None where it is empty. Numbers too: 3 and 3.0 are `3`.
+
+    Raises:
+        ValueError: where it is no text that can be written, or a label could not be read for its length.
+    """
     if value is None or value == "" or value != value:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() or None
-
-
-def _split(value: Any, place: str) -> str | None:
-    text = _text(value)
-    if text is not None and text.lower() not in SPLITS:
-        raise UserError(f"{place}: split needs to be train, validation or test, found {text!r}")
-    return None if text is None else SPLITS[text.lower()]
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"needs text or a number, found {type(value).__name__}")
+    text = str(value).strip()
+    if len(text) > LONGEST:
+        raise ValueError(f"needs at most {LONGEST:,} characters, found {len(text):,}")
+    if re.search("[\ud800-\udfff]", text):
+        raise ValueError(f"needs text in UTF-8, found {text!r}")
+    return text or None
 
 
 # --- readers ------------------------------------------------------------------------------------------------------
@@ -139,6 +172,9 @@ def _csv_rows(path: Path, delimiter: str = ",") -> Rows:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
+            if FILE not in header or len(set(header)) < len(header):
+                need = f"needs columns parted by {delimiter!r}, each once, {FILE} among them"
+                raise UserError(f"{path}: {need}; found {', '.join(header)[:200]!r}")
             for fields in reader:
                 if not fields:
                     continue
@@ -176,13 +212,15 @@ def _parquet_rows(path: Path) -> Rows:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def _list_rows(path: Path) -> Rows:
     for number, line in _lines(path):
         file, label = _path_and_label(line)
+        if not (file and label):
+            raise UserError(f"{path} line {number}: needs a path and a label, found {line[:200]!r}")
         yield number, {FILE: file, LABEL: label}
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tasks import images
 from tasks.ingest import RAW
 from tasks.ingest.folders import SPLITS
+from tasks.ingest.tables import text_of
 from tasks.wary_tars import WaryTarInfo, walk
 
 MAX_BYTES = 2**30  # of one image: it is read whole
@@ -115,9 +116,10 @@ def _labelled(member: Member, texts: dict[tuple[str, str], bytes]) -> Member:
             return member._replace(reason="no_label", detail="the .json of its sample is not valid JSON")
     if (key, "cls") in texts:
         told["label"] = texts[key, "cls"].decode("utf-8", "replace").strip()
-    label, split, group_id = (
-        str(told[name]) if told.get(name) not in (None, "") else None for name in ("label", "split", "group_id")
-    )
+    try:
+        label, split, group_id = (text_of(told.get(name)) for name in ("label", "split", "group_id"))
+    except ValueError as error:
+        return member._replace(reason="no_label", detail=f"its sample: {error}")
     return member._replace(label=label, split=SPLITS.get((split or "").lower()), group_id=group_id)
 
 
@@ -130,7 +132,7 @@ def read_classes(name: str) -> dict[str, str]:
     """The names of numbered classes in a `classes.json`: a list, or an object of numbers."""
     try:
         found = json.loads((RAW / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     pairs = enumerate(found) if isinstance(found, list) else found.items() if isinstance(found, dict) else ()
     return {str(number): label for number, label in pairs if isinstance(label, str)}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tasks.ingest import folders
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
 BLURRED_FROM = 64  # pixels, the shorter side: smaller images have no sharpness to speak of
@@ -78,7 +79,9 @@ def _class_names(rows: pd.DataFrame, _: float) -> list[str]:
     labels = pd.Series(sorted(rows["label"].dropna().unique()), dtype=object)
     plain = labels.map(lambda text: unicodedata.normalize("NFKC", text).casefold().translate(SKIPPED))
     alike = labels.groupby(plain).agg(list)
-    return [
+    splits = [label for label in labels if label.lower() in folders.SPLITS]
+    texts = [f"classes {', '.join(map(repr, splits))} have names of splits: is that what they are?"] if splits else []
+    return texts + [
         f"classes {' and '.join(map(repr, names))} differ in case or blanks alone" for names in alike if len(names) > 1
     ]
 

@@ -7,7 +7,6 @@ contrast.
 """
 
 from collections.abc import Iterator
-from itertools import product
 
 import faiss
 import numpy as np
@@ -15,14 +14,15 @@ import pandas as pd
 
 from tasks import machine, memory
 from tasks.validate import look
+from tasks.validate.params import ValidateParams
 
 LEAST_SIDE = 64  # pixels: hashes of small images meet by chance
 LEAST_CONTRAST = 4.0  # grey levels: a blank image looks like every other
 HASH_BITS = 64
 BANDS = 4  # of 16 bits; two hashes that differ in 7 bits differ in at most 1 in one of them
 MOST_BITS = 7
-MOST_NEIGHBOURS = 32  # compared with one image: what has more is one large cluster anyhow
-MOST_MEMBERS = 4  # of two hashes that are close
+MOST_NEIGHBOURS = 64  # compared with one image: what has more is one large cluster anyhow
+SMALL_GROUP = 1024  # images whose hashes are equal or close: all pairs are compared
 MOST_FOUND = 20_000_000  # by one search: bounds memory
 LEAST_CORRELATION = 0.985  # photos re-encoded at JPEG quality 30 keep 0.99, different ones reach 0.97
 MOST_DIFFERENCE = 1.0  # of a pixel, in standard deviations: finds what differs in one place alone
@@ -44,7 +44,8 @@ def find_near(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.Dat
     chosen = rows[usable]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     with memory.Memory("thumbnails", look.VERSION) as thumbnails:
-        for a, b in propose(np.array([int(text, 16) for text in hashes[usable]], np.uint64)):
+        numbers = np.array([int(text, 16) for text in hashes[usable]], np.uint64)
+        for a, b in in_parts(propose(numbers, chosen["brightness"].to_numpy())):
             same = compare(chosen, a, b, thumbnails)
             found.append((a[same], b[same]))
     a, b = (np.concatenate([pair[side] for pair in found] or [np.empty(0, np.int64)]) for side in (0, 1))
@@ -53,26 +54,49 @@ def find_near(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.Dat
     return pairs.drop_duplicates().sort_values(["a", "b"], ignore_index=True)
 
 
+def not_compared(rows: pd.DataFrame, params: ValidateParams) -> int:
+    """How many usable images find_near() leaves out for their size."""
+    if params.near_duplicates == "all":
+        return 0
+    usable = rows["status"] == "ok"
+    if params.near_duplicates == "auto":
+        usable &= rows[["width", "height"]].min(axis=1) < LEAST_SIDE
+    return int(usable.sum())
+
+
 # --- proposing ----------------------------------------------------------------------------------------------------
 
 
-def propose(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def propose(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of places whose hashes, uint64, differ in at most MOST_BITS; in parts.
 
-    Where many look the same, not every pair is proposed: of equal hashes each is paired with the MOST_NEIGHBOURS before
-    it, and of two hashes the first MOST_MEMBERS of each. Their clusters are the same.
+    Of a hash that many share, or two such, not every pair is proposed: each image is paired with the MOST_NEIGHBOURS
+    that come before it by brightness, which is nearly the same in a copy.
     """
     unique, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    members = np.argsort(inverse, kind="stable")
+    members = np.lexsort((brightness, inverse))
     starts = np.cumsum(counts) - counts
-    for distance in range(1, min(int(counts.max(initial=1)), MOST_NEIGHBOURS + 1)):
-        first, second = members[:-distance], members[distance:]
-        equal = inverse[first] == inverse[second]
-        yield first[equal], second[equal]
+    of_hash = [members[start : start + count] for start, count in zip(starts, counts, strict=True) if count > 1]
+    yield from (neighbours(group) for group in of_hash)
     for left, right in close_hashes(unique):
-        for i, j in product(range(min(int(counts.max()), MOST_MEMBERS)), repeat=2):
-            there = (counts[left] > i) & (counts[right] > j)
-            yield members[starts[left[there]] + i], members[starts[right[there]] + j]
+        alone = (counts[left] == 1) & (counts[right] == 1)
+        yield members[starts[left[alone]]], members[starts[right[alone]]]
+        for one, two in zip(left[~alone], right[~alone], strict=True):
+            if one < two:  # the pair comes the other way round as well
+                both = np.concatenate([members[starts[hash] : starts[hash] + counts[hash]] for hash in (one, two)])
+                yield neighbours(both[np.argsort(brightness[both], kind="stable")])
+
+
+def neighbours(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a small group; of a large one, which is in order, each with the MOST_NEIGHBOURS before it."""
+    count = len(group)
+    if count <= SMALL_GROUP:
+        first, second = np.triu_indices(count, 1)
+    else:
+        second = np.repeat(np.arange(count), MOST_NEIGHBOURS)
+        first = second - np.tile(np.arange(1, MOST_NEIGHBOURS + 1), count)
+        first, second = first[first >= 0], second[first >= 0]
+    return group[first], group[second]
 
 
 def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -93,6 +117,23 @@ def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         place = np.arange(len(order)) - np.searchsorted(asked[order], asked[order])
         order = order[place < MOST_NEIGHBOURS]
         yield asked[order], found[order]
+
+
+def in_parts(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same pairs, few at a time joined and many cut, so that about PAIRS_AT_ONCE are compared at once."""
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    for pair in pairs:
+        waiting.append(pair)
+        if sum(len(a) for a, _ in waiting) >= PAIRS_AT_ONCE:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return first, second
 
 
 # --- confirming ---------------------------------------------------------------------------------------------------

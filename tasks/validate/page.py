@@ -56,6 +56,7 @@ def pair_sections(rows: pd.DataFrame, copies: pd.DataFrame, leaks: pd.DataFrame)
     """What is shown two by two: leaks, label conflicts, images that look the same, copies."""
     by_name = rows.set_index("file_name")
     leaked = pd.DataFrame({"file_name": rows.loc[leaks.index, "file_name"], "other": leaks["other"]})
+    copies = copies[copies["kind"] != "group"]
     two_labels = copies["label"] != copies["other_label"]
     near = copies["kind"] == "near"
     for title, pairs in (

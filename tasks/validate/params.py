@@ -34,6 +34,12 @@ class Check(Block):
     then: Literal["warn", "fail", "off"] = "warn"
     threshold: float | None = Field(default=None, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _word_alone(cls, value: object) -> object:
+        """`blurred: fail` is short for `blurred: {then: fail}`."""
+        return {"then": value} if isinstance(value, str) else value
+
 
 class ValidateParams(Block):
     """How images are judged, and split where nothing else says it all.

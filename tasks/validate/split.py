@@ -9,6 +9,7 @@ import pandas as pd
 from tasks.validate import SPLITS
 from tasks.validate.params import ValidateParams
 
+GIVEN = "the given split"
 DEVIATIONS = 3  # how far from its fraction a split by hashes may lie
 
 
@@ -39,7 +40,7 @@ def exact_split(hashes: pd.Series, labels: pd.Series, lineages: np.ndarray, frac
     fill what is left of each class, in order of their hashes.
     """
     names = list(fractions)
-    classes, label = np.unique(labels.to_numpy(str), return_inverse=True)
+    label, classes = pd.factorize(labels, sort=True)
     edges = np.rint(np.outer(np.bincount(label), np.cumsum([0, *fractions.values()])))
     lacking = np.diff(edges)  # (classes, splits)
     chosen = np.full(len(hashes), -1)
@@ -66,10 +67,10 @@ def _fill(lacking: np.ndarray, count: int) -> np.ndarray:
     return places
 
 
-def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidateParams) -> list[str]:
+def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidateParams) -> str:
     """Give every ok row its split, in place: the given one, and what is lacking is carved out of train.
 
-    Returns what was decided, in lines for people.
+    Returns what was decided, in words.
     """
     usable = rows[rows["status"] == "ok"]
     rows.loc[rows["status"] != "ok", "split"] = None
@@ -80,7 +81,7 @@ def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidatePara
         usable = usable.drop(astray)
     fractions = {split: getattr(params, split) for split in SPLITS if split == "train" or split not in found}
     if len(fractions) == 1:
-        return ["split: the given one"]
+        return GIVEN
     open_rows = usable[usable["split"].isna() | (usable["split"] == "train")]
     total = sum(fractions.values())
     fractions = {name: fraction / total for name, fraction in fractions.items()}
@@ -92,7 +93,7 @@ def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidatePara
         splits, spread = stable_split(hashes, fractions), spread_of(own)
     rows.loc[open_rows.index, "split"] = splits
     origin = f"{' and '.join(found)} as given; of the rest " if found else "by content: "
-    return [f"split: {origin}{_shares(splits, fractions, spread)} ({params.stratify})"]
+    return f"split {origin}{_shares(splits, fractions, spread)}; {params.stratify}"
 
 
 def spread_of(lineages: np.ndarray) -> float:
@@ -106,6 +107,6 @@ def _shares(splits: pd.Series, fractions: dict[str, float], spread: float) -> st
     words = []
     for name, fraction in fractions.items():
         tolerance = DEVIATIONS * math.sqrt(fraction * (1 - fraction)) * spread
-        asked = f"{fraction:.0%}" + (f" +- {tolerance:.1%}" if spread else "")
-        words.append(f"{name} {(splits == name).mean():.1%} of {asked}")
+        asked = f"wanted {fraction:.0%}" + (f", tolerance {tolerance:.1%}" if spread else "")
+        words.append(f"{name} {(splits == name).mean():.1%} ({asked})")
     return ", ".join(words)

@@ -125,7 +125,10 @@ def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(
     project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
     for command in (("sample", "digits", "--if-empty"), ("import", "a.zip"), ("run",), ("plan",)):
         done = project.variegate(*command, check=False)
-        assert (done.returncode, done.stderr) == (2, "error: data/raw is empty: run dvc pull\n")
+        assert (done.returncode, done.stderr) == (
+            2,
+            "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin with other images\n",
+        )
 
 
 def test_run_on_nothing_says_what_to_do(project: Project) -> None:
@@ -149,8 +152,13 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         "images in        18 in 18 files: 18 usable, 0 duplicates, 0 quarantined",
         "quarantined      none",
         "pairs            0 of equal bytes, 0 of equal pixels, 0 that look the same",
+        "not compared     18 images, for looking the same: see near_duplicates",
+        "groups           0",
         "leaks            0",
+        "classes          3: 0, 1, 2",
         "splits           train 12, validation 3, test 3",
+        "                 split by content: train 66.7% (wanted 70%), validation 16.7% (wanted 15%), test 16.7% "
+        "(wanted 15%); exact",
         "warning          class '0' has 6 usable images, fewer than 10",
         "warning          class '1' has 6 usable images, fewer than 10",
         "warning          class '2' has 6 usable images, fewer than 10",
@@ -179,8 +187,8 @@ def test_validate_exits_with_1_where_a_check_fails(finished: Project) -> None:
     assert done.returncode == 1
     assert "images in        18 in 18 files: 18 usable" in done.stdout
     assert done.stderr.splitlines()[-1] == (
-        "failed: 3 of the checks failed: class '0' has 6 usable images, fewer than 10; "
-        "data/validated/report.html shows what was found"
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, and 2 more; "
+        "data/validated/report.html shows it"
     )
     finished.path("data/raw/0/0000.png").unlink()
     finished.set_params(validate__checks={"few_things": {"then": "fail"}})
@@ -243,7 +251,7 @@ def test_plan_on_images_that_cannot_be_used_tells_why(finished: Project) -> None
     shutil.rmtree(finished.path("data/raw/1"))
     shutil.rmtree(finished.path("data/raw/2"))
     done = finished.variegate("plan", check=False)
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (none quarantined)"
+    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == expected
 
 

@@ -173,7 +173,7 @@ def test_a_stages_own_line_is_what_the_user_sees(checkout: Project, prefect_serv
     shutil.rmtree(checkout.path("data/raw/2"))
     done = checkout.variegate("run", check=False, **prefect_server)
     assert done.returncode == 2
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (none quarantined)"
+    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
     assert done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr
 
 

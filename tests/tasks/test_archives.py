@@ -305,7 +305,7 @@ def test_what_is_no_archive_is_one_line() -> None:
     found = "found a folder; copy its class folders to data/raw"
     assert refused(Path("folder")) == f"folder: needs to be a zip or tar archive, {found}"
     assert refused(Path("/dev/zero")) == "/dev/zero: needs to be a zip or tar archive, found something else"
-    assert refused(Path("cat.tar.gz")) == "cat.tar.gz: is damaged: invalid header"
+    assert refused(Path("cat.tar.gz")) == f"cat.tar.gz: {need}"
     assert refused(zip_of("x.zip", {})) == "x.zip: needs files to import, found none"
     assert refused(zip_of("x.zip", {"cat/": b"", ".DS_Store": b""})) == "x.zip: needs files to import, found none"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -169,8 +170,6 @@ def test_idx_files_that_are_damaged_or_have_other_labels() -> None:
 
 
 def test_what_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     from tasks.ingest import reading
 
     write_tar(RAW / "x.tar", {"cat/1.png": png(1)})
@@ -234,3 +233,48 @@ def test_two_tables_that_disagree_are_a_conflict_and_others_add_up() -> None:
         "1.png": ("cat", "7", "label_conflict", "a.csv says cat and b.csv dog"),
         "2.png": ("dog", None, None, None),
     }
+
+
+def test_one_tar_after_another_is_damage() -> None:
+    write_tar(RAW / "a.tar", {"cat/1.png": png(1)})
+    (RAW / "a.tar").write_bytes((RAW / "a.tar").read_bytes() * 2)
+    rows, _ = listed()
+    assert said(rows, "reason", "detail") == {
+        "a.tar": ("corrupt", "after 1 members: more follows after its end"),
+        "a.tar::cat/1.png": (None, None),
+    }
+
+
+def test_a_damaged_copy_of_what_was_inflated_is_made_anew(tmp_path: Path) -> None:
+    write_idx(RAW / "train-images.gz", np.arange(48, dtype=np.uint8).reshape(3, 4, 4))
+    rows, _ = listed()
+    first = read_back(rows)
+    (copy,) = Path(".variegate/inflated").iterdir()
+    copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    sources._open.cache_clear()
+    assert read_back(rows) == first
+
+
+def test_what_could_not_be_read_is_looked_at_again(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(png(1))
+    os.utime(outside, (1e9, 1e9))
+    (RAW / "a.png").symlink_to(outside)
+    assert listed()[0]["reason"].tolist() == ["unreadable"]
+    (RAW / "a.png").unlink()
+    outside.rename(RAW / "a.png")  # the same inode, size and time
+    assert listed()[0]["reason"].isna().all()
+
+
+def test_what_looks_like_a_mistake_is_noted() -> None:
+    (RAW / "cat").mkdir()
+    (RAW / "cat/1.png").write_bytes(png(1))
+    (RAW / "labels.csv").write_text("id,breed\n1,x\n")
+    (RAW / "groups.csv").write_text("file_name,group_id\ngone.png,7\n")
+    _, done = listed(group_pattern="patient(\\d+)")
+    assert done.found["notes"] == [
+        "labels.csv labels nothing: needs the columns file_name and label, found 'id,breed'",
+        "tables name files that are not there: 1, gone.png in groups.csv for one; names count from the table's folder; "
+        "see data/ingested/missing.csv",
+        "ingest.group_pattern finds no group in 2 of 2 images: each stands alone",
+    ]

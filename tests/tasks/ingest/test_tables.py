@@ -100,6 +100,22 @@ def test_other_files_are_no_tables() -> None:
             "data/raw/l.csv line 3: a.png is named before, with another split or group",
         ),
         (
+            "l.csv",
+            "file_name;label\na.png;cat\n",
+            "data/raw/l.csv: needs columns parted by ',', each once, file_name among them; found 'file_name;label'",
+        ),
+        (
+            "l.csv",
+            f"file_name,label\na.png,{'x' * 1001}\n",
+            "data/raw/l.csv line 2: needs at most 1,000 characters, found 1,001",
+        ),
+        (
+            "l.jsonl",
+            '{"file_name": "a.png", "label": "\\ud800"}\n',
+            "data/raw/l.jsonl line 1: needs text in UTF-8, found '\\ud800'",
+        ),
+        ("l.jsonl", '{"file_name": ["a"]}\n', "data/raw/l.jsonl line 1: needs text or a number, found list"),
+        (
             "l.jsonl",
             '{"file_name": "a.png"}\n[1]\n',
             "data/raw/l.jsonl line 2: needs an object with file_name and label, found list",
@@ -117,3 +133,26 @@ def test_what_is_wrong_is_told_with_its_line(name: str, text: str, expected: str
 def test_two_labels_for_one_file_are_a_conflict() -> None:
     (RAW / "l.csv").write_text("file_name,label\na.png,cat\na.png,dog\nb.png,cat\nb.png,cat\n")
     assert tables.read("l.csv").conflicts == {"a.png": "l.csv says cat and dog"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_table_in_another_encoding_is_an_error_and_not_passed_over(encoding: str) -> None:
+    (RAW / "l.csv").write_text("file_name,label\na.png,caf\u00e9\n", encoding=encoding)
+    assert tables.is_table("l.csv", set())
+    with pytest.raises(UserError, match=r"^data/raw/l\.csv line \d: cannot be read: 'utf-8' codec"):
+        tables.read("l.csv")
+
+
+def test_two_tables_with_two_splits_for_one_file_are_an_error() -> None:
+    for name in ("test", "train"):
+        (RAW / f"{name}.csv").write_text("file_name,label\na.png,cat\n")
+    with pytest.raises(UserError) as caught:
+        tables.join([tables.read("test.csv"), tables.read("train.csv")])
+    assert str(caught.value) == "data/raw/train.csv: a.png is of split 'train', and 'test' in test.csv"
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(RAW / "l.csv")
+    assert not tables.is_table("l.csv", set()) and tables.header_of("l.csv") is None

@@ -13,7 +13,7 @@ from tests.tasks.validate.rows import rows_of
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
-def assign(rows: pd.DataFrame) -> list[str]:
+def assign(rows: pd.DataFrame) -> str:
     return split.assign_splits(rows, np.arange(len(rows)), ValidateParams())
 
 
@@ -47,15 +47,15 @@ def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -
     names = [(f"train/{i}", f"t{i}", "cd"[i % 2], "train") for i in range(400)]
     names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
     rows = rows_of(*names)
-    (line,) = assign(rows)
+    line = assign(rows)
     pattern = (
-        r"split: train and test as given; of the rest train (.*)% of 82% \+- 5.7%, validation .*% of 18% .* \(stable\)"
+        r"split train and test as given; of the rest train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
     )
     assert re.fullmatch(pattern, line)
     assert (rows["split"] == "test").sum() == 50
     assert 40 <= (rows["split"] == "validation").sum() <= 100
     with_all = rows_of(*names, ("val/0", "v", "c", "validation"))
-    assert assign(with_all) == ["split: the given one"]
+    assert assign(with_all) == split.GIVEN
     assert with_all["split"].value_counts().to_dict() == {"train": 400, "test": 50, "validation": 1}
 
 
@@ -99,7 +99,7 @@ def test_an_exact_split_with_small_lineages_still_holds_the_fractions(labels: li
 def test_the_tolerance_grows_with_the_lineages() -> None:
     """Three standard deviations of a share of n independent lineages: 3 sqrt(f (1 - f) / n)."""
     rows = rows_of(*((str(i), str(i), "ab"[i % 2], None) for i in range(400)))
-    (alone,) = split.assign_splits(rows.copy(), np.arange(400), ValidateParams())
-    (grouped,) = split.assign_splits(rows.copy(), np.arange(400) // 4, ValidateParams())
-    assert "of 70% +- 6.9%" in alone  # 3 sqrt(0.7 0.3 / 400)
-    assert "of 70% +- 13.7%" in grouped  # of 100 lineages
+    alone = split.assign_splits(rows.copy(), np.arange(400), ValidateParams())
+    grouped = split.assign_splits(rows.copy(), np.arange(400) // 4, ValidateParams())
+    assert "wanted 70%, tolerance 6.9%" in alone  # 3 sqrt(0.7 0.3 / 400)
+    assert "wanted 70%, tolerance 13.7%" in grouped  # of 100 lineages

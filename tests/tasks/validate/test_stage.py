@@ -98,7 +98,7 @@ def test_one_class_alone_is_one_line(project: Project) -> None:
     project.stage("ingest")
     done = project.stage("validate", check=False)
     assert done.returncode == 2
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1 (1 not_an_image)\n"
+    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (1 not_an_image)\n"
     assert done.stderr == expected
     assert not project.path("data/validated/manifest.parquet").exists()
 
@@ -187,8 +187,20 @@ def test_leaks_of_a_given_split_are_dropped_from_train(project: Project) -> None
     assert rows.loc["test/1/group1_b.png", "split"] == "test"
     found = json.loads(project.path("metrics/validate.json").read_text())
     assert found["leaks"] == 2
+    listed = pd.read_csv(project.path("data/validated/duplicates.csv"))
+    pairs = listed[["kind", "file_name", "status", "other"]].to_numpy().tolist()
+    assert ["group", "train/0/group1_a.png", "leak", "test/1/group1_b.png"] in pairs and len(pairs) == 2
     assert "leaks, images that belong together with one of another split: 2, left out" in found["warnings"]
     assert len(rows) == 3 * 18 + 1
+
+
+def test_copies_of_what_leaks_leak_too(project: Project) -> None:
+    leaky(project)
+    shutil.copy(project.path("data/raw/train/0/group1_a.png"), project.path("data/raw/train/0/z.png"))
+    rows = validated(project)
+    assert rows.loc[["train/0/group1_a.png", "train/0/z.png"], "reason"].tolist() == ["leak", "leak"]
+    originals = rows.loc[rows["status"] == "duplicate", "duplicate_of"]
+    assert (rows.loc[originals, "status"] == "ok").all()
 
 
 def test_leaks_may_be_reported_alone_or_fail(project: Project) -> None:
@@ -200,8 +212,8 @@ def test_leaks_may_be_reported_alone_or_fail(project: Project) -> None:
     done = project.stage("validate", check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "failed: 1 of the checks failed: 2 images leak from one split into another, train/0/group1_a.png (train) with "
-        "test/1/group1_b.png (test) for one; data/validated/report.html shows what was found\n"
+        "failed: found what is asked to fail: 2 images leak from one split into another, "
+        "train/0/group1_a.png (train) with test/1/group1_b.png (test) for one; data/validated/report.html shows it\n"
     )
     assert project.path("data/validated/manifest.parquet").is_file()
 
@@ -212,8 +224,8 @@ def test_a_check_that_is_asked_to_fails_the_stage(digits: Project) -> None:
     done = digits.stage("validate", check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "failed: 3 of the checks failed: class '0' has 6 usable images, fewer than 7; "
-        "data/validated/report.html shows what was found\n",
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 7, and 2 more; "
+        "data/validated/report.html shows it\n",
     )
 
 
@@ -254,8 +266,8 @@ def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> 
     listed = pd.read_csv(project.path("data/validated/duplicates.csv"))
     (pair,) = listed.astype(object).where(listed.notna(), None).to_dict("records")
     assert pair == {
-        "kind": "near", "file_name": "a/00_g0.png", "label": "a", "split": None, "other": "b/again.jpg",
-        "other_label": "b", "other_split": None, "outcome": "ok",
+        "kind": "near", "file_name": "a/00_g0.png", "label": "a", "split": None, "status": "ok",
+        "other": "b/again.jpg", "other_label": "b", "other_split": None, "other_status": "ok",
     }  # fmt: skip
     warnings = json.loads(project.path("metrics/validate.json").read_text())["warnings"]
     assert "pairs that look the same and have two labels: 1, a/00_g0.png and b/again.jpg for one" in warnings
