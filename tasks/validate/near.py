@@ -78,11 +78,14 @@ def propose(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[tuple[np.nda
     starts = np.cumsum(counts) - counts
     of_hash = [members[start : start + count] for start, count in zip(starts, counts, strict=True) if count > 1]
     yield from (neighbours(group) for group in of_hash)
+    told = set()
     for left, right in close_hashes(unique):
         alone = (counts[left] == 1) & (counts[right] == 1)
         yield members[starts[left[alone]]], members[starts[right[alone]]]
-        for one, two in zip(left[~alone], right[~alone], strict=True):
-            if one < two:  # the pair comes the other way round as well
+        for one, two in zip(left[~alone].tolist(), right[~alone].tolist(), strict=True):
+            pair = min(one, two), max(one, two)  # it may come both ways round
+            if pair not in told:
+                told.add(pair)
                 both = np.concatenate([members[starts[hash] : starts[hash] + counts[hash]] for hash in (one, two)])
                 yield neighbours(both[np.argsort(brightness[both], kind="stable")])
 
