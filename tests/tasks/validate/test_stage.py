@@ -101,6 +101,7 @@ def test_one_class_alone_is_one_line(project: Project) -> None:
     expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (1 not_an_image)\n"
     assert done.stderr == expected
     assert not project.path("data/validated/manifest.parquet").exists()
+    assert "x.png" in project.path("data/validated/report.html").read_text()  # which shows why
 
 
 def test_a_file_that_changes_after_ingest_is_one_line(digits: Project) -> None:
@@ -218,13 +219,14 @@ def test_leaks_may_be_reported_alone_or_fail(project: Project) -> None:
     assert project.path("data/validated/manifest.parquet").is_file()
 
 
-def test_a_check_that_is_asked_to_fails_the_stage(digits: Project) -> None:
-    digits.set_params(validate__checks={"few_images": {"then": "fail", "threshold": 7}})
+@pytest.mark.parametrize("check", ["fail", {"then": "fail", "threshold": 10}])
+def test_a_check_that_is_asked_to_fails_the_stage(check: object, digits: Project) -> None:
+    digits.set_params(validate__checks={"few_images": check})
     digits.stage("ingest")
     done = digits.stage("validate", check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 7, and 2 more; "
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, and 2 more; "
         "data/validated/report.html shows it\n",
     )
 
