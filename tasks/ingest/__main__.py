@@ -137,45 +137,59 @@ def ingest(params: IngestParams) -> Ingested:
     names = sorted(files.list_files(RAW), key=files.path_key) if RAW.is_dir() else []
     if not names:
         raise UserError(f"{RAW}: needs images in class folders, found {'no files' if RAW.is_dir() else 'no folder'}")
-    everything = set(names)
-    found = [] if params.layout.endswith("folders") else tables.find(names, everything)
     contents = dict(reading.read_all(names))
     containers = {name: content for name, content in contents.items() if isinstance(content, Contents)}
-    usable = {name for name in names if files.problem_of(name) is None} if containers else set()
-    labels = {
-        name: other
-        for name in containers
-        if (other := idx.labels_name(name, usable)) and idx.read_header(RAW / name) is not None
-    }
-    classes = {name: other for name in containers if (other := tars.classes_name(name)) in usable}
-    label_files = {table.name for table in found} | set(labels.values()) | set(classes.values())
+    helpers = find_label_files(names, containers, params)
+    label_files = helpers.names
 
     def images() -> Iterator[Listed]:
         for name in names:
             if name not in label_files:
-                own = idx.read_labels(labels[name]) if name in labels else None
-                named = tars.read_classes(classes[name]) if name in classes else {}
-                yield from list_images(name, contents[name], own, named)
+                labels = idx.read_labels(helpers.labels[name]) if name in helpers.labels else None
+                classes = tars.read_classes(helpers.classes[name]) if name in helpers.classes else {}
+                yield from list_images(name, contents[name], labels, classes)
 
-    layout = choose_layout(params, (image.place for image in images()), found)
-    said, conflicts = tables.join(found)
+    layout = choose_layout(params, (image.place for image in images()), helpers.tables)
+    said, conflicts = tables.join(helpers.tables)
     rows = as_table(row_of(image, layout, params, said, conflicts) for image in images())
-    missing = find_missing(found, {tables.as_key(name) for name in (*rows["file_name"].to_pylist(), *everything)})
-    return Ingested(
-        rows,
-        {
-            "files": len(names),
-            "layout": words_for(layout, params, found, containers, any(image.told[0] is None for image in images())),
-            "containers": {
-                name: {"members": content.members, "images": len(content.images)}
-                for name, content in containers.items()
-            },
-            "label_files": sorted(label_files),
-            "empty_folders": files.empty_folders(RAW),
-            "notes": [*notes_on_tables(names, label_files, missing), *notes_on_groups(rows, params)],
+    missing = find_missing(helpers.tables, {tables.as_key(name) for name in (*rows["file_name"].to_pylist(), *names)})
+    by_folder = any(image.told[0] is None for image in images())
+    found = {
+        "files": len(names),
+        "layout": words_for(layout, params, helpers.tables, containers, by_folder),
+        "containers": {
+            name: {"members": content.members, "images": len(content.images)} for name, content in containers.items()
         },
-        missing,
-    )
+        "label_files": sorted(label_files),
+        "empty_folders": files.empty_folders(RAW),
+        "notes": [*notes_on_tables(names, label_files, missing), *notes_on_groups(rows, params)],
+    }
+    return Ingested(rows, found, missing)
+
+
+class LabelFiles(NamedTuple):
+    """The files that only label others: tables, and by the container that they label idx files and classes.json."""
+
+    tables: list[Table]
+    labels: dict[str, str]
+    classes: dict[str, str]
+
+    @property
+    def names(self) -> set[str]:
+        return {table.name for table in self.tables} | {*self.labels.values(), *self.classes.values()}
+
+
+def find_label_files(names: list[str], containers: dict[str, Contents], params: IngestParams) -> LabelFiles:
+    """Which of the files `names` label others."""
+    found = [] if params.layout.endswith("folders") else tables.find(names, set(names))
+    usable = {name for name in names if files.problem_of(name) is None} if containers else set()
+    labels = {}
+    for name in containers:
+        other = idx.labels_name(name, usable)
+        if other and idx.read_header(RAW / name) is not None:
+            labels[name] = other
+    classes = {name: other for name in containers if (other := tars.classes_name(name)) in usable}
+    return LabelFiles(found, labels, classes)
 
 
 def as_table(rows: Iterator[dict[str, Any]]) -> pa.Table:
