@@ -94,7 +94,12 @@ def test_an_interrupted_import_leaves_nothing(project: Project) -> None:
     info.size = 200 * 10_000_000  # seconds to unpack
     parts = [bz2.compress(info.tobuf()), bz2.compress(bytes(10_000_000)) * 200, bz2.compress(bytes(1024))]
     project.path("big.tar").write_bytes(b"".join(parts))
-    importing = subprocess.Popen(["variegate", "import", "big.tar"], cwd=project.root, env=project.environment)
+    importing = subprocess.Popen(
+        ["variegate", "import", "big.tar"],
+        cwd=project.root,
+        env=project.environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     wait_until(project.path("data/.raw.tmp/1.png").exists, seconds=60)
     importing.send_signal(signal.SIGINT)
     assert importing.wait(60) == 130
