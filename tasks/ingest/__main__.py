@@ -141,13 +141,13 @@ def ingest(params: IngestParams) -> Ingested:
     containers = {name: content for name, content in contents.items() if isinstance(content, Contents)}
     helpers = find_label_files(names, containers, params)
     label_files = helpers.names
+    labels = {name: idx.read_labels(other) for name, other in helpers.labels.items()}
+    classes = {name: tars.read_classes(other) for name, other in helpers.classes.items()}
 
     def images() -> Iterator[Listed]:
         for name in names:
             if name not in label_files:
-                labels = idx.read_labels(helpers.labels[name]) if name in helpers.labels else None
-                classes = tars.read_classes(helpers.classes[name]) if name in helpers.classes else {}
-                yield from list_images(name, contents[name], labels, classes)
+                yield from list_images(name, contents[name], labels.get(name), classes.get(name, {}))
 
     layout = choose_layout(params, (image.place for image in images()), helpers.tables)
     said, conflicts = tables.join(helpers.tables)
