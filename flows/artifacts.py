@@ -11,6 +11,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.compare import as_markdown
 from tasks.augment.accounts import per_class, read_counts
 
 
@@ -27,6 +28,17 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
 def publish_link(stage: str, text: str, path: str) -> None:
     """Where a file lies that people want to open."""
     create_markdown_artifact(f"The {text}: `{Path(path).resolve()}`", key=f"{stage}-{text}")
+
+
+def publish_picture(text: str, uri: str) -> None:
+    """A picture, as a `data:` URI."""
+    create_markdown_artifact(f"![{text}]({uri})", key=text.replace(" ", "-"), description=text.capitalize())
+
+
+def publish_changes(found: dict[str, Any] | None) -> None:
+    """What the run changed in images since the last commit, where that has a dataset."""
+    if found is not None:
+        create_markdown_artifact(as_markdown(found), key="changes", description="Since the last commit")
 
 
 class Progress:

@@ -12,6 +12,7 @@ import pandas as pd
 import typer
 
 from flows import project
+from flows.processes import ended_by_signals
 from tasks.errors import CheckFailedError, UserError, exit_code, one_line, told
 
 app = typer.Typer(
@@ -20,7 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-MOST_PREVIEWED = 8  # variants of one source
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -84,32 +84,98 @@ def import_(
     print(f"wrote {found.files:,} files to {RAW}{left_out}")
 
 
+Until = Annotated[str | None, typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate.")]
+BringFrom = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="First copy the new images of this folder into data/raw.")
+]
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Replace and remove as well: data/raw becomes what that folder is.")
+]
+Commit = Annotated[bool, typer.Option("--commit", help="Commit what the run made, saying what changed in images.")]
+Push = Annotated[bool, typer.Option("--push", help="Then dvc push, and git push where the branch has an upstream.")]
+
+
 @app.command()
 def run(
-    until: Annotated[
-        str | None, typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate.")
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Run stages that have not changed as well.")] = False,
+    until: Until = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages that have not changed as well.")] = False,
+    bring_from: BringFrom = None,
+    mirror: Mirror = False,
+    commit: Commit = False,
+    push: Push = False,
 ) -> None:
     """Run the whole flow: what has changed is made anew, all else is cached.
 
     Example: variegate run --until augment
     """
-    started = time.monotonic()
-    project.require_raw()
-    if until is not None:
-        project.require_stage(until)
-    project.check_params()
-    project.require_server()
-    from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
+    from flows import server
 
-    outcomes = bring_up_to_date(until, force)
+    started = time.monotonic()
+    parameters = _run_parameters(until, bring_from, mirror, commit, push)
+    if bring_from is None:
+        project.require_raw()
+    project.check_params()
+    with server.used(server.find()):
+        from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
+
+        outcomes = bring_up_to_date(**parameters, force=force)
     print()
     for line in project.summary(outcomes):
         print(line)
     states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
     print(f"stages           {states}")
     print(f"time             {time.monotonic() - started:.1f} s")
+
+
+@app.command()
+def schedule(
+    cron: Annotated[str | None, typer.Option(help="When: minute, hour, day, month, weekday, in local time.")] = None,
+    every: Annotated[str | None, typer.Option(help="How often, as 30m, 6h or 1d; the first run comes at once.")] = None,
+    overlap: Annotated[
+        str, typer.Option(help="What a run does while another goes on: skip (it is left out) or wait.")
+    ] = "skip",
+    until: Until = None,
+    bring_from: BringFrom = None,
+    mirror: Mirror = False,
+    commit: Commit = False,
+    push: Push = False,
+) -> None:
+    """Run the flow on a schedule, one run at a time, until Ctrl-C or SIGTERM. Starts a server where none is up.
+
+    Example: variegate schedule --cron "0 3 * * *" --bring-from /mnt/uploads --commit --push
+    """
+    from flows import server
+
+    if (cron is None) == (every is None):
+        raise UserError('needs one of --cron and --every, as --cron "0 3 * * *" or --every 6h')
+    if overlap not in ("skip", "wait"):
+        raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
+    parameters = _run_parameters(until, bring_from, mirror, commit, push)
+    from flows import schedule as schedules  # imports prefect, which takes seconds
+
+    when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
+    with ended_by_signals(), server.ensured() as url, server.used(url):
+        print(f"dashboard        {url.removesuffix('/api')}")
+        print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
+        schedules.serve(when, overlap, parameters)
+
+
+@app.command()
+def ui() -> None:
+    """Start the dashboard, Prefect's own on 127.0.0.1, and serve the report beside it, until Ctrl-C or SIGTERM.
+
+    PREFECT_SERVER_API_PORT is its port, 4200 by default; the report's is the next one.
+
+    Example: variegate ui
+    """
+    from flows import server
+
+    with ended_by_signals(), server.ensured() as url, server.report_served() as report:
+        print(f"dashboard        {url.removesuffix('/api')}")
+        print(f"report           {report}")
+        print("`variegate run` reports there; Ctrl-C ends it", flush=True)
+        server.watch(url)
+        raise UserError(f"{url}: the server ended")
 
 
 @app.command()
@@ -162,20 +228,18 @@ def preview(
 
     Example: variegate preview --sources 12 -o sheet.png
     """
-    from tasks import images, manifest
+    from tasks import images
     from tasks.augment.plan import plan_counts
-    from tasks.augment.preview import contact_sheet
-    from tasks.augment.sources import to_sources, training_sources
+    from tasks.augment.preview import preview as draw
+    from tasks.augment.sources import training_sources
 
     project.refresh("validate")
     params, recipe, validated = _inputs()
     rows = training_sources(validated)
     counts = plan_counts(rows, params) if variants is None else pd.Series(variants, rows.index)
-    chosen = manifest.examples(rows, sources)
-    shown = counts[chosen.index].clip(upper=MOST_PREVIEWED)
-    sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
+    sheet, sources, shown = draw(rows, counts, recipe, sources)
     _write(output, images.encode(sheet, "png"), ("png",))
-    print(f"wrote {output}: {len(chosen)} sources, {shown.sum()} variants")
+    print(f"wrote {output}: {sources} sources, {shown} variants")
 
 
 @app.command()
@@ -202,7 +266,7 @@ def verify(
         if damaged:
             from flows.pipeline import bring_up_to_date
 
-            bring_up_to_date("augment", force=False)
+            bring_up_to_date(until="augment")
     found = reconcile(validated, recipe, remake)
     if as_json:
         print(json.dumps(found, indent=2))
@@ -302,6 +366,18 @@ def doctor(as_json: AsJson = False) -> None:
             if not finding.ok:
                 print(f"     mend: {finding.mend}")
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _run_parameters(
+    until: str | None, bring_from: Path | None, mirror: bool, commit: bool, push: bool
+) -> dict[str, Any]:
+    """The flow's parameters of these options."""
+    if until is not None:
+        project.require_stage(until)
+    if mirror and bring_from is None:
+        raise UserError("--mirror: needs --bring-from, the folder that data/raw is to become")
+    folder = None if bring_from is None else str(bring_from.expanduser().resolve())
+    return {"until": until, "bring_from": folder, "mirror": mirror, "commit": commit, "push": push}
 
 
 def _inputs() -> tuple[Any, Any, Any]:

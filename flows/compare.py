@@ -90,10 +90,9 @@ def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
 
 def as_text(found: dict[str, Any]) -> str:
     """The differences for a terminal: counts, then some examples of each kind."""
-    counts = [f"{number:,} {_word(kind)}" for kind, number in found["counts"].items() if number]
     lines = [
         f"{found['before']} -> {found['after']}",
-        f"files    {_arrow(found['files'])}: {', '.join(counts) or 'the same images'}",
+        f"files    {_arrow(found['files'])}: {count_line(found)}",
         f"recipe   {_recipe(found)}",
         *(f"params   {key}: {_arrow(values)}" for key, values in found["params"].items()),
         *_class_lines(found["classes"]),
@@ -104,6 +103,12 @@ def as_text(found: dict[str, Any]) -> str:
         lines += [f"  {_entry(kind, entry)}" for entry in entries[:SHOWN]]
         lines += [f"  ... and {len(entries) - SHOWN:,} more (--json has all)"] if len(entries) > SHOWN else []
     return "\n".join(lines)
+
+
+def count_line(found: dict[str, Any]) -> str:
+    """How many images changed, in a few words."""
+    counts = [f"{number:,} {_word(kind)}" for kind, number in found["counts"].items() if number]
+    return ", ".join(counts) or "the same images"
 
 
 def _word(kind: str) -> str:
@@ -152,3 +157,7 @@ def _short(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if type(value) is int else "none" if value is None else json.dumps(value)
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    return as_text(found)

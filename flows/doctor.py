@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from flows import project
+from flows.server import find
 from tasks import machine
 from tasks.errors import UserError, one_line
 
@@ -127,7 +128,7 @@ def raw_data() -> Finding:
 def server() -> Finding:
     """Which Prefect server a run reports to."""
     try:
-        url = project.require_server()
+        url = find()
     except UserError as error:
-        return Finding("server", False, str(error), "prefect server start, or unset PREFECT_API_URL")
-    return Finding("server", True, url or "none: each run starts its own and ends it (PREFECT_API_URL is not set)")
+        return Finding("server", False, str(error), "variegate ui, or unset PREFECT_API_URL")
+    return Finding("server", True, url or "none is up: each run starts its own; `variegate ui` starts one that stays")

@@ -4,217 +4,187 @@ A stage that DVC finds unchanged ends in the state Cached and starts nothing. Wh
 the other way round: both leave the same dvc.lock.
 """
 
-import json
-import logging
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import httpx
+from dvc.repo import Repo
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import PrefectException
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.states import Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed, State
 
-from flows import artifacts
-from flows.graph import Step, read_steps, version_raw
+from flows import artifacts, project, publish, runs
+from flows.graph import Step, in_repo, read_steps, version_raw
+from flows.processes import end_with_this_process
+from flows.stage import RunCancelledError, StageError, run_child
+from tasks.bring import Brought, bring, lines
 from tasks.errors import UserError
+from tasks.ingest import RAW
 
-SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_END = 10.0
-
-_watchers: list[subprocess.Popen] = []
-Logger = logging.Logger | logging.LoggerAdapter
+OPTIONS = ("retries", "retry_delay_seconds", "timeout_seconds", "tags")  # of a Prefect task
 
 
-class StageError(Exception):
-    """A stage failed for a reason that the user cannot mend; its log has the traceback."""
+class EndedError(Exception):
+    """The run ends in this state."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state.message)
+        self.state = state
 
 
-def bring_up_to_date(until: str | None = None, force: bool = False) -> dict[str, str]:
-    """Run the flow.
-
-    Args:
-        until: the last stage to run; None for all.
-        force: run stages that have not changed as well.
+def bring_up_to_date(**parameters: Any) -> dict[str, str]:
+    """Run the flow with parameters of pipeline().
 
     Returns:
         For each stage `cached` or `ran`.
 
     Raises:
-        UserError: what a stage told the user in one line.
+        UserError: what a stage told the user in one line, and a server that stopped answering.
         StageError: any other failure of a stage.
+        RunCancelledError: as it says.
     """
-    state = pipeline(until, force, return_state=True)
-    if state.is_failed() and isinstance(kind := state.result(raise_on_failure=False), type):
-        raise kind(state.message)
+    try:
+        state = pipeline(**parameters, return_state=True)
+    except (httpx.HTTPError, PrefectException) as error:
+        why = f"the Prefect server stopped answering ({type(error).__name__})"
+        raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
+    if state.is_failed():
+        kind = state.result(raise_on_failure=False)
+        raise (kind if isinstance(kind, type) else StageError)(state.message)
+    if state.is_cancelled():
+        raise RunCancelledError(state.message)
     return dict(state.result())
 
 
 @flow(name="variegate")
-def pipeline(until: str | None = None, force: bool = False) -> dict[str, str] | State:
-    """Bring every stage, or those that `until` needs, up to date. Failures are states with one line as their message:
-    raised, Prefect would log them with a traceback.
+def pipeline(
+    until: str | None = None,
+    force: bool = False,
+    bring_from: str | None = None,
+    mirror: bool = False,
+    commit: bool = False,
+    push: bool = False,
+) -> dict[str, str] | State:
+    """Bring every stage up to date. Failures are states with one line as their message: raised, Prefect would log them
+    with a traceback.
+
+    Args:
+        until: the last stage to run; None for all.
+        force: run stages that have not changed as well.
+        bring_from: a folder whose new images are copied into data/raw first.
+        mirror: make data/raw what `bring_from` is: replace what differs there, remove what it lacks.
+        commit: commit what the run made, with a message that says what changed in images.
+        push: send the data to DVC's remote, then commits to the branch's upstream.
     """
-    end_server_with_this_process()
-    outcomes = {}
+    end_servers_with_this_process()
+    runs.skip_missed()
     try:
-        version_raw()
-        steps = read_steps(until)
+        if bring_from is not None:
+            require(named(do, "bring")(bring_images, bring_from, mirror, return_state=True))
+        outcomes = run_stages(until, force)
+        if "ran" in outcomes.values():
+            artifacts.publish_changes(publish.changes())
+        if commit:
+            require(named(do, "commit")(publish.commit, return_state=True))
+        if push:
+            require(named(do, "push")(publish.push, return_state=True))
+    except EndedError as ended:
+        return ended.state
     except UserError as error:
-        return Failed(message=str(error), data=UserError)
-    for step in steps:
-        state = stage_task(step)(step, force, return_state=True)
-        if state.is_failed():
-            return Failed(message=state.message, data=state.result(raise_on_failure=False))
-        state.result()  # raises what is neither: a crash, a cancellation
-        outcomes[step.address] = "cached" if state.name == "Cached" else "ran"
+        return Failed(message=str(error), data=type(error))
+    if "ran" not in outcomes.values():
+        return Completed(name="Cached", message="nothing has changed", data=outcomes)
     return outcomes
 
 
-def end_server_with_this_process() -> None:
-    """Prefect ends the temporary server that it started, but not where this process is killed: a shell, held by a pipe
-    as stages are, does it then.
+def run_stages(until: str | None, force: bool) -> dict[str, str]:
+    """The stages one after another; for each `cached` or `ran`."""
+    project.require_raw()
+    version_raw()
+    steps = read_steps(until)
+    if force or not all(step.clean for step in steps):
+        project.check_params()
+    return {step.address: require(stage_task(step)(step, force, return_state=True)) for step in steps}
+
+
+def require(state: State) -> Any:
+    """What a task returned.
+
+    Raises:
+        EndedError: where it failed or was cancelled.
     """
+    if state.is_failed():
+        raise EndedError(Failed(message=state.message, data=state.result(raise_on_failure=False)))
+    if state.is_cancelled():
+        raise EndedError(Cancelled(message=state.message))
+    return state.result()  # raises what is neither: a crash
+
+
+def end_servers_with_this_process() -> None:
+    """Prefect ends the temporary server that it started, but not where this process is killed."""
     for server in SubprocessASGIServer._instances.values():
         if server.server_process is not None:
-            script = f"cat > /dev/null; kill {server.server_process.pid} 2> /dev/null"
-            watcher = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
-            _watchers.append(watcher)  # its pipe has to stay open
+            end_with_this_process(server.server_process.pid)
+
+
+# --- tasks --------------------------------------------------------------------------------------------------------
 
 
 def stage_task(step: Step) -> Any:
     """The Prefect task of a stage, with the options that its `meta:` in dvc.yaml asks for."""
-    name = step.address.removesuffix(".dvc")
-    options = {
-        key: step.meta[key] for key in ("retries", "retry_delay_seconds", "timeout_seconds", "tags") if key in step.meta
-    }
-    return run_stage.with_options(name=name, task_run_name=name, **options)
+    options = {key: step.meta[key] for key in OPTIONS if key in step.meta}
+    return named(run_stage, step.address.removesuffix(".dvc")).with_options(**options)
 
 
-@task(cache_policy=NO_CACHE)  # DVC decides what is unchanged
-def run_stage(step: Step, force: bool) -> State | str:
+def named(task: Any, name: str) -> Any:
+    return task.with_options(name=name, task_run_name=name)
+
+
+def may_help(task: Any, task_run: Any, state: State) -> bool:
+    """Whether it is worth trying again: not where the user has to mend something."""
+    return state.result(raise_on_failure=False) is not UserError
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=may_help)  # DVC decides what is unchanged
+def run_stage(step: Step, force: bool) -> State:
     """Run one stage where it has changed."""
     if step.clean and not force:
         return cached()
-    with tempfile.TemporaryDirectory(prefix="variegate-") as folder:
-        try:
-            outcome = run_child(step.address, force, Path(folder), get_run_logger())
-        except (UserError, StageError) as error:
-            return Failed(message=str(error), data=type(error))
-    return cached() if outcome == "cached" else outcome
+    try:
+        outcome = run_child(step.address, force, get_run_logger())
+    except (UserError, StageError) as error:
+        return Failed(message=str(error), data=type(error))
+    except RunCancelledError as error:
+        return Cancelled(message=str(error))
+    return cached() if outcome == "cached" else Completed(data=outcome)
 
 
 def cached() -> State:
     """The state of a stage that had nothing to do."""
-    return Completed(name="Cached", message="DVC finds nothing changed")
+    return Completed(name="Cached", message="DVC finds nothing changed", data="cached")
 
 
-def run_child(address: str, force: bool, folder: Path, logger: Logger) -> str:
-    """Run a stage in a process of its own and pass on what it says; `ran` or `cached`."""
-    outcome, events = folder / "outcome", folder / "events"
-    command = [sys.executable, "-m", "flows.child", address, str(outcome), *(["--force"] if force else [])]
-    listener = Listener(address, events)
-    with child_process(command, {**os.environ, "VARIEGATE_EVENTS": str(events)}) as process:
-        reader = threading.Thread(target=pass_on_lines, args=(process.stdout, logger), daemon=True)
-        reader.start()
-        while process.poll() is None:
-            listener.look()
-            try:
-                process.wait(SECONDS_BETWEEN_LOOKS)
-            except subprocess.TimeoutExpired:
-                continue
-        reader.join(SECONDS_TO_END)
-    listener.look()
-    if process.returncode != 0:
-        if listener.error is not None:
-            raise UserError(listener.error)
-        raise StageError(f"stage {address} failed with exit code {process.returncode}; its log says why")
-    listener.publish()
-    return outcome.read_text()
-
-
-@contextmanager
-def child_process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """A process in a group of its own. The group is ended when the block ends, whatever ended it."""
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.PIPE,  # held open as long as this process lives: see flows/child.py
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+@task(cache_policy=NO_CACHE)
+def do(action: Callable[..., Any], *arguments: Any) -> State:
+    """What the flow does besides its stages."""
     try:
-        yield process
-    finally:
-        end_group(process)
+        return Completed(message=action(*arguments))
+    except UserError as error:
+        return Failed(message=str(error), data=UserError)
 
 
-def end_group(process: subprocess.Popen) -> None:
-    """End every process of the group: with SIGTERM, and what is left after SECONDS_TO_END with SIGKILL."""
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(SECONDS_TO_END)
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def bring_images(folder: str, mirror: bool) -> str:
+    """Bring new images into data/raw, which DVC's other commands leave alone meanwhile."""
+    project.require_room()
 
+    def act(repo: Repo) -> Brought:
+        with repo.lock:
+            return bring(Path(folder).expanduser(), RAW, mirror)
 
-def pass_on_lines(stream: IO[bytes], logger: Logger) -> None:
-    """Log what a stage prints, line by line."""
-    for line in stream:
-        text = line.decode("utf-8", "replace").rstrip()
-        if text:
-            logger.log(logging.WARNING if text.startswith("warning:") else logging.INFO, text)
-
-
-class Listener:
-    """Reads a stage's events and passes them on to Prefect."""
-
-    def __init__(self, address: str, path: Path) -> None:
-        self.path = path
-        self.stage = address.split(":")[-1]
-        self.read_bytes = 0
-        self.progress = artifacts.Progress(self.stage)
-        self.counts: dict[str, Any] = {}
-        self.links: list[tuple[str, str]] = []
-        self.error: str | None = None
-
-    def look(self) -> None:
-        """Take in what has come since the last look."""
-        if not self.path.is_file():
-            return
-        with self.path.open("rb") as file:
-            file.seek(self.read_bytes)
-            whole = file.read().rpartition(b"\n")[0]
-        self.read_bytes += len(whole) + 1 if whole else 0
-        for line in whole.splitlines():
-            self._take(json.loads(line))
-
-    def _take(self, event: dict[str, Any]) -> None:
-        match event.pop("kind"):
-            case "progress":
-                self.progress.show(event["what"], event["done"], event["total"])
-            case "counts":
-                self.counts |= event
-            case "link":
-                self.links.append((event["text"], event["path"]))
-            case "error":
-                self.error = event["text"]
-
-    def publish(self) -> None:
-        """Make the artifacts of what was counted."""
-        if self.counts:
-            artifacts.publish_counts(self.stage, self.counts)
-        for text, path in self.links:
-            artifacts.publish_link(self.stage, text, path)
+    first, *warnings = lines(in_repo(act), Path(folder))
+    for warning in warnings:
+        get_run_logger().warning(warning)
+    return first

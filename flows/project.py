@@ -7,7 +7,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 from ruamel.yaml import YAML
 
@@ -136,24 +135,6 @@ def _told_by_stage(stage: str, text: str) -> UserError:
             if line.startswith(mark):
                 return kind(line.removeprefix(mark))
     return UserError(f"{stage} failed: {text.strip()}")
-
-
-def require_server() -> str:
-    """The Prefect server that PREFECT_API_URL (or the profile) names, "" for none.
-
-    Raises:
-        UserError: where it does not answer.
-    """
-    from prefect.settings import PREFECT_API_URL
-
-    url = PREFECT_API_URL.value() or ""
-    if url:
-        try:
-            httpx.get(f"{url}/health", timeout=5).raise_for_status()
-        except httpx.HTTPError as error:
-            need = "needs a Prefect server that answers: `prefect server start`, or unset it"
-            raise UserError(f"PREFECT_API_URL {url}: {need}; found: {error}") from None
-    return url
 
 
 def summary(stages: Collection[str]) -> list[str]:

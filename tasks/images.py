@@ -331,7 +331,7 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
     return canvas
 
 
-def data_uri(data: bytes, format: Format) -> str:
+def data_uri(data: bytes, format: Format | Literal["svg+xml"]) -> str:
     """Encoded image bytes as a `data:` URI, for pages that carry their pictures with them."""
     return f"data:image/{format};base64,{base64.b64encode(data).decode()}"
 

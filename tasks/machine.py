@@ -8,9 +8,15 @@ VARIEGATE_EVENTS      the file that a stage appends its events to (see tasks/pro
 VARIEGATE_DEBUG       1: tracebacks instead of one line
 """
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from tasks import progress
 from tasks.errors import UserError
 
 
@@ -43,3 +49,30 @@ def cache_limit_bytes() -> int:
 def memory_bytes() -> int:
     """The memory of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@contextmanager
+def alone_on(gpu: str | None) -> Iterator[None]:
+    """Wait until no other process of this machine is in such a block for the same GPU, then keep others out.
+
+    The lock is a file's: however its holder ends, the system gives it back. None is no GPU, and nothing to wait for.
+    """
+    if gpu is None:
+        yield
+        return
+    path = Path(tempfile.gettempdir()) / f"variegate-{gpu}.lock"
+    with _opened(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"waiting: another process trains on {gpu}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file that another user may have made: it is opened to be read, and made only where there is none."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644), "rb")

@@ -15,16 +15,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks import errors, machine, manifest, progress, validate
+from tasks import errors, images, machine, manifest, progress, validate
 from tasks.augment import accounts, caches, ledger, plan, segments, sources
 from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Part, do
 from tasks.augment.params import AugmentParams
 from tasks.augment.policy import Policy
+from tasks.augment.preview import preview
 from tasks.augment.reuse import Checks, Earlier, Round
 from tasks.augment.segments import Piece
 from tasks.augment.variants import Recipe
 from tasks.params import read_params
+
+SOURCES_SHOWN = 8  # on the contact sheet
 
 
 def made(rounds: Iterator[Round], recipe: Recipe) -> Iterator[Piece]:
@@ -83,6 +86,9 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     caches.trim(limit)
     told = {name: numbers[name] for name in ("sources", "planned", "written", "rejected", "training_images")}
     progress.counts(**told, made=told["planned"] - reused, reused=reused)
+    if progress.listened():
+        sheet = images.encode(preview(rows, planned, recipe, SOURCES_SHOWN)[0], "png")
+        progress.report("picture", text="contact sheet", uri=images.data_uri(sheet, "png"))
 
 
 def main() -> None:

@@ -1,14 +1,31 @@
 """A contact sheet: some sources, each followed by its variants."""
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw
 
-from tasks import images
+from tasks import images, manifest
+from tasks.augment.sources import to_sources
 from tasks.augment.variants import Recipe, Source, expand, read_pixels
 
 CELL = 128  # pixels a side
 CAPTION = 14
 GAP = 6
+MOST_SHOWN = 8  # variants of one source
+
+
+def preview(rows: pd.DataFrame, counts: pd.Series, recipe: Recipe, sources: int) -> tuple[np.ndarray, int, int]:
+    """The contact sheet of some training rows, and how many sources and variants it shows.
+
+    Args:
+        rows: see training_sources().
+        counts: the variants planned of each.
+        sources: the most to show.
+    """
+    chosen = manifest.examples(rows, sources)
+    shown = counts[chosen.index].clip(upper=MOST_SHOWN)
+    sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
+    return sheet, len(chosen), int(shown.sum())
 
 
 def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> np.ndarray:

@@ -1,13 +1,11 @@
 """The report: one HTML page that carries its pictures with it and loads nothing."""
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -15,12 +13,9 @@ from markupsafe import Markup
 from tasks import images, manifest
 from tasks.augment import ledger
 from tasks.ingest import sources
+from tasks.train.curves import training_curves
 from tasks.train.images import read_bytes
 from tasks.validate import SPLITS
-
-matplotlib.use("svg")
-from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator
 
 THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8
@@ -59,7 +54,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         set_aside=findings.validated["reason"].value_counts().to_dict(),
         duplicates=int((findings.validated["status"] == "duplicate").sum()),
         sheet=variant_sheet(findings.validated, findings.variants),
-        curves=training_curves(findings.history),
+        curves=Markup(training_curves(findings.history)),
         confusion=confusion_cells(findings.confusion),
         mistakes=mistakes(findings.predictions, findings.validated, worst_mistakes),
     )
@@ -102,27 +97,6 @@ def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[
             )
         rows.append(cells)
     return rows
-
-
-def training_curves(history: pd.DataFrame) -> Markup:
-    """Loss and accuracy over the epochs, as SVG."""
-    with plt.rc_context({"svg.hashsalt": "variegate", "svg.fonttype": "none", "font.size": 9}):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
-        left.plot(history["epoch"], history["train_loss"], label="training")
-        left.plot(history["epoch"], history["validation_loss"], label="validation")
-        left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
-        left.legend(frameon=False)
-        right.plot(history["epoch"], history["validation_accuracy"], color="C1")
-        right.set(xlabel="epoch", ylabel="validation accuracy")
-        for axes in (left, right):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.25)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-        plt.close(figure)
-    svg = text.getvalue()
-    return Markup(svg[svg.index("<svg") :])
 
 
 def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:

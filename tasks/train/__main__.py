@@ -16,12 +16,13 @@ from tasks.augment import ledger
 from tasks.augment.params import AugmentParams
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe
-from tasks.machine import worker_count
+from tasks.images import data_uri
+from tasks.machine import alone_on, worker_count
 from tasks.params import read_params
 from tasks.train import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, METRICS, WEIGHTS, exposure, images
 from tasks.train.feed import Feed
 from tasks.train.fit import channel_statistics, fit
-from tasks.train.inference import Normalise, choose_device, fix_randomness
+from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_of
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
@@ -58,7 +59,8 @@ def main() -> None:
             online_batches(validated, variants, params, size) if params.augmentation != "offline" else None,
         )
         held_out = (images.usable_memory(validation_array), numbers[1])
-        best, history = fit(network, feed, held_out, params, device)
+        with alone_on(gpu_of(device)):
+            best, history = fit(network, feed, held_out, params, device)
     write(best, history, params, {"classes": classes, "image_size": size, "mean": mean, "std": std}, variants)
     account(places.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out), variants, params)
 
@@ -115,6 +117,11 @@ def write(
     numbers = {name: round(float(chosen[name]), 6) for name in ("validation_accuracy", "validation_loss", "train_loss")}
     manifest.write_json(METRICS, {"best_epoch": int(chosen["epoch"]), "epochs": params.epochs, **numbers})
     progress.counts(best_epoch=int(chosen["epoch"]), validation_accuracy=numbers["validation_accuracy"])
+    if progress.listened():
+        from tasks.train.curves import training_curves  # matplotlib takes half a second
+
+        picture = training_curves(history).encode()
+        progress.report("picture", text="training curves", uri=data_uri(picture, "svg+xml"))
 
 
 if __name__ == "__main__":

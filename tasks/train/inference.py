@@ -54,6 +54,13 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+def gpu_of(device: torch.device) -> str | None:
+    """A GPU's own name, the same for every process that sees it under whatever number; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+
 def on_device(images: Tensor, device: torch.device) -> Tensor:
     """uint8 (batch, 3, height, width) on `device`, channels last on CUDA."""
     batch = images.to(device, non_blocking=True)

@@ -1,0 +1,97 @@
+"""What a run made, for others: a commit that says what changed in images, and a push of the data and the commit."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from flows.compare import as_text, compare, count_line
+from flows.graph import in_repo
+from flows.versions import WORKSPACE, read_versions
+from tasks import machine
+from tasks.errors import UserError
+from tasks.params import PARAMS_FILE
+
+COMMITTED = ("dvc.lock", "data/raw.dvc", str(PARAMS_FILE), "metrics", "plots")
+CONFIGURATION = (".dvc/config", ".dvc/config.local")
+
+
+def changes() -> dict[str, Any] | None:
+    """What changed in images since the last commit; None where that has no dataset to compare with."""
+    try:
+        return compare(*read_versions(["HEAD", WORKSPACE]))
+    except UserError:
+        return None
+
+
+def commit() -> str | None:
+    """Commit what the pipeline wrote, and nothing else; the subject, or None where nothing changed.
+
+    Raises:
+        UserError: where git refuses.
+    """
+    paths = [path for path in COMMITTED if Path(path).exists()]
+    if not git("status", "--porcelain", "--", *paths):
+        return None
+    message = commit_message(changes())
+    git("add", "--", *paths)
+    git("commit", "--quiet", "--message", message, "--", *paths)
+    return message.partition("\n")[0]
+
+
+def commit_message(found: dict[str, Any] | None) -> str:
+    """The subject says how many images came and went, the body what else changed."""
+    if found is None:
+        return "Dataset: first version"
+    return f"Dataset: {count_line(found)}\n\n{as_text(found)}\n"
+
+
+def push() -> str:
+    """`dvc push`, then `git push` where the branch has an upstream: nobody gets a commit without its data.
+
+    What was pushed the last time is not looked for again.
+
+    Raises:
+        UserError: where there is no remote, or it cannot be reached.
+    """
+    marker, state = machine.cache_folder() / "pushed", _state()
+    if not (marker.is_file() and marker.read_text() == state):
+        sent = in_repo(lambda repo: repo.push())
+        marker.write_text(state)
+        told = f"{sent:,} files to DVC's remote"
+    else:
+        told = "DVC's remote has all"
+    upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}", check=False)
+    if not upstream:
+        return f"{told}; no git push: the branch has no upstream"
+    if git("rev-list", "--count", f"{upstream}..HEAD") != "0":
+        git("push", "--quiet")
+    return f"{told}; {upstream} has the commit"
+
+
+def _state() -> str:
+    """Names what is to be pushed, and where to."""
+    digest = hashlib.sha256()
+    for name in (*COMMITTED[:2], *CONFIGURATION):
+        path = Path(name)
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def git(*arguments: str, check: bool = True) -> str:
+    """What a git command prints; "" where it fails and `check` is off.
+
+    Raises:
+        UserError: with git's last line.
+    """
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
+    done = subprocess.run(
+        ["git", *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return done.stdout.strip()
+    if not check:
+        return ""
+    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    raise UserError(f"git {arguments[0]}: {lines[-1].strip() if lines else f'exit code {done.returncode}'}")

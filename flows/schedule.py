@@ -1,0 +1,135 @@
+"""Runs on a schedule: a deployment of the flow, its work pool and its worker, by one command in the foreground.
+
+One run at a time, whatever becomes of the processes: what an earlier schedule left behind is swept up at the start.
+"""
+
+import fcntl
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ObjectAlreadyExists
+from tzlocal import get_localzone_name
+
+from flows import runs
+from flows.pipeline import pipeline
+from flows.processes import end_with_this_process, group
+from tasks import machine
+from tasks.errors import UserError
+
+STRATEGIES = {"skip": ConcurrencyLimitStrategy.CANCEL_NEW, "wait": ConcurrencyLimitStrategy.ENQUEUE}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SHORTEST_SECONDS = 60
+SECONDS_TO_END = 30.0  # a stage has ten to end in
+SECONDS_BETWEEN_WORKERS = 10.0
+
+
+def serve(when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[str, Any]) -> None:
+    """Serve the flow of this checkout until the block is left by a signal: see processes.ended_by_signals().
+
+    Raises:
+        UserError: where another schedule serves this checkout.
+    """
+    with _one_schedule():
+        deployment = register(when, overlap, parameters)
+        try:
+            while True:
+                runs.sweep(deployment)
+                _work(deployment)
+                time.sleep(SECONDS_BETWEEN_WORKERS)
+        finally:
+            _pause(deployment)
+
+
+def cron(text: str) -> CronSchedule:
+    """A cron expression, in the time zone of this machine.
+
+    Raises:
+        UserError: for what is none.
+    """
+    try:
+        return CronSchedule(cron=text, timezone=get_localzone_name())
+    except ValueError:
+        need = "needs five fields: minute, hour, day, month, weekday"
+        raise UserError(f"--cron: {need}, as '0 3 * * *'; found {text!r}") from None
+
+
+def every(text: str) -> IntervalSchedule:
+    """A duration, as 90m, 6h or 1d; the first run comes at once.
+
+    Raises:
+        UserError: for what is none, and for less than a minute.
+    """
+    found = re.fullmatch(r"(\d+)([smhd])", text)
+    seconds = int(found[1]) * UNITS[found[2]] if found else 0
+    if not SHORTEST_SECONDS <= seconds <= 366 * UNITS["d"]:
+        raise UserError(f"--every: needs a number and s, m, h or d, from 1m to 366d, as 6h; found {text!r}")
+    return IntervalSchedule(interval=timedelta(seconds=seconds), anchor_date=datetime.now().astimezone())
+
+
+# --- what the server knows ----------------------------------------------------------------------------------------
+
+
+def register(when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[str, Any]) -> UUID:
+    """Make the deployment and its work pool, or bring them up to date. Both have the name of this folder."""
+    name = Path.cwd().name
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=pool_name(), type="process"))
+    deployment: Any = pipeline.to_deployment(
+        name,
+        schedules=[when],
+        parameters=parameters,
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=STRATEGIES[overlap]),
+        work_pool_name=pool_name(),
+        # named, the command saves the layer in which Prefect prepares a workspace
+        job_variables={"command": f"{sys.executable} -m prefect.engine", "working_dir": str(Path.cwd())},
+        paused=False,
+    )
+    return UUID(str(deployment.apply()))
+
+
+def pool_name() -> str:
+    return f"variegate-{Path.cwd().name}"
+
+
+def _pause(deployment: UUID) -> None:
+    """No runs are made while nothing serves them."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.pause_deployment(deployment)
+    except runs.SERVER_ERRORS as error:
+        print(f"warning: the deployment could not be paused: {error}", file=sys.stderr)
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+def _work(deployment: UUID) -> None:
+    """Run a worker for as long as it lives."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool_name(), "--type", "process"]
+    with group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:
+        end_with_this_process(-worker.pid)
+        worker.wait()
+    print(f"the worker ended with exit code {worker.returncode}; starting another", flush=True)
+
+
+@contextmanager
+def _one_schedule() -> Iterator[None]:
+    path = machine.cache_folder() / "schedule.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError("another `variegate schedule` serves this checkout; end it first") from None
+        yield

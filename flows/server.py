@@ -1,0 +1,192 @@
+"""The Prefect server: the one that is up, or one of our own, on loopback; and the report, served beside it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from flows.processes import end_with_this_process, group
+from tasks.errors import UserError
+
+HOST = "127.0.0.1"
+REPORTS = Path("reports")
+SECONDS_TO_START = 90.0
+SECONDS_TO_ANSWER = 5.0
+
+
+def find() -> str:
+    """The API of the server that runs report to, "" for none: the one that PREFECT_API_URL or the profile names, else
+    the local one where it is up.
+
+    Raises:
+        UserError: where the one that is named does not answer.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value() or ""
+    if not url:
+        return local_url() if answers(local_url()) else ""
+    try:
+        httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER).raise_for_status()
+    except httpx.HTTPError as error:
+        need = "needs a Prefect server that answers: `variegate ui`, or unset it"
+        raise UserError(f"PREFECT_API_URL {without_secrets(url)}: {need}; found: {error}") from None
+    return url
+
+
+def without_secrets(url: str) -> str:
+    """The URL without a user's name and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def local_url() -> str:
+    """The API of the local server; PREFECT_SERVER_API_PORT says its port, 4200 by default."""
+    from prefect.settings import PREFECT_SERVER_API_PORT
+
+    return f"http://{HOST}:{PREFECT_SERVER_API_PORT.value()}/api"
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect server answers there."""
+    try:
+        found = httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER, trust_env=False)  # loopback needs no proxy
+        return found.status_code == 200 and found.json() is True
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+@contextmanager
+def used(url: str) -> Iterator[None]:
+    """Within the block, Prefect and the processes started there report to `url`; "" changes nothing."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if not url:
+        yield
+        return
+    with temporary_settings({PREFECT_API_URL: url}), _environment(PREFECT_API_URL=url):
+        yield
+
+
+@contextmanager
+def ensured() -> Iterator[str]:
+    """The API of a server: the one that is up, or one that lives as long as the block."""
+    url = find()
+    if url:
+        yield url
+        return
+    url = local_url()
+    with started(url):
+        yield url
+
+
+@contextmanager
+def started(url: str) -> Iterator[None]:
+    """A server of our own. Pages of other sites in the same browser cannot speak to it: it lets its own in alone, and
+    asks for a token before it changes anything.
+
+    Raises:
+        UserError: where it does not come up.
+    """
+    address = urlsplit(url)
+    settings = {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address.scheme}://{address.netloc}",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_UI_API_URL": url,
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(address.port)]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with group(command, env={**os.environ, **settings}, **quiet) as process:
+        end_with_this_process(-process.pid)
+        last = _LastLine(process)
+        end = time.monotonic() + SECONDS_TO_START
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > end:
+                found = last.text or "no answer"
+                raise UserError(f"{url}: needs to become a Prefect server, found: {found}; is the port in use?")
+            time.sleep(0.2)
+        yield
+
+
+def watch(url: str) -> None:
+    """Return when the server no longer answers."""
+    while answers(url):
+        time.sleep(SECONDS_TO_ANSWER)
+
+
+class _LastLine:
+    """Reads what a process says on standard error, and keeps the last line."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.text = ""
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+
+    def _read(self, process: subprocess.Popen) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.text = line.decode("utf-8", "replace").strip() or self.text
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+# --- the report ---------------------------------------------------------------------------------------------------
+
+
+class _ReportHandler(SimpleHTTPRequestHandler):
+    """The files of reports/, quietly. Folders are not listed, and other sites may not ask under a name of theirs."""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
+            self.send_error(403)
+        elif self.path == "/" and not (REPORTS / "index.html").is_file():
+            self.send_error(404, "no report yet", "variegate run writes it")
+        else:
+            super().do_GET()
+
+    def list_directory(self, path: object) -> None:
+        self.send_error(404)
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # the next run writes another
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def report_served() -> Iterator[str]:
+    """Serve reports/ at the port after the server's, or at a free one where that is taken; gives its address."""
+    port = int(local_url().rpartition(":")[2].removesuffix("/api")) + 1
+    handler = partial(_ReportHandler, directory=str(REPORTS.resolve()))
+    with contextlib.ExitStack() as stack:
+        try:
+            http = ThreadingHTTPServer((HOST, port), handler)
+        except OSError:
+            http = ThreadingHTTPServer((HOST, 0), handler)
+        stack.enter_context(http)
+        stack.callback(http.shutdown)
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://{HOST}:{http.server_port}"

@@ -1,0 +1,151 @@
+"""New images from a folder: copied into data/raw, which keeps all that it had unless asked to mirror the folder."""
+
+import filecmp
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks import progress
+from tasks.archives import JUNK
+from tasks.errors import UserError
+from tasks.ingest import files
+
+SECONDS_TO_SETTLE = 2.0  # a file changed within so long may still be written; a clock that is ahead stays out of it
+SHOWN = 3  # names in a line
+
+
+@dataclass
+class Brought:
+    """What came of it, in names relative to the folder.
+
+    `differing`: kept as they were in data/raw. `left`: files that were not taken, each with why.
+    """
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.added or self.replaced or self.removed)
+
+
+def bring(folder: Path, raw: Path, mirror: bool = False) -> Brought:
+    """Copy what is new in `folder` into `raw`, each file whole or not at all; `folder` is only read.
+
+    Files of other content under a name that `raw` has are left alone. With `mirror` they are replaced, and what
+    `folder` lacks is removed.
+
+    Raises:
+        UserError: where `folder` is none, is `raw` or part of it, or is empty and to be mirrored.
+    """
+    _require_apart(folder, raw)
+    brought = Brought()
+    names = [name for name in files.list_files(folder) if not JUNK.search(name)]
+    if mirror and not names:
+        raise UserError(f"{folder}: needs files to mirror, found none; is it mounted?")
+    temporary = raw.with_name(f".{raw.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for name in progress.track(names, len(names), "bringing", "file"):
+            _bring_one(name, folder, raw, temporary / "file", mirror, brought)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if mirror:
+        brought.removed = _remove_others(raw, set(names))
+    return brought
+
+
+def lines(brought: Brought, folder: Path) -> Iterator[str]:
+    """What came of it, for people."""
+    kinds = (("added", brought.added), ("replaced", brought.replaced), ("removed", brought.removed))
+    told = ", ".join(f"{len(names):,} {kind}{_named(names)}" for kind, names in kinds if names)
+    yield f"{folder}: {told or 'nothing new'}"
+    if brought.differing:
+        some = _named(brought.differing)
+        yield f"warning: {len(brought.differing):,} files differ from data/raw, which keeps its own{some}; see mirror"
+    reasons: dict[str, list[str]] = {}
+    for name, reason in brought.left.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield f"warning: {len(names):,} files left out, {reason}{_named(names)}"
+
+
+def _named(names: list[str]) -> str:
+    return f" ({', '.join(map(files.printable, names[:SHOWN]))}{', ...' if len(names) > SHOWN else ''})"
+
+
+def _require_apart(folder: Path, raw: Path) -> None:
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise UserError(f"bring_from {folder}: needs to be a folder, found {found}")
+    here, there = raw.resolve(), folder.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise UserError(f"bring_from {folder}: needs to lie apart from {raw}")
+
+
+def _bring_one(name: str, folder: Path, raw: Path, temporary: Path, mirror: bool, brought: Brought) -> None:
+    source, target = folder / name, raw / name
+    if reason := _refusal(name, source):
+        brought.left[name] = reason
+        return
+    there = os.path.lexists(target)
+    if there and _same(source, target):
+        return
+    if there and not mirror:
+        brought.differing.append(name)
+        return
+    before = source.stat()
+    if abs(time.time() - before.st_mtime) < SECONDS_TO_SETTLE or not _copied(source, temporary, before):
+        brought.left[name] = "still being written; the next run takes them"
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(target)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        brought.left[name] = f"a file and a folder of one name: {raw} has the other"
+        return
+    (brought.replaced if there else brought.added).append(name)
+
+
+def _refusal(name: str, source: Path) -> str | None:
+    """Why a file is never taken. What a link leads to may be no part of the folder."""
+    if files.printable(name) != name:
+        return "their names are not valid UTF-8"
+    if source.is_symlink():
+        return "they are links"
+    return None if source.is_file() else "they are no regular files"
+
+
+def _same(source: Path, target: Path) -> bool:
+    """Equal bytes. A copy has the time of its source, so most are known without reading."""
+    ours, theirs = target.stat(), source.stat()
+    if ours.st_size != theirs.st_size:
+        return False
+    return ours.st_mtime_ns == theirs.st_mtime_ns or filecmp.cmp(source, target, shallow=False)
+
+
+def _copied(source: Path, temporary: Path, before: os.stat_result) -> bool:
+    """Copy; False where the file changed meanwhile."""
+    shutil.copyfile(source, temporary)
+    after = source.stat()
+    os.utime(temporary, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _remove_others(raw: Path, names: set[str]) -> list[str]:
+    """Remove the files of `raw` that are not among `names`, and the folders that this leaves empty."""
+    others = sorted(name for name in files.list_files(raw) if name not in names)
+    for name in others:
+        path = raw / name
+        path.unlink()
+        while path.parent != raw and not any(path.parent.iterdir()):
+            path = path.parent
+            path.rmdir()
+    return others

@@ -1,0 +1,31 @@
+"""Loss and accuracy over the epochs, as a picture."""
+
+import io
+
+import matplotlib
+import pandas as pd
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
+
+
+def training_curves(history: pd.DataFrame) -> str:
+    """An SVG element. `history`: epoch, train_loss, validation_loss, validation_accuracy."""
+    with plt.rc_context({"svg.hashsalt": "variegate", "svg.fonttype": "none", "font.size": 9}):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+        left.plot(history["epoch"], history["train_loss"], label="training")
+        left.plot(history["epoch"], history["validation_loss"], label="validation")
+        left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
+        left.legend(frameon=False)
+        right.plot(history["epoch"], history["validation_accuracy"], color="C1")
+        right.set(xlabel="epoch", ylabel="validation accuracy")
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.25)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        plt.close(figure)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

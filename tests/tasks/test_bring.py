@@ -1,0 +1,129 @@
+"""Bringing images: what is new is copied whole, what was there stays unless asked, no link is followed."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.bring import bring, lines
+from tasks.errors import UserError
+
+PAST = 1_700_000_000
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    put(tmp_path / "data/raw", "cat/1.png", b"one")
+    return tmp_path / "data/raw"
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    put(tmp_path / "inbox", "cat/1.png", b"one")
+    put(tmp_path / "inbox", "dog/2.png", b"two")
+    return tmp_path / "inbox"
+
+
+def put(folder: Path, name: str, data: bytes, at: float = PAST) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (at, at))
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_what_is_new_is_copied_and_a_second_time_finds_nothing(raw: Path, inbox: Path) -> None:
+    first = bring(inbox, raw)
+    assert (first.added, first.changed) == (["dog/2.png"], True)
+    assert content(raw) == content(inbox)
+    second = bring(inbox, raw)
+    assert not second.changed
+    assert list(lines(second, Path("inbox"))) == ["inbox: nothing new"]
+    assert not (raw.parent / ".raw.tmp").exists()
+
+
+def test_what_was_there_stays_unless_asked(raw: Path, inbox: Path) -> None:
+    put(raw, "own/3.png", b"three")
+    put(inbox, "cat/1.png", b"other")
+    found = bring(inbox, raw)
+    assert found.differing == ["cat/1.png"]
+    assert content(raw) == {"cat/1.png": b"one", "dog/2.png": b"two", "own/3.png": b"three"}
+    assert list(lines(found, Path("inbox"))) == [
+        "inbox: 1 added (dog/2.png)",
+        "warning: 1 files differ from data/raw, which keeps its own (cat/1.png); see mirror",
+    ]
+
+
+def test_a_mirror_replaces_and_removes(raw: Path, inbox: Path) -> None:
+    put(raw, "own/deep/3.png", b"three")
+    put(inbox, "cat/1.png", b"other")
+    before = content(inbox)
+    found = bring(inbox, raw, mirror=True)
+    assert (found.added, found.replaced, found.removed) == (["dog/2.png"], ["cat/1.png"], ["own/deep/3.png"])
+    assert content(raw) == content(inbox) == before
+    assert not (raw / "own").exists()
+
+
+def test_a_linked_file_is_replaced_and_its_other_name_keeps_its_bytes(raw: Path, inbox: Path, tmp_path: Path) -> None:
+    """DVC's cache and data/raw share their files."""
+    os.link(raw / "cat/1.png", tmp_path / "cache")
+    put(inbox, "cat/1.png", b"other")
+    bring(inbox, raw, mirror=True)
+    assert (tmp_path / "cache").read_bytes() == b"one"
+
+
+def test_an_empty_folder_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    with pytest.raises(UserError) as caught:
+        bring(tmp_path / "share", raw, mirror=True)
+    assert str(caught.value) == f"{tmp_path}/share: needs files to mirror, found none; is it mounted?"
+    assert content(raw) == {"cat/1.png": b"one"}
+    assert not bring(tmp_path / "share", raw).changed
+
+
+def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
+    raw: Path, inbox: Path, tmp_path: Path
+) -> None:
+    put(tmp_path, "secret", b"secret")
+    (inbox / "dog/link.png").symlink_to(tmp_path / "secret")
+    os.mkfifo(inbox / "dog/pipe.png")
+    put(inbox, ".DS_Store", b"clutter")
+    put(inbox, "dog/2.png", b"two", at=PAST * 2)  # a camera's clock may be ahead
+    put(inbox, os.fsdecode(b"dog/\xff.png"), b"odd name")
+    unfinished = put(inbox, "dog/new.png", b"half", at=time.time())
+    found = bring(inbox, raw)
+    assert found.added == ["dog/2.png"]
+    assert set(lines(found, Path("inbox"))) == {
+        "inbox: 1 added (dog/2.png)",
+        "warning: 1 files left out, they are links (dog/link.png)",
+        "warning: 1 files left out, they are no regular files (dog/pipe.png)",
+        "warning: 1 files left out, their names are not valid UTF-8 (dog/\\xff.png)",
+        "warning: 1 files left out, still being written; the next run takes them (dog/new.png)",
+    }
+    os.utime(unfinished, (PAST, PAST))
+    assert bring(inbox, raw).added == ["dog/new.png"]
+
+
+def test_a_folder_where_a_file_is_leaves_the_file(raw: Path, inbox: Path) -> None:
+    put(raw, "dog", b"a file")
+    assert bring(inbox, raw).left == {"dog/2.png": f"a file and a folder of one name: {raw} has the other"}
+    assert content(raw) == {"cat/1.png": b"one", "dog": b"a file"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("nowhere", "needs to be a folder, found nothing"),
+        ("data/raw/cat/1.png", "needs to be a folder, found a file"),
+        ("data/raw/cat", "needs to lie apart from"),
+        ("data", "needs to lie apart from"),
+    ],
+)
+def test_a_folder_that_cannot_be_brought(raw: Path, tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UserError, match=f"^bring_from {tmp_path / name}: {text}"):
+        bring(tmp_path / name, raw)
