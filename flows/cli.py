@@ -115,10 +115,10 @@ def run(
     if bring_from is None:
         project.require_raw()
     project.check_params()
-    with server.used(server.find()):
-        from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
+    server.use(server.find())
+    from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
 
-        outcomes = bring_up_to_date(**parameters, force=force)
+    outcomes = bring_up_to_date(**parameters, force=force)
     print()
     for line in project.summary(outcomes):
         print(line)
@@ -154,7 +154,8 @@ def schedule(
     from flows import schedule as schedules  # imports prefect, which takes seconds
 
     when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
-    with ended_by_signals(), server.ensured() as url, server.used(url):
+    with ended_by_signals(), server.ensured() as url:
+        server.use(url)
         print(f"dashboard        {url.removesuffix('/api')}")
         print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
         schedules.serve(when, overlap, parameters)

@@ -42,9 +42,8 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         For each stage `cached` or `ran`.
 
     Raises:
-        UserError: what a stage told the user in one line, and a server that stopped answering.
+        UserError: what a stage told the user in one line, a run that was cancelled, a server that stopped answering.
         StageError: any other failure of a stage.
-        RunCancelledError: as it says.
     """
     try:
         state = pipeline(**parameters, return_state=True)
@@ -55,7 +54,7 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         kind = state.result(raise_on_failure=False)
         raise (kind if isinstance(kind, type) else StageError)(state.message)
     if state.is_cancelled():
-        raise RunCancelledError(state.message)
+        raise UserError(state.message)
     return dict(state.result())
 
 

@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SECONDS_TO_END = 10.0
+SECONDS_BETWEEN_LOOKS = 0.05
 
 _watchers: list[subprocess.Popen] = []
 
@@ -24,13 +26,13 @@ def group(command: list[str], seconds_to_end: float = SECONDS_TO_END, **options:
 
 def end_group(process: subprocess.Popen, seconds_to_end: float = SECONDS_TO_END) -> None:
     """End every process of the group: with SIGTERM, and what is left after `seconds_to_end` with SIGKILL."""
-    try:
+    end = time.monotonic() + seconds_to_end
+    with suppress(ProcessLookupError):  # none is left
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(seconds_to_end)
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    except subprocess.TimeoutExpired:
+        while time.monotonic() < end:
+            process.poll()  # an ended leader that nobody has asked for still counts
+            os.killpg(process.pid, 0)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import deployment, flow_run
-from prefect.states import Cancelled, Crashed, State
+from prefect.states import Cancelled, State
 
 SERVER_ERRORS = (httpx.HTTPError, PrefectException)
 STARTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
@@ -25,13 +25,13 @@ def skip_missed() -> None:
             client.set_flow_run_state(run.id, Cancelled(message=f"run {flow_run.name} does its work"))
 
 
-def sweep(deployment_id: UUID) -> None:
-    """Where nothing works for a deployment: end the runs that say otherwise, and those that were missed."""
+def sweep(deployment_id: UUID, started: State, missed: State) -> None:
+    """Where nothing works for a deployment: give the runs that say otherwise, and those that are overdue, such states."""
     with get_client(sync_client=True) as client:
-        for run in due(client, deployment_id, *STARTED):
-            _end(client, run, Crashed(message="its process is gone"))
-        for run in due(client, deployment_id, StateType.SCHEDULED):
-            _end(client, run, Cancelled(message="missed: nothing served the schedule"))
+        for state, types in ((started, STARTED), (missed, (StateType.SCHEDULED,))):
+            for run in due(client, deployment_id, *types):
+                client.set_flow_run_state(run.id, state)
+                print(f"run {run.name}: {state.message}", flush=True)
         # a server that was killed has forgotten who held the slot, not that it is held
         limit = client.read_deployment(deployment_id).global_concurrency_limit
         if limit is not None and limit.active_slots:
@@ -46,11 +46,6 @@ def due(client: SyncPrefectClient, deployment_id: UUID, *types: StateType) -> li
         flow_run_filter=FlowRunFilter.model_validate(chosen),
         deployment_filter=DeploymentFilter.model_validate({"id": {"any_": [deployment_id]}}),
     )
-
-
-def _end(client: SyncPrefectClient, run: FlowRun, state: State) -> None:
-    client.set_flow_run_state(run.id, state)
-    print(f"run {run.name}: {state.message}", flush=True)
 
 
 def cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:

@@ -19,7 +19,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.deployments import run_deployment
+from prefect.deployments.runner import EntrypointType
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Cancelled, Crashed, State
 from tzlocal import get_localzone_name
 
 from flows import runs
@@ -44,12 +47,15 @@ def serve(when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[
     with _one_schedule():
         deployment = register(when, overlap, parameters)
         try:
+            _sweep(deployment)
+            if isinstance(when, IntervalSchedule):
+                run_deployment(deployment, timeout=0)
             while True:
-                runs.sweep(deployment)
-                _work(deployment)
+                _work()
                 time.sleep(SECONDS_BETWEEN_WORKERS)
+                _sweep(deployment)
         finally:
-            _pause(deployment)
+            _leave(deployment)
 
 
 def cron(text: str) -> CronSchedule:
@@ -94,6 +100,7 @@ def register(when: CronSchedule | IntervalSchedule, overlap: str, parameters: di
         work_pool_name=pool_name(),
         # named, the command saves the layer in which Prefect prepares a workspace
         job_variables={"command": f"{sys.executable} -m prefect.engine", "working_dir": str(Path.cwd())},
+        entrypoint_type=EntrypointType.MODULE_PATH,  # imported where it lies: of a file, Prefect would copy the folder
         paused=False,
     )
     return UUID(str(deployment.apply()))
@@ -103,19 +110,27 @@ def pool_name() -> str:
     return f"variegate-{Path.cwd().name}"
 
 
-def _pause(deployment: UUID) -> None:
-    """No runs are made while nothing serves them."""
+def _sweep(deployment: UUID) -> None:
+    runs.sweep(
+        deployment, Crashed(message="its process is gone"), Cancelled(message="missed: nothing served the schedule")
+    )
+
+
+def _leave(deployment: UUID) -> None:
+    """No runs are made while nothing serves them, and none seems to go on."""
+    stopped: State = Cancelled(message="the schedule was stopped")
     try:
         with get_client(sync_client=True) as client:
             client.pause_deployment(deployment)
+        runs.sweep(deployment, stopped, stopped)
     except runs.SERVER_ERRORS as error:
-        print(f"warning: the deployment could not be paused: {error}", file=sys.stderr)
+        print(f"warning: the server could not be told: {error}", file=sys.stderr)
 
 
 # --- processes ----------------------------------------------------------------------------------------------------
 
 
-def _work(deployment: UUID) -> None:
+def _work() -> None:
     """Run a worker for as long as it lives."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool_name(), "--type", "process"]
     with group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:

@@ -66,16 +66,13 @@ def answers(url: str) -> bool:
         return False
 
 
-@contextmanager
-def used(url: str) -> Iterator[None]:
-    """Within the block, Prefect and the processes started there report to `url`; "" changes nothing."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+def use(url: str) -> None:
+    """From here on Prefect, and the processes started here, report to `url`; "" changes nothing."""
+    from prefect.context import refresh_global_settings_context
 
-    if not url:
-        yield
-        return
-    with temporary_settings({PREFECT_API_URL: url}), _environment(PREFECT_API_URL=url):
-        yield
+    if url:
+        os.environ["PREFECT_API_URL"] = url
+        refresh_global_settings_context()  # its threads look there
 
 
 @contextmanager
@@ -135,20 +132,6 @@ class _LastLine:
         assert process.stderr is not None
         for line in process.stderr:
             self.text = line.decode("utf-8", "replace").strip() or self.text
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 # --- the report ---------------------------------------------------------------------------------------------------
