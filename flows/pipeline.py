@@ -6,7 +6,7 @@ the other way round: both leave the same dvc.lock.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 from dvc.repo import Repo
@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import PrefectException
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.states import Cancelled, Completed, Failed, State
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from flows import artifacts, project, publish, runs
 from flows.graph import Step, in_repo, read_steps, version_raw
@@ -23,8 +24,21 @@ from flows.stage import RunCancelledError, StageError, run_child
 from tasks.bring import Brought, bring, lines
 from tasks.errors import UserError
 from tasks.ingest import RAW
+from tasks.params import place_and_problem
 
-OPTIONS = ("retries", "retry_delay_seconds", "timeout_seconds", "tags")  # of a Prefect task
+
+class Options(BaseModel):
+    """What a stage's `meta:` in dvc.yaml may say of its Prefect task; other keys there are the user's own.
+
+    A list of delays is for the first retry, the second, and so on: the last is repeated. Retries are for stages that
+    crashed, not for what the user has to mend.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    retries: Annotated[int, Field(ge=0)] = 0
+    retry_delay_seconds: NonNegativeFloat | list[NonNegativeFloat] = 0
+    timeout_seconds: PositiveFloat | None = None
+    tags: list[str] = []
 
 
 class EndedError(Exception):
@@ -133,9 +147,17 @@ def end_servers_with_this_process() -> None:
 
 
 def stage_task(step: Step) -> Any:
-    """The Prefect task of a stage, with the options that its `meta:` in dvc.yaml asks for."""
-    options = {key: step.meta[key] for key in OPTIONS if key in step.meta}
-    return named(run_stage, step.address.removesuffix(".dvc")).with_options(**options)
+    """The Prefect task of a stage, with the options that its `meta:` in dvc.yaml asks for.
+
+    Raises:
+        UserError: for a value that is no such option's.
+    """
+    name = step.address.removesuffix(".dvc")
+    try:
+        options = Options.model_validate(step.meta).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise UserError(f"dvc.yaml {place_and_problem(error, f'{name}.meta', Options)}") from None
+    return named(run_stage, name).with_options(**options)
 
 
 def named(task: Any, name: str) -> Any:

@@ -26,7 +26,7 @@ def skip_missed() -> None:
 
 
 def sweep(deployment_id: UUID, started: State, missed: State) -> None:
-    """Where nothing works for a deployment: give the runs that say otherwise, and those that are overdue, such states."""
+    """Where nothing works for a deployment: give those states to runs that say otherwise, and to overdue ones."""
     with get_client(sync_client=True) as client:
         for state, types in ((started, STARTED), (missed, (StateType.SCHEDULED,))):
             for run in due(client, deployment_id, *types):
