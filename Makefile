@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint lock clean
+.PHONY: run test test-slow lint audit lock clean
 
 run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
@@ -17,6 +17,12 @@ test-slow: $(READY)
 
 lint: $(READY)
 	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy
+
+# Known weaknesses of the locked versions, as the Python Package Index knows them; in an environment of its own.
+audit:
+	@test -d .venv/audit || $(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@.venv/audit/bin/pip-audit --no-deps --disable-pip --requirement requirements/lock.txt
 
 lock:
 	requirements/lock.sh

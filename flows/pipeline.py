@@ -12,12 +12,13 @@ import httpx
 from dvc.repo import Repo
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.states import Cancelled, Completed, Failed, State
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
-from flows import artifacts, project, publish, runs
+from flows import artifacts, project, publish, runs, server
 from flows.graph import Step, in_repo, read_steps, version_raw
 from flows.processes import end_with_this_process
 from flows.stage import RunCancelledError, StageError, run_child
@@ -92,7 +93,7 @@ def pipeline(
         commit: commit what the run made, with a message that says what changed in images.
         push: send the data to DVC's remote, then commits to the branch's upstream.
     """
-    end_servers_with_this_process()
+    stand_by_the_server()
     runs.skip_missed()
     try:
         if bring_from is not None:
@@ -136,11 +137,15 @@ def require(state: State) -> Any:
     return state.result()  # raises what is neither: a crash
 
 
-def end_servers_with_this_process() -> None:
-    """Prefect ends the temporary server that it started, but not where this process is killed."""
-    for server in SubprocessASGIServer._instances.values():
-        if server.server_process is not None:
-            end_with_this_process(server.server_process.pid)
+def stand_by_the_server() -> None:
+    """This process ends with its server, and a temporary server with this process: Prefect sees to it where this
+    process ends by itself, but not where it is killed.
+    """
+    for temporary in SubprocessASGIServer._instances.values():
+        if temporary.server_process is not None:
+            end_with_this_process(temporary.server_process.pid)
+    with get_client(sync_client=True) as client:
+        server.end_with(str(client.api_url).rstrip("/"))
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------

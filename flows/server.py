@@ -22,6 +22,8 @@ HOST = "127.0.0.1"
 REPORTS = Path("reports")
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
+SECONDS_BETWEEN_QUESTIONS = 2.0
+SECONDS_OF_SILENCE = 30.0
 
 
 def find() -> str:
@@ -116,9 +118,29 @@ def started(url: str) -> Iterator[None]:
 
 
 def watch(url: str) -> None:
-    """Return when the server no longer answers."""
-    while answers(url):
-        time.sleep(SECONDS_TO_ANSWER)
+    """Return when the server has been silent for SECONDS_OF_SILENCE."""
+    heard = time.monotonic()
+    while time.monotonic() - heard < SECONDS_OF_SILENCE:
+        time.sleep(SECONDS_BETWEEN_QUESTIONS)
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER)
+            heard = time.monotonic()
+
+
+def end_with(url: str) -> None:
+    """Let this process end when the server is gone: Prefect would go on asking it, for minutes at each step.
+
+    Stages end with this process: see flows/child.py.
+    """
+
+    def end() -> None:
+        watch(url)
+        gone = f"the Prefect server at {without_secrets(url)} has not answered for {SECONDS_OF_SILENCE:g} s"
+        print(f"error: {gone}; what was finished is kept, and the next run goes on from there", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(2)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 class _LastLine:
