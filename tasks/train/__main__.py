@@ -120,7 +120,7 @@ def write(
     if progress.listened():
         from tasks.train.curves import training_curves  # matplotlib takes half a second
 
-        picture = training_curves(history).encode()
+        picture = training_curves(history, transparent=False).encode()
         progress.report("picture", text="training curves", uri=data_uri(picture, "svg+xml"))
 
 

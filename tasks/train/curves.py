@@ -10,8 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 
-def training_curves(history: pd.DataFrame) -> str:
-    """An SVG element. `history`: epoch, train_loss, validation_loss, validation_accuracy."""
+def training_curves(history: pd.DataFrame, transparent: bool = True) -> str:
+    """An SVG element: dark lines on nothing, or on white where the page around it may be dark.
+
+    `history`: epoch, train_loss, validation_loss, validation_accuracy.
+    """
     with plt.rc_context({"svg.hashsalt": "variegate", "svg.fonttype": "none", "font.size": 9}):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
         left.plot(history["epoch"], history["train_loss"], label="training")
@@ -25,7 +28,7 @@ def training_curves(history: pd.DataFrame) -> str:
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.25)
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=transparent)
         plt.close(figure)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
