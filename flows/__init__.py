@@ -1,10 +1,13 @@
 """Orchestration: the only code that imports prefect or dvc.
 
 cli          the `variegate` command          graph      the pipeline as DVC sees it: order, and what is clean
-pipeline     the Prefect flow                 child      one stage in a process of its own, run through DVC
+pipeline     the Prefect flow                 stage      a stage of it, watched; child: its process, run through DVC
 artifacts    what Prefect shows of a stage    project    data/raw, parameters, the state of a checkout
-doctor       what is installed, what is wrong  locks     waiting for other DVC commands
-versions     the dataset at a revision         compare   what changed between two of them
+schedule     the flow on a schedule           runs       what the Prefect server knows of runs
+server       the Prefect server, the report   processes  that end with what started them
+doctor       what is installed, what is wrong locks      waiting for other DVC commands
+versions     the dataset at a revision        compare    what changed between two of them
+publish      commit and push after a run
 """
 
 import os
