@@ -239,14 +239,19 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")] = "HEAD",
     after: Annotated[str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")] = "workspace",
     as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
 ) -> None:
     """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
 
     A version is what the last run left. Equal bytes are the same image.
 
     Example: variegate diff v1.0 HEAD
+
+    Example: variegate diff main HEAD --markdown
     """
-    from flows.compare import as_text, compare
+    if as_json and markdown:
+        raise UserError("--json and --markdown: needs one of them, found both")
+    from flows.compare import as_markdown, as_text, compare
     from flows.versions import WORKSPACE, changed_since_run, read_versions
 
     found = compare(*read_versions([before, after]))
@@ -255,7 +260,10 @@ def diff(
         print(
             f"note: {', '.join(stale)} changed since the workspace's last run; this compares that run", file=sys.stderr
         )
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else as_text(found))
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(as_markdown(found) if markdown else as_text(found))
 
 
 @app.command()
