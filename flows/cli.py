@@ -90,12 +90,21 @@ def run(
         str | None, typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Run stages that have not changed as well.")] = False,
+    prefer: Annotated[
+        str | None, typer.Option(help="In a merge, whose file to take where both sides changed it: ours or theirs.")
+    ] = None,
 ) -> None:
-    """Run the whole flow: what has changed is made anew, all else is cached.
+    """Run the whole flow: what has changed is made anew, all else is cached. A merge of git is finished first.
 
     Example: variegate run --until augment
     """
+    from flows import merge
+
     started = time.monotonic()
+    merge.require_side(prefer)
+    unfinished = merge.find()
+    for line in merge.finish(unfinished, prefer) if unfinished else ():
+        print(f"merged           {line}", flush=True)
     project.require_raw()
     if until is not None:
         project.require_stage(until)
@@ -110,6 +119,8 @@ def run(
     states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
     print(f"stages           {states}")
     print(f"time             {time.monotonic() - started:.1f} s")
+    if unfinished:
+        print(f"merge            `{unfinished.concluded_by}` concludes it")
 
 
 @app.command()

@@ -89,6 +89,14 @@ def require_room() -> None:
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
+    require_versionable()
+    require_room()
+    if not has_files(ingest.RAW):
+        raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
+
+
+def require_versionable() -> None:
+    """Raises UserError where data/raw holds what DVC cannot take."""
     names = files.list_files(ingest.RAW) if ingest.RAW.is_dir() else ()
     for name in names:  # before DVC takes them: it would make a link's file its own, or wait for a pipe
         problem = files.problem_of(name)
@@ -97,9 +105,6 @@ def require_raw() -> None:
             raise UserError(f"{ingest.RAW / name}: needs to be a file, found a link to {target}; copy it instead")
         if problem:
             raise UserError(f"{ingest.RAW}/{files.printable(name)}: {problem}; DVC cannot take it: move it away")
-    require_room()
-    if not has_files(ingest.RAW):
-        raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
 
 
 def require_stage(name: str) -> None:
