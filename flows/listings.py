@@ -4,9 +4,12 @@ DVC has a merge of its own for listings, but it takes no side of a conflict, and
 who moved it do, it gives up.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
+from dvc.config import NoRemoteError
 from dvc.dvcfile import load_file
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
@@ -66,6 +69,12 @@ def keep_own(merged: Merged, there: Listing, sides: list[Listing], committed: li
         merged.files[name] = content
 
 
+def files_and_folders(files: Listing) -> list[str]:
+    """The names that are a file's and, by the names of others, a folder's as well."""
+    folders = {PurePosixPath(name).parent for name in files}
+    return sorted(files.keys() & {str(parent) for folder in folders for parent in (folder, *folder.parents)})
+
+
 def read(repo: Repo, raw_dvc: bytes) -> Listing:
     """The files that a data/raw.dvc names; none without one.
 
@@ -102,7 +111,7 @@ def fetch(repo: Repo, files: Listing) -> None:
     reason = _pull(repo, files.values())
     lacking = [name for name, md5 in files.items() if not repo.cache.local.exists(md5)]
     if lacking:
-        raise UserError(f"{RAW}/{some(lacking)}: {_nowhere(reason)}")
+        raise UserError(f"{RAW}: {_nowhere(some(lacking), reason)}")
 
 
 def fetch_folder(repo: Repo, md5: str) -> None:
@@ -139,7 +148,7 @@ def _tree(repo: Repo, md5: str) -> Tree:
     """A listing, from DVC's cache or its remote."""
     reason = _pull(repo, [md5])
     if not repo.cache.local.exists(md5):
-        raise UserError(f"{RAW_DVC}: the listing {md5} of a side of the merge is {_nowhere(reason)}")
+        raise UserError(f"{RAW_DVC}: {_nowhere(f'the listing {md5} of one side', reason)}")
     return Tree.load(repo.cache.local, HashInfo("md5", md5))
 
 
@@ -148,16 +157,21 @@ def _files_of(tree: Tree) -> Listing:
 
 
 def _pull(repo: Repo, hashes: Iterable[str]) -> str:
-    """Bring into DVC's cache what it lacks; why that failed, or "" where that is not known."""
+    """Bring into DVC's cache what it lacks; what is wrong with the remote, where that is known."""
     lacking = [HashInfo("md5", md5) for md5 in hashes if not repo.cache.local.exists(md5)]
+    logging.disable(logging.ERROR)  # DVC names each file that it did not find
     try:
         if lacking:
             repo.cloud.pull(lacking)
+    except NoRemoteError:
+        return "there is no remote (`dvc remote add -d NAME URL`)"
     except Exception as error:  # each kind of remote has its own
-        return " ".join(str(error).split()) or type(error).__name__
+        return f"its remote fails: {' '.join(str(error).split()) or type(error).__name__}"
+    finally:
+        logging.disable(logging.NOTSET)
     return ""
 
 
-def _nowhere(reason: str) -> str:
-    where = f"not in DVC's cache, and its remote: {reason}" if reason else "neither in DVC's cache nor in its remote"
-    return f"{where}; `dvc push` where it was made, then run again"
+def _nowhere(what: str, reason: str) -> str:
+    where = f"not in DVC's cache, and {reason}" if reason else "neither in DVC's cache nor in its remote"
+    return f"{what} is {where}; `dvc push` it where it was made, then run again"

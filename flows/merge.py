@@ -27,9 +27,9 @@ BASE, OURS, THEIRS = 1, 2, 3  # as git numbers the sides of a conflict
 LOCK = "dvc.lock"
 CONCLUDED_BY = {  # what git calls the other side's commit -> what ends the merge
     "MERGE_HEAD": "git commit",
-    "REBASE_HEAD": "git rebase --continue",
     "CHERRY_PICK_HEAD": "git cherry-pick --continue",
     "REVERT_HEAD": "git revert --continue",
+    "REBASE_HEAD": "git rebase --continue",  # last: it is left behind by a rebase that has ended
 }
 
 
@@ -99,7 +99,7 @@ def _finish(repo: "Repo", merge: Merge, prefer: str | None) -> list[str]:
     versioned = [str(RAW_DVC)] if RAW_DVC.is_file() else []
     _git("add", "--all", "--", *versioned, *merge.blobs, check=True)  # so that the next run does not begin again
     remade = sorted(merge.blobs.keys() - {str(RAW_DVC)})
-    return _told(merged, there) + ([f"{listings.some(remade)}: ours, until this run remakes them"] if remade else [])
+    return [_told(merged, there), *([f"{listings.some(remade)}: ours, until this run remakes them"] if remade else [])]
 
 
 def _merge_images(repo: "Repo", merge: Merge, there: "Listing", prefer: str | None) -> "Merged":
@@ -122,6 +122,9 @@ def _merge_images(repo: "Repo", merge: Merge, there: "Listing", prefer: str | No
     if merged.in_the_way:
         mend = "in no commit, and the merge brings another or none; move away what you want to keep, then run again"
         raise UserError(f"{RAW}/{listings.some(merged.in_the_way)}: {mend}")
+    both = listings.files_and_folders(merged.files)
+    if both:
+        raise UserError(f"{RAW}/{listings.some(both)}: a file on one side, a folder on the other; rename one, there")
     return merged
 
 
@@ -150,7 +153,7 @@ def _fetch_variants(repo: "Repo", merge: Merge) -> None:
         return
 
 
-def _told(merged: "Merged", there: "Listing") -> list[str]:
+def _told(merged: "Merged", there: "Listing") -> str:
     """What that means for data/raw."""
     counts = {
         "added": len(merged.files.keys() - there.keys()),
@@ -159,7 +162,7 @@ def _told(merged: "Merged", there: "Listing") -> list[str]:
         "of no commit kept": len(merged.own),
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    return [f"{RAW}: {len(merged.files):,} files: {told}"] if told else []
+    return f"{RAW}: {len(merged.files):,} files: {told or 'the same'}"
 
 
 # --- what git left ------------------------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ def _require_mergeable(merge: Merge) -> None:
         raise UserError(f"{', '.join(users)}: in conflict; edit and `git add`, then run again")
     sides = merge.blobs.get(str(RAW_DVC), {})
     if sides and not {OURS, THEIRS} <= sides.keys():
-        raise UserError(f"{RAW_DVC}: one side removed it, the other changed it; `git add` or `git rm` it")
+        raise UserError(f"{RAW_DVC}: one side removed it; `git add` it and `dvc checkout`, or `git rm` it")
 
 
 def _outputs() -> set[str]:
