@@ -5,6 +5,7 @@ pipeline     the Prefect flow                 child      one stage in a process 
 artifacts    what Prefect shows of a stage    project    data/raw, parameters, the state of a checkout
 doctor       what is installed, what is wrong  locks     waiting for other DVC commands
 versions     the dataset at a revision         compare   what changed between two of them
+merge        finishing a merge of git          listings  the files of data/raw, merged three ways
 """
 
 import os

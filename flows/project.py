@@ -120,12 +120,14 @@ def refresh(stage: str) -> None:
     Raises:
         UserError: where that fails; the stage has told why.
     """
-    from flows.graph import read_steps
+    from flows.graph import read_steps, require_this_version
 
     require_raw()
     check_params()
-    if all(step.clean for step in read_steps(stage)):
+    steps = read_steps(stage)
+    if all(step.clean for step in steps):
         return
+    require_this_version(steps)
     print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
     # what the stage says on the way goes where progress goes; standard output is the result's

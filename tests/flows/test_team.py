@@ -135,6 +135,32 @@ def test_what_one_pushes_over_ssh_another_pulls_and_computes_nothing(
     assert other.run("git", "status", "--porcelain").stdout == ""
 
 
+def test_a_run_does_not_go_back_to_the_images_of_another_commit(checkout: Project, prefect_server: Environment) -> None:
+    """As after `git pull` without `dvc pull`, or `git checkout` without `dvc checkout`."""
+    checkout.run("git", "branch", "more")
+    old = checkout.run("git", "rev-parse", "--short", "HEAD").stdout.strip()
+    checkout.run("git", "checkout", "-q", "more")
+    write("0/more.png", "m")(checkout)
+    checkout.run("dvc", "add", "-q", "data/raw")
+    commit(checkout, "more")
+    new = checkout.run("git", "rev-parse", "--short", "HEAD").stdout.strip()
+    remove("0/more.png")(checkout)
+    ways = "`dvc pull` brings the former, `dvc add data/raw` keeps the latter"
+    expected = f"error: data/raw: needs the images of this commit, found those of {old}; {ways}\n"
+    said = checkout.path("data/raw.dvc").read_bytes()
+    done = checkout.variegate("validate", check=False)
+    assert (done.returncode, done.stderr) == (2, expected)
+    done = checkout.variegate("run", "--until", "ingest", check=False, **prefect_server)
+    assert (done.returncode, done.stderr.splitlines()[-1] + "\n") == (2, expected)
+    assert checkout.path("data/raw.dvc").read_bytes() == said
+    checkout.run("dvc", "checkout", "-q", "data/raw.dvc")
+    checkout.run("git", "checkout", "-q", "-")
+    done = checkout.variegate("validate", check=False)
+    assert (done.returncode, done.stderr) == (2, expected.replace(old, new))
+    checkout.run("dvc", "add", "-q", "data/raw")
+    checkout.variegate("validate")
+
+
 # --- merging ------------------------------------------------------------------------------------------------------
 
 
@@ -161,7 +187,7 @@ def test_a_run_finishes_a_merge_and_makes_what_neither_side_had(
     shutil.rmtree(finished.path(".variegate"))  # as where the other side's variants came with `dvc pull`
     finished.write_digits(per_class=1, classes=1, skip=20)
 
-    done = finished.variegate("run", **prefect_server)
+    done = finished.variegate("run", "--until", "augment", **prefect_server)
     merged, remade, *_ = done.stdout.splitlines()
     assert merged == "merged           data/raw: 28 files: 6 added, 1 of no commit kept"
     kept = "dvc.lock, metrics/augment.json, metrics/validate.json: ours, until this run remakes them"
@@ -172,7 +198,8 @@ def test_a_run_finishes_a_merge_and_makes_what_neither_side_had(
     assert finished.run("git", "ls-files", "--unmerged").stdout == ""
     commit(finished, "merged")
     assert len(finished.run("git", "log", "-1", "--format=%P").stdout.split()) == 2
-    assert stages_line(finished.variegate("run", **prefect_server).stdout) == all_stages("cached")
+    said = finished.variegate("run", "--until", "augment", **prefect_server).stdout
+    assert stages_line(said) == "data/raw cached, ingest cached, validate cached, augment cached"
 
     cold = fill(tmp_path_factory.mktemp("cold"))
     shutil.copytree(finished.path("data/raw"), cold.path("data/raw"))
