@@ -6,6 +6,7 @@ artifacts    what Prefect shows of a stage    project    data/raw, parameters, t
 doctor       what is installed, what is wrong  locks     waiting for other DVC commands
 versions     the dataset at a revision         compare   what changed between two of them
 merge        finishing a merge of git          listings  the files of data/raw, merged three ways
+git          what git knows                    behind    a data/raw that git left behind
 """
 
 import os

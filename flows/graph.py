@@ -4,13 +4,11 @@ This uses DVC's own planner, which is not public API: DVC is pinned, and tests/f
 orders equal.
 """
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
@@ -57,22 +55,6 @@ def version_raw() -> None:
         in_repo(lambda repo: repo.add(str(RAW)))
 
 
-def require_this_version(steps: list[Step]) -> None:
-    """Raises UserError where data/raw holds what another commit's data/raw.dvc says: git moved on, and DVC did not. To
-    run would be to go back to the old images.
-    """
-    if all(step.clean for step in steps if step.address == f"{RAW}.dvc"):
-        return
-    if _git("diff", "--name-only", "HEAD", "--", f"{RAW}.dvc"):
-        return  # the user said what belongs there
-    held = in_repo(lambda repo: load_file(repo, f"{RAW}.dvc").stage.outs[0].get_hash().value)
-    every = ("--all", "--no-patch", "--diff-merges=first-parent", "--format=%h")
-    commits = _git("log", *every, f"-S{held}", "--", f"{RAW}.dvc")
-    if commits:
-        wanted = f"needs the images of this commit, found those of {commits.split()[-1]}"
-        raise UserError(f"{RAW}: {wanted}; `dvc pull` brings the former, `dvc add {RAW}` keeps the latter")
-
-
 def read_steps(until: str | None = None) -> list[Step]:
     """The stages that `until` needs, itself included, or all; in the order in which DVC runs them.
 
@@ -80,12 +62,6 @@ def read_steps(until: str | None = None) -> list[Step]:
         UserError: for a stage that dvc.yaml does not have.
     """
     return in_repo(lambda repo: _steps_of(repo, until))
-
-
-def _git(*arguments: str) -> str:
-    """What git prints; nothing where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else ""
 
 
 def _steps_of(repo: Repo, until: str | None) -> list[Step]:

@@ -15,6 +15,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.meta import Meta
+from dvc_data.hashfile.obj import HashFile
 from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree, du
 from ruamel.yaml import YAML, YAMLError
@@ -90,15 +91,21 @@ def read(repo: Repo, raw_dvc: bytes) -> Listing:
     return _files_of(_tree(repo, md5))
 
 
+def look(repo: Repo) -> tuple[str, Listing]:
+    """The hash of data/raw as it is, and its files."""
+    _, _, tree = build(repo.cache.local, str(RAW.absolute()), repo.fs, "md5", dry_run=True, ignore=repo.dvcignore)
+    return tree.oid, _files_of(tree)
+
+
 def store(repo: Repo) -> Listing:
     """The files of data/raw as they are. DVC's cache has all of them afterwards: nothing is lost, whatever comes."""
     if not RAW.is_dir():
         return {}
     staging, _, tree = build(repo.cache.local, str(RAW.absolute()), repo.fs, "md5", ignore=repo.dvcignore)
+    assert tree.hash_info is not None
     failed = transfer(staging, repo.cache.local, {tree.hash_info}, shallow=False).failed
     if failed:
         raise UserError(f"{RAW}: {len(failed):,} files cannot be stored in DVC's cache; is there room on the disk?")
-    assert isinstance(tree, Tree)  # of a folder
     return _files_of(tree)
 
 
@@ -148,11 +155,12 @@ def _tree(repo: Repo, md5: str) -> Tree:
     """A listing, from DVC's cache or its remote."""
     reason = _pull(repo, [md5])
     if not repo.cache.local.exists(md5):
-        raise UserError(f"{RAW_DVC}: {_nowhere(f'the listing {md5} of one side', reason)}")
+        raise UserError(f"{RAW_DVC}: {_nowhere(f'the listing {md5}', reason)}")
     return Tree.load(repo.cache.local, HashInfo("md5", md5))
 
 
-def _files_of(tree: Tree) -> Listing:
+def _files_of(tree: HashFile) -> Listing:
+    assert isinstance(tree, Tree)  # as a folder's is
     return {"/".join(key): info.value for key, (_, info) in tree.as_dict().items()}
 
 

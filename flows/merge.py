@@ -5,13 +5,13 @@ merged file by file; what stages leave is taken from our side, for the run that 
 """
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML, YAMLError
 
+from flows.git import git
 from flows.project import RAW_DVC, require_versionable
 from tasks.augment import ledger
 from tasks.errors import UserError
@@ -48,13 +48,13 @@ class Merge:
 def find() -> Merge | None:
     """The merge that git left unfinished in this folder, or None."""
     blobs: dict[str, dict[int, str]] = {}
-    for entry in filter(None, _git("ls-files", "-z", "--unmerged").split(b"\0")):
+    for entry in filter(None, git("ls-files", "-z", "--unmerged").split(b"\0")):
         facts, _, name = entry.partition(b"\t")
         _, blob, side = facts.decode().split()
         blobs.setdefault(os.fsdecode(name), {})[int(side)] = blob
     if not blobs:
         return None
-    return Merge(blobs, next((name for name in CONCLUDED_BY if _git("rev-parse", "--quiet", "--verify", name)), ""))
+    return Merge(blobs, next((name for name in CONCLUDED_BY if git("rev-parse", "--quiet", "--verify", name)), ""))
 
 
 def require_side(prefer: str | None) -> None:
@@ -97,7 +97,7 @@ def _finish(repo: "Repo", merge: Merge, prefer: str | None) -> list[str]:
         if RAW_DVC.is_file():
             listings.put(repo, merged.files)
     versioned = [str(RAW_DVC)] if RAW_DVC.is_file() else []
-    _git("add", "--all", "--", *versioned, *merge.blobs, check=True)  # so that the next run does not begin again
+    git("add", "--all", "--", *versioned, *merge.blobs, check=True)  # so that the next run does not begin again
     remade = sorted(merge.blobs.keys() - {str(RAW_DVC)})
     return [_told(merged, there), *([f"{listings.some(remade)}: ours, until this run remakes them"] if remade else [])]
 
@@ -109,7 +109,7 @@ def _merge_images(repo: "Repo", merge: Merge, there: "Listing", prefer: str | No
     """
     from flows import listings
 
-    head = _git("show", f"HEAD:./{RAW_DVC}")
+    head = git("show", f"HEAD:./{RAW_DVC}")
     versions = [head, head, RAW_DVC.read_bytes() if RAW_DVC.is_file() else b""]
     if str(RAW_DVC) in merge.blobs:
         versions = [_blob(merge.blobs[str(RAW_DVC)].get(side)) for side in (BASE, OURS, THEIRS)]
@@ -135,7 +135,7 @@ def _committed(repo: "Repo", merge: Merge) -> list["Listing"]:
     found = []
     for commit in (merge.other, *(["ORIG_HEAD"] if merge.other == "REBASE_HEAD" else [])):
         try:
-            found.append(listings.read(repo, _git("show", f"{commit}:./{RAW_DVC}")))
+            found.append(listings.read(repo, git("show", f"{commit}:./{RAW_DVC}")))
         except UserError:
             continue  # not to be had: then its files count as the user's own, and are kept
     return found
@@ -146,7 +146,7 @@ def _fetch_variants(repo: "Repo", merge: Merge) -> None:
     from flows import listings
 
     try:
-        outs = YAML(typ="safe").load(_git("show", f"{merge.other}:./{LOCK}"))["stages"]["augment"]["outs"]
+        outs = YAML(typ="safe").load(git("show", f"{merge.other}:./{LOCK}"))["stages"]["augment"]["outs"]
         (md5,) = (out["md5"] for out in outs if out["path"] == str(ledger.FOLDER))
         listings.fetch_folder(repo, md5)
     except (UserError, YAMLError, KeyError, TypeError, ValueError):
@@ -180,7 +180,7 @@ def _require_mergeable(merge: Merge) -> None:
 
 def _outputs() -> set[str]:
     """What stages make, by our side's dvc.yaml: the workspace's may be in conflict itself."""
-    stages = YAML(typ="safe").load(_git("show", "HEAD:./dvc.yaml"))["stages"].values()
+    stages = YAML(typ="safe").load(git("show", "HEAD:./dvc.yaml"))["stages"].values()
     listed = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())]
     return {name for entry in listed for name in ([entry] if isinstance(entry, str) else entry)}
 
@@ -195,12 +195,4 @@ def _take_ours(name: str, sides: dict[int, str]) -> None:
 
 
 def _blob(name: str | None) -> bytes:
-    return _git("cat-file", "blob", name) if name else b""
-
-
-def _git(*arguments: str, check: bool = False) -> bytes:
-    """What git prints; nothing where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    if check and done.returncode != 0:
-        raise UserError(f"git {arguments[0]}: {' '.join(done.stderr.decode(errors='replace').split())}")
-    return done.stdout if done.returncode == 0 else b""
+    return git("cat-file", "blob", name) if name else b""

@@ -23,7 +23,8 @@ from prefect.server.api.server import SubprocessASGIServer
 from prefect.states import Completed, Failed, State
 
 from flows import artifacts
-from flows.graph import Step, read_steps, require_this_version, version_raw
+from flows.behind import require_not_left_behind
+from flows.graph import Step, read_steps, version_raw
 from tasks.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -67,7 +68,7 @@ def pipeline(until: str | None = None, force: bool = False) -> dict[str, str] | 
     try:
         version_raw()
         steps = read_steps(until)
-        require_this_version(steps)
+        require_not_left_behind(steps)
     except UserError as error:
         return Failed(message=str(error), data=UserError)
     for step in steps:

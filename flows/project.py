@@ -120,14 +120,15 @@ def refresh(stage: str) -> None:
     Raises:
         UserError: where that fails; the stage has told why.
     """
-    from flows.graph import read_steps, require_this_version
+    from flows.behind import require_not_left_behind
+    from flows.graph import read_steps
 
     require_raw()
     check_params()
     steps = read_steps(stage)
     if all(step.clean for step in steps):
         return
-    require_this_version(steps)
+    require_not_left_behind(steps)
     print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
     # what the stage says on the way goes where progress goes; standard output is the result's
