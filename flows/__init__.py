@@ -7,6 +7,8 @@ schedule     the flow on a schedule           runs       what the Prefect server
 server       the Prefect server, the report   processes  that end with what started them
 doctor       what is installed, what is wrong locks      waiting for other DVC commands
 versions     the dataset at a revision        compare    what changed between two of them
+merge        finishing a merge of git         listings   the files of data/raw, merged three ways
+behind       a data/raw that git left behind  git        what git knows
 publish      commit and push after a run
 """
 

@@ -11,23 +11,23 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.compare import as_markdown
+from flows.compare import as_markdown, code
 from tasks.augment.accounts import per_class, read_counts
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
-    """The numbers that a stage counted, and for augment those of each class."""
+    """The numbers that a stage counted, and for augment those of each class. Cells are Markdown to Prefect."""
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
         classes = per_class(read_counts())
-        table = [{"class": label, **numbers} for label, numbers in classes.items()]
+        table = [{"class": code(label), **numbers} for label, numbers in classes.items()]
         create_table_artifact(table, key="images-per-class", description="Training images per class, before and after")
 
 
 def publish_link(stage: str, text: str, path: str) -> None:
     """Where a file lies that people want to open."""
-    create_markdown_artifact(f"The {text}: `{Path(path).resolve()}`", key=f"{stage}-{text}")
+    create_markdown_artifact(f"The {text}: {code(str(Path(path).resolve()))}", key=f"{stage}-{text}")
 
 
 def publish_picture(text: str, uri: str) -> None:

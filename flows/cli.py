@@ -103,15 +103,22 @@ def run(
     mirror: Mirror = False,
     commit: Commit = False,
     push: Push = False,
+    prefer: Annotated[
+        str | None, typer.Option(help="In a merge, whose file to take where both sides changed it: ours or theirs.")
+    ] = None,
 ) -> None:
-    """Run the whole flow: what has changed is made anew, all else is cached.
+    """Run the whole flow: what has changed is made anew, all else is cached. A merge of git is finished first.
 
     Example: variegate run --until augment
     """
-    from flows import server
+    from flows import merge, server
 
     started = time.monotonic()
+    merge.require_side(prefer)
     parameters = _run_parameters(until, bring_from, mirror, commit, push)
+    unfinished = merge.find()
+    for line in merge.finish(unfinished, prefer) if unfinished else ():
+        print(f"merged           {line}", flush=True)
     if bring_from is None:
         project.require_raw()
     project.check_params()
@@ -125,6 +132,8 @@ def run(
     states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
     print(f"stages           {states}")
     print(f"time             {time.monotonic() - started:.1f} s")
+    if unfinished:
+        print(f"merge            `{unfinished.concluded_by}` concludes it")
 
 
 @app.command()
@@ -304,14 +313,19 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")] = "HEAD",
     after: Annotated[str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")] = "workspace",
     as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
 ) -> None:
     """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
 
     A version is what the last run left. Equal bytes are the same image.
 
     Example: variegate diff v1.0 HEAD
+
+    Example: variegate diff main HEAD --markdown
     """
-    from flows.compare import as_text, compare
+    if as_json and markdown:
+        raise UserError("--json and --markdown: needs one of them, found both")
+    from flows.compare import as_markdown, as_text, compare
     from flows.versions import WORKSPACE, changed_since_run, read_versions
 
     found = compare(*read_versions([before, after]))
@@ -320,7 +334,10 @@ def diff(
         print(
             f"note: {', '.join(stale)} changed since the workspace's last run; this compares that run", file=sys.stderr
         )
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else as_text(found))
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(as_markdown(found) if markdown else as_text(found))
 
 
 @app.command()

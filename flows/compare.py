@@ -1,6 +1,7 @@
 """What changed between two versions of the dataset, in images: pure comparisons of tables, and their text."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
 SHOWN = 5  # of each kind, in text
 CLASSES_SHOWN = 20
 COUNTED = ("sources", "written", "training_images")
+NONE = dict.fromkeys(COUNTED, 0)  # what a version counts of a class that it lacks
+SIDES = ("before", "after")
 
 
 def compare(before: Version, after: Version) -> dict[str, Any]:
@@ -87,12 +90,14 @@ def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
 
 # --- text ---------------------------------------------------------------------------------------------------------
 
+Show = Callable[[str], str]
+
 
 def as_text(found: dict[str, Any]) -> str:
     """The differences for a terminal: counts, then some examples of each kind."""
     lines = [
-        f"{found['before']} -> {found['after']}",
-        f"files    {_arrow(found['files'])}: {count_line(found)}",
+        _arrow({side: found[side] for side in SIDES}),
+        f"files    {_counts(found)}",
         f"recipe   {_recipe(found)}",
         *(f"params   {key}: {_arrow(values)}" for key, values in found["params"].items()),
         *_class_lines(found["classes"]),
@@ -101,8 +106,41 @@ def as_text(found: dict[str, Any]) -> str:
         entries = found[kind]
         lines += ["", f"{_word(kind)}: {len(entries):,}"] if entries else []
         lines += [f"  {_entry(kind, entry)}" for entry in entries[:SHOWN]]
-        lines += [f"  ... and {len(entries) - SHOWN:,} more (--json has all)"] if len(entries) > SHOWN else []
+        lines += [f"  {_more(entries)}"] if len(entries) > SHOWN else []
     return "\n".join(lines)
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """The differences for a pull request: the same in headings, tables and lists."""
+    lines = [
+        f"## Dataset: {_arrow({side: found[side] for side in SIDES}, code)}",
+        "",
+        f"Files: {_counts(found)}",
+        "",
+        f"Recipe: {_recipe(found)}",
+        *_class_table(found["classes"]),
+        *_params_table(found["params"]),
+    ]
+    for kind in KINDS:
+        entries = found[kind]
+        lines += ["", f"### {_word(kind)}: {len(entries):,}", ""] if entries else []
+        lines += [f"- {_entry(kind, entry, code)}" for entry in entries[:SHOWN]]
+        lines += [f"- {_more(entries)}"] if len(entries) > SHOWN else []
+    return "\n".join(lines)
+
+
+def code(text: str) -> str:
+    """What others named, as code in Markdown: no name is a mention, a link or markup. Entities stand where a name could
+    end a code span or a cell of a table, or is HTML.
+    """
+    if text and text.isprintable() and not set(text) & set("`|\\<>&"):
+        return f"`{text}`"
+    told = (character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+    return f"<code>{''.join(c if c.isalnum() else f'&#{ord(c)};' for c in ''.join(told))}</code>"
+
+
+def _word(kind: str) -> str:
+    return {"moved": "moved between splits", "status_changed": "with another status"}.get(kind, kind)
 
 
 def count_line(found: dict[str, Any]) -> str:
@@ -111,8 +149,12 @@ def count_line(found: dict[str, Any]) -> str:
     return ", ".join(counts) or "the same images"
 
 
-def _word(kind: str) -> str:
-    return {"moved": "moved between splits", "status_changed": "with another status"}.get(kind, kind)
+def _counts(found: dict[str, Any]) -> str:
+    return f"{_arrow(found['files'])}: {count_line(found)}"
+
+
+def _more(entries: list[Any]) -> str:
+    return f"... and {len(entries) - SHOWN:,} more (--json has all)"
 
 
 def _recipe(found: dict[str, Any]) -> str:
@@ -125,31 +167,71 @@ def _recipe(found: dict[str, Any]) -> str:
 
 def _class_lines(classes: dict[str, dict[str, Any]]) -> list[str]:
     """A line for each class whose counts changed: training sources, variants written, training images."""
-    none = dict.fromkeys(COUNTED, 0)
-    told = [(label, sides["before"] or none, sides["after"] or none) for label, sides in classes.items()]
-    told = [(label, was, now) for label, was, now in told if any(was[name] != now[name] for name in COUNTED)]
-    lines = [
-        f"class    {label}: "
-        + ", ".join(f"{name.replace('_', ' ')} {_arrow({'before': was[name], 'after': now[name]})}" for name in COUNTED)
-        for label, was, now in told
-    ]
-    more = len(lines) - CLASSES_SHOWN
-    return [*lines[:CLASSES_SHOWN], f"         ... and {more:,} more classes"] if more > 0 else lines
+    told = _changed(classes)
+    lines = []
+    for label, row in told[:CLASSES_SHOWN]:
+        counts = (f"{_title(name)} {numbers}" for name, numbers in zip(COUNTED, row, strict=True))
+        lines.append(f"class    {label}: {', '.join(counts)}")
+    more = len(told) - CLASSES_SHOWN
+    return [*lines, f"         ... and {more:,} more classes"] if more > 0 else lines
 
 
-def _entry(kind: str, entry: dict[str, Any]) -> str:
+def _class_table(classes: dict[str, dict[str, Any]]) -> list[str]:
+    """The same as a table, with the sums of all classes below."""
+    told = [(code(label), row) for label, row in _changed(classes)]
+    if not told:
+        return []
+    more = len(told) - CLASSES_SHOWN
+    rows = told[:CLASSES_SHOWN] + ([(f"... and {more:,} more", [""] * len(COUNTED))] if more > 0 else [])
+    sums = {side: _sum([its[side] or NONE for its in classes.values()]) for side in SIDES}
+    rows.append(("**all classes**", _row(sums)))
+    return _table(["class", *map(_title, COUNTED)], [[label, *row] for label, row in rows])
+
+
+def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
+    rows = [[code(key), *(code(_short(values[side])) for side in SIDES)] for key, values in params.items()]
+    return _table(["parameter", *SIDES], rows) if rows else []
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    return ["", *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))]
+
+
+def _changed(classes: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """The classes whose counts changed, with what is COUNTED before and after."""
+    unequal = {
+        label: sides
+        for label, sides in classes.items()
+        if any((sides["before"] or NONE)[name] != (sides["after"] or NONE)[name] for name in COUNTED)
+    }
+    return [(label, _row(sides)) for label, sides in unequal.items()]
+
+
+def _row(sides: dict[str, Any]) -> list[str]:
+    return [_arrow({side: (sides[side] or NONE)[name] for side in SIDES}) for name in COUNTED]
+
+
+def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(each[name] for each in counts) for name in COUNTED}
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _entry(kind: str, entry: dict[str, Any], show: Show = str) -> str:
     if kind in ("added", "removed"):
         place = entry["split"] or " ".join(filter(None, (entry["status"], entry["reason"])))
-        return f"{entry['file_name']} ({place})"
-    names = {side: entry[side]["file_name"] for side in ("before", "after")}
+        return f"{show(entry['file_name'])} ({place})"
+    names = {side: entry[side]["file_name"] for side in SIDES}
     if kind == "renamed":
-        return _arrow(names)
+        return _arrow(names, show)
     column = {"relabelled": "label", "moved": "split", "status_changed": "status"}[kind]
-    return f"{_arrow(names)}: {_arrow({side: entry[side][column] for side in ('before', 'after')})}"
+    return f"{_arrow(names, show)}: {_arrow({side: entry[side][column] for side in SIDES}, show)}"
 
 
-def _arrow(sides: dict[str, Any]) -> str:
-    before, after = (_short(sides[side]) for side in ("before", "after"))
+def _arrow(sides: dict[str, Any], show: Show = str) -> str:
+    before, after = (show(_short(sides[side])) for side in SIDES)
     return before if before == after else f"{before} -> {after}"
 
 
@@ -157,7 +239,3 @@ def _short(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if type(value) is int else "none" if value is None else json.dumps(value)
-
-
-def as_markdown(found: dict[str, Any]) -> str:
-    return as_text(found)

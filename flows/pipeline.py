@@ -19,6 +19,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from flows import artifacts, project, publish, runs, server
+from flows.behind import require_not_left_behind
 from flows.graph import Step, in_repo, read_steps, version_raw
 from flows.processes import end_with_this_process
 from flows.stage import RunCancelledError, StageError, run_child
@@ -119,6 +120,7 @@ def run_stages(until: str | None, force: bool) -> dict[str, str]:
     project.require_raw()
     version_raw()
     steps = read_steps(until)
+    require_not_left_behind(steps)
     if force or not all(step.clean for step in steps):
         project.check_params()
     return {step.address: require(stage_task(step)(step, force, return_state=True)) for step in steps}

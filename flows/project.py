@@ -88,6 +88,14 @@ def require_room() -> None:
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
+    require_versionable()
+    require_room()
+    if not has_files(ingest.RAW):
+        raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
+
+
+def require_versionable() -> None:
+    """Raises UserError where data/raw holds what DVC cannot take."""
     names = files.list_files(ingest.RAW) if ingest.RAW.is_dir() else ()
     for name in names:  # before DVC takes them: it would make a link's file its own, or wait for a pipe
         problem = files.problem_of(name)
@@ -96,9 +104,6 @@ def require_raw() -> None:
             raise UserError(f"{ingest.RAW / name}: needs to be a file, found a link to {target}; copy it instead")
         if problem:
             raise UserError(f"{ingest.RAW}/{files.printable(name)}: {problem}; DVC cannot take it: move it away")
-    require_room()
-    if not has_files(ingest.RAW):
-        raise UserError(f"{ingest.RAW} is empty: put images there in class folders, or run `variegate sample digits`")
 
 
 def require_stage(name: str) -> None:
@@ -114,12 +119,15 @@ def refresh(stage: str) -> None:
     Raises:
         UserError: where that fails; the stage has told why.
     """
+    from flows.behind import require_not_left_behind
     from flows.graph import read_steps
 
     require_raw()
     check_params()
-    if all(step.clean for step in read_steps(stage)):
+    steps = read_steps(stage)
+    if all(step.clean for step in steps):
         return
+    require_not_left_behind(steps)
     print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
     # what the stage says on the way goes where progress goes; standard output is the result's

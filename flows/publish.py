@@ -1,12 +1,11 @@
 """What a run made, for others: a commit that says what changed in images, and a push of the data and the commit."""
 
 import hashlib
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from flows.compare import as_text, compare, count_line
+from flows.git import git
 from flows.graph import in_repo
 from flows.versions import WORKSPACE, read_versions
 from tasks import machine
@@ -32,11 +31,11 @@ def commit() -> str | None:
         UserError: where git refuses.
     """
     paths = [path for path in COMMITTED if Path(path).exists()]
-    if not git("status", "--porcelain", "--", *paths):
+    if not git("status", "--porcelain", "--", *paths, check=True):
         return None
     message = commit_message(changes())
-    git("add", "--", *paths)
-    git("commit", "--quiet", "--message", message, "--", *paths)
+    git("add", "--", *paths, check=True)
+    git("commit", "--quiet", "--message", message, "--", *paths, check=True)
     return message.partition("\n")[0]
 
 
@@ -62,11 +61,11 @@ def push() -> str:
         told = f"{sent:,} files to DVC's remote"
     else:
         told = "DVC's remote has all"
-    upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}", check=False)
+    upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}").decode().strip()
     if not upstream:
         return f"{told}; no git push: the branch has no upstream"
-    if git("rev-list", "--count", f"{upstream}..HEAD") != "0":
-        git("push", "--quiet")
+    if git("rev-list", f"{upstream}..HEAD"):
+        git("push", "--quiet", check=True)
     return f"{told}; {upstream} has the commit"
 
 
@@ -77,21 +76,3 @@ def _state() -> str:
         path = Path(name)
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
-
-
-def git(*arguments: str, check: bool = True) -> str:
-    """What a git command prints; "" where it fails and `check` is off.
-
-    Raises:
-        UserError: with git's last line.
-    """
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
-    done = subprocess.run(
-        ["git", *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
-        return done.stdout.strip()
-    if not check:
-        return ""
-    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    raise UserError(f"git {arguments[0]}: {lines[-1].strip() if lines else f'exit code {done.returncode}'}")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from flows.compare import KINDS, as_text, compare
+from flows.compare import KINDS, as_markdown, as_text, compare
 from flows.versions import COLUMNS, WORKSPACE, Version, read_versions
 from tasks.errors import UserError
 from tests.conftest import Project, commit
@@ -90,6 +90,79 @@ def test_text_shows_the_classes_whose_counts_changed() -> None:
     assert text.endswith("\n         ... and 2 more classes") and "same:" not in text
 
 
+def counted(sources: int) -> dict[str, int]:
+    return {"sources": sources, "written": 4 * sources, "training_images": 5 * sources}
+
+
+def with_classes(name: str, rows: list[tuple[str, ...]], **classes: int) -> Version:
+    its = version(name, rows, **{"augment.seed": 7 if rows else 42, "augment.same": 1})
+    return Version(
+        name, its.images, {label: counted(sources) for label, sources in classes.items()}, "0123", its.params
+    )
+
+
+MARKDOWN = """\
+## Dataset: `main` -> `HEAD`
+
+Files: 0 -> 7: 7 added
+
+Recipe: 0123
+
+| class | sources | written | training images |
+| --- | --- | --- | --- |
+| <code>&#60;script&#62;</code> | 0 -> 1,200 | 0 -> 4,800 | 0 -> 6,000 |
+| `dog` | 1 -> 0 | 4 -> 0 | 5 -> 0 |
+| **all classes** | 3 -> 1,202 | 12 -> 4,808 | 15 -> 6,010 |
+
+| parameter | before | after |
+| --- | --- | --- |
+| `augment.seed` | `42` | `7` |
+
+### added: 7
+
+- <code>&#60;script&#62;&#47;a&#124;b&#96;&#92;&#124;c&#46;png</code> (train)
+- `cat/@all #1 _x_ [a](b).png` (train)
+- `cat/höhe 2.png` (train)
+- <code>cat&#47;&#92;x202egnp&#46;exe</code> (train)
+- <code>cat&#47;two&#92;x0alines&#46;png</code> (train)
+- ... and 2 more (--json has all)"""
+
+
+def test_markdown_is_what_a_pull_request_shows_and_names_are_inert() -> None:
+    names = ["<script>/a|b`\\|c.png", "cat/@all #1 _x_ [a](b).png", "cat/höhe 2.png", "cat/\u202egnp.exe"]
+    names += ["cat/two\nlines.png", "cat/6.png", "cat/7.png"]
+    rows = [(f"{number:02x}", name, "cat", "train", "ok") for number, name in enumerate(names)]
+    before = with_classes("main", [], cat=2, dog=1)
+    found = compare(before, with_classes("HEAD", rows, cat=2, **{"<script>": 1_200}))
+    assert as_markdown(found) == MARKDOWN
+    assert as_markdown(compare(before, before)) == "## Dataset: `main`\n\nFiles: 0: the same images\n\nRecipe: 0123"
+
+
+def test_markdown_of_every_kind_of_change() -> None:
+    text = as_markdown(compare(version("a", BEFORE), version("b", AFTER)))
+    counts = "3 added, 3 removed, 1 relabelled, 1 moved between splits, 3 renamed, 1 with another status"
+    assert f"\nFiles: 10: {counts}\n" in text and "|" not in text
+    lists = """
+### relabelled: 1
+
+- `cat/wrong.png` -> `dog/right.png`: `cat` -> `dog`
+
+### moved between splits: 1
+
+- `cat/moved.png`: `train` -> `validation`
+
+### renamed: 3
+
+- `cat/old name.png` -> `cat/new name.png`
+- `cat/conflict.png` -> `cat/conflict 2.png`
+- `dog/conflict.png` -> `dog/conflict 2.png`
+
+### with another status: 1
+
+- `cat/twin.png`: `ok` -> `duplicate`"""
+    assert text.endswith(lists)
+
+
 def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.root)
     commit(finished, "first")
@@ -132,6 +205,10 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
         assert (sides["before"]["sources"], sides["before"]["written"]) == (4, 16)
         assert sides["after"]["sources"] == ((now["label"] == label) & (now["split"] == "train")).sum()
         assert sides["after"]["training_images"] == 4 * sides["after"]["sources"]
+    markdown = finished.variegate("diff", "HEAD~1", "HEAD", "--markdown").stdout
+    assert markdown == as_markdown(found) + "\n" and "| `augment.seed` | `42` | `7` |" in markdown
+    both = finished.variegate("diff", "--json", "--markdown", check=False)
+    assert (both.returncode, both.stderr) == (2, "error: --json and --markdown: needs one of them, found both\n")
     check_what_cannot_be_read(finished)
 
 

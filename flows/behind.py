@@ -1,0 +1,65 @@
+"""A data/raw that was left behind: git moved to another commit, and DVC did not follow.
+
+To DVC such a data/raw is an edit: a run would take the images of the commit before for those that are wanted now, and
+those that others added would be gone from the dataset without a word.
+"""
+
+from dvc.repo import Repo
+
+from flows import listings
+from flows.git import git
+from flows.graph import Step, in_repo
+from flows.project import RAW_DVC, raw_hash
+from tasks import sample
+from tasks.errors import UserError
+from tasks.ingest import RAW
+
+MOVES = 20  # of HEAD, looked back at
+
+
+def require_not_left_behind(steps: list[Step]) -> None:
+    """Raises UserError where git brought another data/raw.dvc, and data/raw has nothing of it."""
+    if all(step.clean for step in steps if step.address == str(RAW_DVC)):
+        return
+    edited = git("diff", "--name-only", "HEAD", "--", str(RAW_DVC))
+    if edited or raw_hash() in sample.DVC_HASH.values():
+        return  # the user said what belongs there, or nobody did
+    if in_repo(_is_left_behind):
+        mend = f"`dvc pull` brings them, `dvc add {RAW}` keeps what is there"
+        raise UserError(f"{RAW}: needs the images of this commit, found those of the one before; {mend}")
+
+
+def _is_left_behind(repo: Repo) -> bool:
+    md5, there = listings.look(repo)
+    if md5 == raw_hash():
+        return False
+    wanted = _read(repo, RAW_DVC.read_bytes())
+    if wanted is None:
+        return True  # what was here once is in DVC's cache
+    for commit in _earlier_heads():
+        earlier = _read(repo, git("show", f"{commit}:./{RAW_DVC}"))
+        if earlier is None:
+            continue
+        brought = [name for name in {*wanted, *earlier} if wanted.get(name) != earlier.get(name)]
+        if brought and all(there.get(name) == earlier.get(name) for name in brought):
+            return True
+    return False
+
+
+def _read(repo: Repo, raw_dvc: bytes) -> listings.Listing | None:
+    """The files that a data/raw.dvc names; None where the listing is not to be had."""
+    try:
+        return listings.read(repo, raw_dvc)
+    except UserError:
+        return None
+
+
+def _earlier_heads() -> list[str]:
+    """Where HEAD was since the last commit made here, which knew data/raw as it is."""
+    found = []
+    for line in git("reflog", f"-{MOVES}", "--format=%H %gs").decode(errors="replace").splitlines():
+        commit, _, how = line.partition(" ")
+        found.append(commit)
+        if how.startswith("commit"):
+            break
+    return found[1:] if found else []
