@@ -90,8 +90,14 @@ def expected(waiting: Project, tmp_path_factory: pytest.TempPathFactory) -> dict
     return locks
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("stage", READERS)
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        *(("ingest", change) for change in CHANGES),
+        *(("validate", change) for change in (change_pixels, change_what_was_read, remove)),
+        *(("augment", change) for change in (change_pixels, remove, add)),
+    ],
+)
 def test_raw_files_that_change_while_they_are_read(
     stage: str, change: Callable[[Path], None], waiting: Project, expected: dict[str, bytes], tmp_path: Path
 ) -> None:

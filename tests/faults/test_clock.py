@@ -1,4 +1,4 @@
-"""Times decide nothing: files from the future give the same results. An edit that keeps size and time is another thing."""
+"""Times decide nothing: files from the future give the same results. Edits that keep size and time are told of too."""
 
 import os
 import time
