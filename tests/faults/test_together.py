@@ -1,4 +1,4 @@
-"""Two runs started together wait for each other: both end well, with one lock."""
+"""Two runs started together: `variegate run` waits for the other, `dvc repro` may say that it is busy and end."""
 
 import subprocess
 
@@ -26,5 +26,8 @@ def test_two_runs_started_together(
         for door in doors
     ]
     said = [run.communicate(timeout=240)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], "\n".join(said)
+    for run, door, text in zip(runs, doors, said, strict=True):
+        assert run.returncode == 0 or (door == "dvc" and "is busy, it is being blocked by" in text), text
+    assert 0 in [run.returncode for run in runs]
+    fresh.run(*DOORS[doors[1]], **prefect_server)
     check_ends_as_undisturbed(fresh, undisturbed)
