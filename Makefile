@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint audit lock clean
+.PHONY: run test test-slow test-faults lint audit lock clean
 
 run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
@@ -13,7 +13,10 @@ test: $(READY)
 	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 test-slow: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/faults
+
+test-faults: $(READY)
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist worksteal -m slow tests/faults
 
 lint: $(READY)
 	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy

@@ -17,6 +17,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from flows.locks import wait_for_others
+from tasks import progress
+from tasks.errors import one_line
 
 
 def end_with_the_flow() -> None:
@@ -41,10 +43,26 @@ def main(address: str, outcome: Path, force: bool) -> int:
     end_with_the_flow()
     try:
         outcome.write_text(wait_for_others(lambda: reproduce(address, force)))
-    except DvcException as error:
-        print(f"dvc: {error}", file=sys.stderr)
+    except (DvcException, OSError) as error:
+        tell(error)
         return 1
     return 0
+
+
+def tell(error: BaseException) -> None:
+    """Say in one line what DVC failed at, and to the flow where the user can mend it: a full disk, say."""
+    reason = reason_of(error)
+    text = f"dvc: {error}: {reason}" if reason and isinstance(error, DvcException) else f"dvc: {reason or error}"
+    if reason:
+        progress.report("error", text=text)
+    print(f"error: {text}" if reason else text, file=sys.stderr)
+
+
+def reason_of(error: BaseException | None) -> str | None:
+    """What the system said, below what DVC made of it."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else one_line(error)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Its bytes depend on the rows and on the version of pyarrow alone, so that DVC se
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks import scratch
 from tasks.errors import UserError
 
 CONTROL = r"[\x00-\x1f\x7f]"
@@ -26,16 +26,14 @@ ROWS_PER_GROUP = 16_384  # a group is held in memory until it is full
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; put it in `path`'s place when the block ends well, remove it if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with scratch.beside(path) as temporary:
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
-        if error.filename is None or str(error.filename) == str(temporary):  # a full disk names no file
+        if error.filename is None or str(error.filename).endswith(".tmp"):  # a full disk names no file
             error.filename = str(path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
@@ -89,7 +87,8 @@ def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
     try:
         return pq.read_table(path, columns=schema.names, page_checksum_verification=True).cast(schema).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from None
+        why = f"cannot be read as a manifest: {str(error).splitlines()[0]}"
+        raise UserError(f"{path}: {why}; `variegate run --until {made_by} --force` makes it anew") from None
 
 
 def write_csv(path: Path, rows: pd.DataFrame) -> None:
@@ -98,6 +97,7 @@ def write_csv(path: Path, rows: pd.DataFrame) -> None:
         odd = rows[name].astype("str").str.contains(CONTROL, regex=True).fillna(False)
         if odd.any():
             rows = rows.assign(**{name: rows[name].mask(odd, rows.loc[odd, name].map(_visible))})
+    scratch.sweep(path.parent)
     with replacing(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -111,8 +111,23 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: Path, made_by: str) -> Any:
+    """Read what write_json() wrote.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read: {error}; `variegate run --until {made_by} --force` makes it anew"
+        ) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8."""
+    scratch.sweep(path.parent)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -32,23 +32,24 @@ class Memory:
         self.database: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        path = machine.cache_folder() / "memory.sqlite"
         try:
-            self._open(path)
-        except sqlite3.OperationalError as error:  # read-only, no space
+            try:
+                self._open()
+            except sqlite3.OperationalError:  # read-only, no space
+                raise
+            except sqlite3.DatabaseError:
+                _remove()
+                self._open()
+        except (sqlite3.DatabaseError, OSError) as error:
             self._give_up(error)
-        except sqlite3.DatabaseError:  # damaged: it is disposable
-            for ending in ("", "-wal", "-shm"):
-                Path(f"{path}{ending}").unlink(missing_ok=True)
-            self._open(path)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.database:
             self.database.close()
 
-    def _open(self, path: Path) -> None:
-        self.database = sqlite3.connect(path, timeout=SECONDS_TO_WAIT, isolation_level=None)
+    def _open(self) -> None:
+        self.database = sqlite3.connect(_path(), timeout=SECONDS_TO_WAIT, isolation_level=None)
         self.database.execute("PRAGMA journal_mode = WAL")
         self.database.execute("PRAGMA synchronous = OFF")  # a lost write is learned again, a torn one is found out
         self.database.execute("CREATE TABLE IF NOT EXISTS versions (name TEXT PRIMARY KEY, version TEXT)")
@@ -84,12 +85,25 @@ class Memory:
         except sqlite3.DatabaseError as error:
             self._give_up(error)
 
-    def _give_up(self, error: sqlite3.Error) -> None:
-        progress.say(f"what is learned of the files is not kept: {machine.cache_folder() / 'memory.sqlite'}: {error}")
+    def _give_up(self, error: Exception) -> None:
+        progress.say(f"what is learned of the files is not kept: {_path()}: {error}")
         if self.database:
             with suppress(sqlite3.Error):
                 self.database.close()
         self.database = None
+        if type(error) is sqlite3.DatabaseError:  # damage that was not seen at once: the next run begins anew
+            with suppress(OSError):
+                _remove()
+
+
+def _path() -> Path:
+    return machine.cache_folder() / "memory.sqlite"
+
+
+def _remove() -> None:
+    """Delete a damaged database: it is disposable."""
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{_path()}{ending}").unlink(missing_ok=True)
 
 
 def _check(key: bytes, value: bytes) -> bytes:

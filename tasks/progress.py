@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +20,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def report(kind: str, **fields: Any) -> None:
-    """Append the event `{"kind": kind, **fields}` for whoever listens."""
+    """Append the event `{"kind": kind, **fields}` for whoever listens. No work ends because that cannot be written."""
     path = os.environ.get("VARIEGATE_EVENTS")
     if path:
-        with Path(path).open("a", encoding="utf-8") as file:
+        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, **fields}) + "\n")
 
 

@@ -55,7 +55,7 @@ class _Slot:
             if os.fstat(self.file).st_nlink:  # else clear() came between the two
                 break
             os.close(self.file)
-        os.ftruncate(self.file, _RECORD.size)
+        os.write(self.file, bytes(_RECORD.size))  # no hole: writing to its map where the disk is full ends the process
         self.map = mmap.mmap(self.file, _RECORD.size)
         self.looks = 0  # at the present key
 

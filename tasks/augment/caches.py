@@ -21,7 +21,7 @@ import pyarrow as pa
 import xxhash
 from ruamel.yaml import YAML, YAMLError
 
-from tasks import machine, manifest
+from tasks import machine, manifest, scratch
 from tasks.augment import ledger
 from tasks.augment.segments import Segment, holds
 from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
@@ -83,8 +83,10 @@ def drop(stored: Stored) -> None:
 
 
 def trim(limit_bytes: int) -> None:
-    """Remove the segments longest unused until the cache is within `limit_bytes`."""
+    """Remove what killed runs left, and the segments longest unused until the cache is within `limit_bytes`."""
     folder = machine.cache_folder() / "segments"
+    for each in folder.glob("*"):
+        scratch.sweep(each)
     sizes = {tar: tar.stat().st_size for tar in folder.glob("*/*.tar")}
     excess = sum(sizes.values()) - limit_bytes
     if excess <= 0:

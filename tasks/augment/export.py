@@ -174,5 +174,5 @@ def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
 
 def _without_temporary(name: str) -> str:
     """The name that a file was to get: a killed export leaves a file of manifest.replacing()."""
-    temporary = re.fullmatch(r"\.(.+)\.\d+\.tmp", Path(name).name)
+    temporary = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", Path(name).name)
     return Path(name).with_name(temporary[1]).as_posix() if temporary else name

@@ -132,12 +132,13 @@ def ingest(params: IngestParams) -> Ingested:
     """List everything below data/raw.
 
     Raises:
-        UserError: where there is nothing, or nobody can tell what names the classes.
+        UserError: where there is nothing, or nobody can tell what names the classes, or files changed meanwhile.
     """
-    names = sorted(files.list_files(RAW), key=files.path_key) if RAW.is_dir() else []
+    states = reading.states()
+    names = list(states)
     if not names:
         raise UserError(f"{RAW}: needs images in class folders, found {'no files' if RAW.is_dir() else 'no folder'}")
-    contents = dict(reading.read_all(names))
+    contents = dict(reading.read_all(states))
     containers = {name: content for name, content in contents.items() if isinstance(content, Contents)}
     helpers = find_label_files(names, containers, params)
     label_files = helpers.names
@@ -164,6 +165,7 @@ def ingest(params: IngestParams) -> Ingested:
         "empty_folders": files.empty_folders(RAW),
         "notes": [*notes_on_tables(names, label_files, missing), *notes_on_groups(rows, params)],
     }
+    reading.require_unchanged(states)
     return Ingested(rows, found, missing)
 
 

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tasks import images, machine, memory, progress, workers
+from tasks.errors import UserError
 from tasks.ingest import RAW, idx, tars
-from tasks.ingest.files import printable, problem_of
+from tasks.ingest.files import list_files, path_key, printable, problem_of
 from tasks.ingest.tars import MAX_BYTES, Contents, Member
 
 READING = "2"  # raise it where other facts are found in the same bytes
@@ -40,13 +41,29 @@ class Facts(NamedTuple):
 Content = Facts | Contents
 
 
-def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
-    """What each file is, as it is found out: facts of one, or the contents of a container."""
+def states() -> dict[str, bytes]:
+    """Every file below data/raw, in order, with what changes when it does; empty for what cannot be asked."""
+    names = sorted(list_files(RAW), key=path_key) if RAW.is_dir() else []
+    return {name: _state(name) for name in names}
+
+
+def require_unchanged(before: dict[str, bytes]) -> None:
+    """Whatever changes data/raw while it is read would be in what DVC notes as read, and never be looked at.
+
+    Raises:
+        UserError: where the states are no longer those of `before`.
+    """
+    changed = before.items() ^ states().items()
+    if changed:
+        raise UserError(f"{RAW}/{printable(min(changed)[0])}: changed while it was read; run again")
+
+
+def read_all(keys: dict[str, bytes]) -> Iterator[tuple[str, Content]]:
+    """What each file of states() is, as it is found out: facts of one, or the contents of a container."""
     with memory.Memory("files", READING) as known:
-        keys = {name: _state(name) for name in names}
         remembered = known.get(key for key in keys.values() if key)
         unknown = []
-        for name in names:
+        for name in keys:
             if keys[name] in remembered:
                 yield name, _from_json(remembered[keys[name]])
             else:
@@ -55,11 +72,7 @@ def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
         learned: list[tuple[bytes, bytes]] = []
         for name, content in _read(unknown):
             # what could not be read may be readable the next time, with nothing of the file changed
-            if (
-                keys[name]
-                and getattr(content, "reason", None) != "unreadable"
-                and (RAW / name).stat().st_mtime_ns < settled
-            ):
+            if getattr(content, "reason", None) != "unreadable" and _is_settled(name, keys[name], settled):
                 learned.append((keys[name], _to_json(content)))
             if len(learned) == FILES_AT_ONCE:
                 known.put(learned)
@@ -68,8 +81,13 @@ def read_all(names: list[str]) -> Iterator[tuple[str, Content]]:
         known.put(learned)
 
 
+def _is_settled(name: str, state: bytes, settled: int) -> bool:
+    """Whether a file is still what it was before it was read, and has been so for a while."""
+    return bool(state) and state == _state(name) and (RAW / name).stat().st_mtime_ns < settled
+
+
 def _state(name: str) -> bytes:
-    """What changes when the file does: path, size, time and inode, a link's own too; empty for what cannot be asked."""
+    """Of a file its path, size, time and inode, a link's own too."""
     try:
         facts, link = (RAW / name).stat(), (RAW / name).lstat()
     except OSError:

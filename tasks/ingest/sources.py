@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks import machine, manifest
+from tasks import machine, manifest, scratch
 from tasks.ingest import RAW, idx
 
 
@@ -79,6 +79,7 @@ def _inflated(path: Path, state: str, header: idx.Header) -> Path:
     """
     copy = machine.cache_folder() / "inflated" / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.idx"
     if not (copy.is_file() and _is_content(copy, path)):
+        scratch.sweep(copy.parent)
         left = header.start + header.shape[0] * header.image_bytes
         with manifest.replacing(copy) as temporary, temporary.open("wb") as target:
             for piece in _pieces(path, left):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tasks import errors, manifest, progress, validate
@@ -107,8 +107,8 @@ def write(
     chosen = history.sort_values(
         ["validation_accuracy", "validation_loss"], ascending=[False, True], kind="stable"
     ).iloc[0]
-    WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
-    save_file(best, WEIGHTS)
+    with manifest.replacing(WEIGHTS) as temporary:
+        temporary.write_bytes(save(best))
     recipe_hash = variants["recipe_hash"].iloc[0]
     manifest.write_json(
         CARD, {"model": params.model, **card, "recipe_hash": recipe_hash, "epoch": int(chosen["epoch"])}

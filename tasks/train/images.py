@@ -4,7 +4,7 @@ Every image is decoded once, by the worker processes, into an array on disk that
 every epoch would take longer than training a small network.
 """
 
-import tempfile
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import images, machine, progress, workers
+from tasks import images, machine, progress, scratch, workers
 from tasks.augment import ledger
 from tasks.errors import UserError
 from tasks.ingest import sources
@@ -45,16 +45,27 @@ def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
     Raises:
         UserError: where bytes are not those that the manifests name.
     """
-    with tempfile.TemporaryDirectory(dir=machine.cache_folder(), prefix="decoded-") as temporary:
-        path = Path(temporary) / "images.npy"
-        shape = (len(files), 3, size, size)
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+    scratch.sweep(machine.cache_folder())
+    with scratch.beside(machine.cache_folder() / "decoded", Path.mkdir) as folder:
+        path = folder / "images.npy"
+        _allocate(path, (len(files), 3, size, size))
         starts = range(0, len(files), IMAGES_PER_TASK)
         tasks = ((path, start, files.iloc[start : start + IMAGES_PER_TASK], size) for start in starts)
         done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.images")
         for _ in progress.track(done, len(starts), what, "part"):
             pass
         yield np.load(path, mmap_mode="r")
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> None:
+    """An array on disk that has its room there: writing to a mapped file where the disk is full ends the process."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path.parent.parent)) from None
 
 
 def _decode_part(task: tuple[Path, int, pd.DataFrame, int]) -> None:

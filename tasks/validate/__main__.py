@@ -5,8 +5,6 @@ from tasks import workers
 if __name__ == "__main__":
     workers.start_early("tasks.validate.look")  # beside the imports below
 
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -71,7 +69,7 @@ def main() -> None:
     """Run the stage."""
     params = read_params("validate", ValidateParams)
     listed = manifest.read_table(ingest_stage.MANIFEST, ingest_stage.COLUMNS, made_by="ingest")
-    besides = json.loads(ingest_stage.FOUND.read_text(encoding="utf-8"))
+    besides = manifest.read_json(ingest_stage.FOUND, made_by="ingest")
     done = validate(listed, params)
     numbers = summary.summarise(done, besides, params)
     warnings = [f"warning: {text}" for text in numbers["warnings"]]

@@ -155,6 +155,8 @@ def _look_at_one(place: Place, verdict: str | None) -> Seen:
         with watch.watched(place.sha256):
             decoded = images.decode(data, keep_depth=True)  # what differs in the lower bits alone is no duplicate
         return see(place.sha256, decoded)
+    except FileNotFoundError:  # ingest has read it
+        raise UserError(f"{place.path}: gone since it was read; run again") from None
     except OSError as error:
         return _set_aside(place, "unreadable", error.strerror)
     except images.UndecodableError as error:
