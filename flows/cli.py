@@ -165,6 +165,7 @@ def schedule(
     when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
     with ended_by_signals(), server.ensured() as url:
         server.use(url)
+        server.end_with(url)
         print(f"dashboard        {url.removesuffix('/api')}")
         print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
         schedules.serve(when, overlap, parameters)

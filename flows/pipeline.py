@@ -24,7 +24,7 @@ from flows.graph import Step, in_repo, read_steps, version_raw
 from flows.processes import end_with_this_process
 from flows.stage import RunCancelledError, StageError, run_child
 from tasks.bring import Brought, bring, lines
-from tasks.errors import UserError
+from tasks.errors import UserError, one_line
 from tasks.ingest import RAW
 from tasks.params import place_and_problem
 
@@ -67,8 +67,7 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
         raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
     if state.is_failed():
-        kind = state.result(raise_on_failure=False)
-        raise (kind if isinstance(kind, type) else StageError)(state.message)
+        raise state.result(raise_on_failure=False)(state.message)
     if state.is_cancelled():
         raise UserError(state.message)
     return dict(state.result())
@@ -98,18 +97,18 @@ def pipeline(
     runs.skip_missed()
     try:
         if bring_from is not None:
-            require(named(do, "bring")(bring_images, bring_from, mirror, return_state=True))
+            run_task(named(do, "bring"), bring_images, bring_from, mirror)
         outcomes = run_stages(until, force)
         if "ran" in outcomes.values():
             artifacts.publish_changes(publish.changes())
         if commit:
-            require(named(do, "commit")(publish.commit, return_state=True))
+            run_task(named(do, "commit"), publish.commit)
         if push:
-            require(named(do, "push")(publish.push, return_state=True))
+            run_task(named(do, "push"), publish.push)
     except EndedError as ended:
         return ended.state
-    except UserError as error:
-        return Failed(message=str(error), data=type(error))
+    except Exception as error:
+        return told(error)
     if "ran" not in outcomes.values():
         return Completed(name="Cached", message="nothing has changed", data=outcomes)
     return outcomes
@@ -123,20 +122,24 @@ def run_stages(until: str | None, force: bool) -> dict[str, str]:
     require_not_left_behind(steps)
     if force or not all(step.clean for step in steps):
         project.check_params()
-    return {step.address: require(stage_task(step)(step, force, return_state=True)) for step in steps}
+    return {step.address: run_task(stage_task(step), step, force) for step in steps}
 
 
-def require(state: State) -> Any:
-    """What a task returned.
+def run_task(task: Any, *arguments: Any) -> Any:
+    """Run a Prefect task; gives what it returned.
 
     Raises:
         EndedError: where it failed or was cancelled.
     """
-    if state.is_failed():
-        raise EndedError(Failed(message=state.message, data=state.result(raise_on_failure=False)))
+    state: State = task(*arguments, return_state=True)
     if state.is_cancelled():
         raise EndedError(Cancelled(message=state.message))
-    return state.result()  # raises what is neither: a crash
+    if not state.is_failed():
+        return state.result()  # raises what is neither: a crash
+    kind = state.result(raise_on_failure=False)
+    if isinstance(kind, type):  # ours: its line says all
+        raise EndedError(Failed(message=state.message, data=kind))
+    raise EndedError(Failed(message=f"{task.name}: {state.message}", data=StageError))
 
 
 def stand_by_the_server() -> None:
@@ -200,8 +203,16 @@ def do(action: Callable[..., Any], *arguments: Any) -> State:
     """What the flow does besides its stages."""
     try:
         return Completed(message=action(*arguments))
-    except UserError as error:
-        return Failed(message=str(error), data=UserError)
+    except Exception as error:
+        return told(error)
+
+
+def told(error: Exception) -> State:
+    """The state in which what the user can mend ends a run or a task. Raises anything else."""
+    line = one_line(error)
+    if line is None:
+        raise error
+    return Failed(message=line, data=UserError)
 
 
 def bring_images(folder: str, mirror: bool) -> str:

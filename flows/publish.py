@@ -42,7 +42,7 @@ def commit() -> str | None:
 def commit_message(found: dict[str, Any] | None) -> str:
     """The subject says how many images came and went, the body what else changed."""
     if found is None:
-        return "Dataset: first version"
+        return "Dataset: new version"
     return f"Dataset: {count_line(found)}\n\n{as_text(found)}\n"
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -88,16 +89,15 @@ def every(text: str) -> IntervalSchedule:
 
 
 def register(when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[str, Any]) -> UUID:
-    """Make the deployment and its work pool, or bring them up to date. Both have the name of this folder."""
-    name = Path.cwd().name
+    """Make the deployment and its work pool, or bring them up to date."""
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=pool_name(), type="process"))
+        client.create_work_pool(WorkPoolCreate(name=f"variegate-{name()}", type="process"))
     deployment: Any = pipeline.to_deployment(
-        name,
+        name(),
         schedules=[when],
         parameters=parameters,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=STRATEGIES[overlap]),
-        work_pool_name=pool_name(),
+        work_pool_name=f"variegate-{name()}",
         # named, the command saves the layer in which Prefect prepares a workspace
         job_variables={"command": f"{sys.executable} -m prefect.engine", "working_dir": str(Path.cwd())},
         entrypoint_type=EntrypointType.MODULE_PATH,  # imported where it lies: of a file, Prefect would copy the folder
@@ -106,8 +106,10 @@ def register(when: CronSchedule | IntervalSchedule, overlap: str, parameters: di
     return UUID(str(deployment.apply()))
 
 
-def pool_name() -> str:
-    return f"variegate-{Path.cwd().name}"
+def name() -> str:
+    """Names this checkout among those that one server knows."""
+    here = Path.cwd()
+    return f"{here.name}-{sha256(str(here).encode()).hexdigest()[:6]}"
 
 
 def _sweep(deployment: UUID) -> None:
@@ -132,7 +134,7 @@ def _leave(deployment: UUID) -> None:
 
 def _work() -> None:
     """Run a worker for as long as it lives."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool_name(), "--type", "process"]
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", f"variegate-{name()}", "--type", "process"]
     with group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:
         end_with_this_process(-worker.pid)
         worker.wait()

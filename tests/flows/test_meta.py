@@ -46,7 +46,7 @@ def test_a_stage_that_takes_too_long_ends_with_its_processes(finished: Project, 
     mark = uuid4().hex
     done = finished.variegate("run", check=False, VARIEGATE_MARK=mark, **prefect_server)
     assert done.returncode == 1
-    assert "Task run exceeded timeout of 3.0 second(s)" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("StageError: ingest: Task run exceeded timeout of 3.0 second(s)")
     wait_until(lambda: not marked(mark), 30)
 
 

@@ -25,13 +25,14 @@ IN_PYTHON = """
 import json, sys
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling
-name, action = sys.argv[1:3]
+from flows.schedule import name
+action = sys.argv[1]
 with get_client(sync_client=True) as client:
-    deployment = client.read_deployment_by_name(f"variegate/{name}")
+    deployment = client.read_deployment_by_name(f"variegate/{name()}")
     if action == "start":
         print(client.create_flow_run_from_deployment(deployment.id).id)
     elif action == "cancel":
-        client.set_flow_run_state(sys.argv[3], Cancelling())
+        client.set_flow_run_state(sys.argv[2], Cancelling())
     elif action == "paused":
         print(json.dumps(deployment.paused))
     else:
@@ -47,7 +48,7 @@ class Schedule:
         self.project, self.environment, self.process, self.log = project, environment, process, log
 
     def ask(self, *arguments: str) -> str:
-        command = ("python", "-c", IN_PYTHON, self.project.root.name, *arguments)
+        command = ("python", "-c", IN_PYTHON, *arguments)
         return self.project.run(*command, **self.environment).stdout.strip()
 
     def states(self) -> dict[str, Any]:
