@@ -57,6 +57,13 @@ def find() -> Merge | None:
     return Merge(blobs, next((name for name in CONCLUDED_BY if git("rev-parse", "--quiet", "--verify", name)), ""))
 
 
+def require_finished() -> None:
+    """Raises UserError where git left a merge unfinished."""
+    found = find()
+    if found:
+        raise UserError(f"{', '.join(sorted(found.blobs))}: in conflict; `variegate run` finishes the merge")
+
+
 def require_side(prefer: str | None) -> None:
     """Raises UserError for what is no side of a merge."""
     if prefer not in (None, *SIDES):
@@ -109,10 +116,13 @@ def _merge_images(repo: "Repo", merge: Merge, there: "Listing", prefer: str | No
     """
     from flows import listings
 
-    head = git("show", f"HEAD:./{RAW_DVC}")
-    versions = [head, head, RAW_DVC.read_bytes() if RAW_DVC.is_file() else b""]
     if str(RAW_DVC) in merge.blobs:
         versions = [_blob(merge.blobs[str(RAW_DVC)].get(side)) for side in (BASE, OURS, THEIRS)]
+    elif RAW_DVC.is_file():
+        head = git("show", f"HEAD:./{RAW_DVC}")
+        versions = [head, head, RAW_DVC.read_bytes()]
+    else:
+        return listings.Merged(there)  # not versioned
     base, ours, theirs = (listings.read(repo, version) for version in versions)
     merged = listings.merge(base, ours, theirs, prefer)
     if merged.conflicts:

@@ -121,7 +121,9 @@ def refresh(stage: str) -> None:
     """
     from flows.behind import require_not_left_behind
     from flows.graph import read_steps
+    from flows.merge import require_finished
 
+    require_finished()
     require_raw()
     check_params()
     steps = read_steps(stage)

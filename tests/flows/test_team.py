@@ -303,6 +303,9 @@ def test_a_file_that_both_changed_is_the_users_to_decide(checkout: Project, monk
     expected = f"error: data/raw: {both}; decide with `variegate run --prefer ours`, or theirs\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
     assert state == (checkout.run("git", "status", "--porcelain").stdout, checkout.path("data/raw.dvc").read_bytes())
+    done = checkout.variegate("plan", check=False)
+    expected = "error: data/raw.dvc: in conflict; `variegate run` finishes the merge\n"
+    assert (done.returncode, done.stderr) == (2, expected)
     done = checkout.variegate("run", "--prefer", "mine", check=False)
     assert (done.returncode, done.stderr) == (2, "error: --prefer mine: needs to be ours or theirs\n")
     monkeypatch.chdir(checkout.root)
