@@ -53,7 +53,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     program, folder = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"]), Path("/run/sshd")
     if program is None:
         pytest.skip("needs sshd (OpenSSH's server)")
-    if os.geteuid() == 0 and not folder.is_dir():
+    missing = os.geteuid() == 0 and not folder.is_dir()
+    if missing:
         try:
             folder.mkdir(mode=0o755)  # which sshd asks for when root starts it
         except OSError as error:
@@ -85,6 +86,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
+        if missing:
+            folder.rmdir()
 
 
 def listens(port: int) -> bool:
