@@ -16,7 +16,7 @@ from tasks.augment.accounts import per_class, read_counts
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
-    """The numbers that a stage counted, and for augment those of each class. Cells are Markdown to Prefect."""
+    """The numbers that a stage counted, and for augment those of each class."""
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":

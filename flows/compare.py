@@ -1,6 +1,7 @@
 """What changed between two versions of the dataset, in images: pure comparisons of tables, and their text."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -130,13 +131,10 @@ def as_markdown(found: dict[str, Any]) -> str:
 
 
 def code(text: str) -> str:
-    """What others named, as code in Markdown: no name is a mention, a link or markup. Entities stand where a name could
-    end a code span or a cell of a table, or is HTML.
-    """
-    if text and text.isprintable() and not set(text) & set("`|\\<>&"):
-        return f"`{text}`"
-    told = (character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
-    return f"<code>{''.join(c if c.isalnum() else f'&#{ord(c)};' for c in ''.join(told))}</code>"
+    """What others named, as a span of code in Markdown: no name is a mention, a link or markup."""
+    told = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", told)), default=0))
+    return f"{fence} {told} {fence}" if "`" in told or not told.strip() else f"{fence}{told}{fence}"
 
 
 def _word(kind: str) -> str:
@@ -194,7 +192,8 @@ def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    return ["", *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))]
+    safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return ["", *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *safe))]
 
 
 def _changed(classes: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -67,7 +67,8 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
         raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
     if state.is_failed():
-        raise state.result(raise_on_failure=False)(state.message)
+        kind: Any = state.result(raise_on_failure=False)  # see EndedError
+        raise kind(state.message)
     if state.is_cancelled():
         raise UserError(state.message)
     return dict(state.result())

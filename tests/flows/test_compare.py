@@ -110,7 +110,7 @@ Recipe: 0123
 
 | class | sources | written | training images |
 | --- | --- | --- | --- |
-| <code>&#60;script&#62;</code> | 0 -> 1,200 | 0 -> 4,800 | 0 -> 6,000 |
+| `<script>` | 0 -> 1,200 | 0 -> 4,800 | 0 -> 6,000 |
 | `dog` | 1 -> 0 | 4 -> 0 | 5 -> 0 |
 | **all classes** | 3 -> 1,202 | 12 -> 4,808 | 15 -> 6,010 |
 
@@ -120,11 +120,11 @@ Recipe: 0123
 
 ### added: 7
 
-- <code>&#60;script&#62;&#47;a&#124;b&#96;&#92;&#124;c&#46;png</code> (train)
+- `` <script>/a|b`\\|c.png `` (train)
 - `cat/@all #1 _x_ [a](b).png` (train)
 - `cat/höhe 2.png` (train)
-- <code>cat&#47;&#92;x202egnp&#46;exe</code> (train)
-- <code>cat&#47;two&#92;x0alines&#46;png</code> (train)
+- `cat/\\x202egnp.exe` (train)
+- `cat/two\\x0alines.png` (train)
 - ... and 2 more (--json has all)"""
 
 

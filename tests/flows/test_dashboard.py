@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, commit
 from tests.flows.test_server import dashboard
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -35,13 +35,14 @@ def open_artifact(page: Any, server: str, key: str) -> Any:
     """The latest artifact of that key, in its own page."""
     page.goto(f"{server}/artifacts/key/{key}")
     page.locator("a[href*='/artifacts/artifact/']").first.click()
-    page.get_by_role("tab", name="Raw").or_(page.get_by_text("Raw", exact=True)).first.wait_for()
+    page.wait_for_url("**/artifacts/artifact/**")
     return page
 
 
 def test_the_dashboard_shows_the_run_and_the_report(
     finished: Project, page: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    commit(finished, "what changes are told against")
     finished.path("data/raw/2").rename(finished.path("data/raw") / HOSTILE)
     with dashboard(finished, tmp_path_factory.mktemp("home")) as (_, environment, report):
         finished.variegate("run", **environment)
