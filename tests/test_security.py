@@ -23,6 +23,7 @@ def test_nothing_here_loads_pickles_or_runs_shells(path: Path) -> None:
             assert not any(keyword.arg in ("allow_pickle", "shell") for keyword in node.keywords), called
 
 
+@pytest.mark.slow
 def test_a_remotes_password_stays_where_it_was_put(finished: Project) -> None:
     finished.run("dvc", "remote", "add", "-d", "there", "ssh://me@127.0.0.1:1/nowhere")
     finished.run("dvc", "remote", "modify", "--local", "there", "password", SECRET)

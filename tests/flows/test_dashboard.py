@@ -39,6 +39,7 @@ def open_artifact(page: Any, server: str, key: str) -> Any:
     return page
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_the_run_and_the_report(
     finished: Project, page: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

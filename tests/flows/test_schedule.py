@@ -127,6 +127,7 @@ def test_new_images_are_brought_versioned_computed_alone_committed_and_pushed(
     assert finished.run("git", "log", "-1", "--format=%s").stdout.strip() == subject
 
 
+@pytest.mark.slow
 def test_a_run_that_overlaps_is_left_out_and_a_stopped_one_ends_with_all_its_processes(
     finished: Project, prefect_server: Environment
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_run_that_overlaps_is_left_out_and_a_stopped_one_ends_with_all_its_pro
     assert schedule.states()[first] == ["Cancelled", "the schedule was stopped"]
 
 
+@pytest.mark.slow
 def test_a_run_cancelled_on_the_dashboard_ends_and_the_schedule_goes_on(
     finished: Project, prefect_server: Environment
 ) -> None:
