@@ -36,6 +36,7 @@ def test_a_stage_that_crashed_is_tried_again_and_has_its_tags(finished: Project,
     assert (runs["ingest"]["run_count"], runs["ingest"]["tags"]) == (2, ["cheap"])
 
 
+@pytest.mark.slow
 def test_what_the_user_has_to_mend_is_not_tried_again(finished: Project, prefect_server: Environment) -> None:
     finished.set_params(ingest__layout="tables")  # and there is none
     set_ingest(finished, "echo tried >> .variegate/tries", retries=3, retry_delay_seconds=0.1)

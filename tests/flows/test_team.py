@@ -104,6 +104,7 @@ def clone(project: Project, url: Path, place: Path) -> Project:
     return other
 
 
+@pytest.mark.slow
 def test_what_one_pushes_over_ssh_another_pulls_and_computes_nothing(
     finished: Project, sshd: Server, prefect_server: Environment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -146,6 +147,7 @@ BEHIND = (
 )
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_back_to_the_images_of_the_commit_before(
     checkout: Project, prefect_server: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
