@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 from dvc.repo import Repo
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.exceptions import PrefectException
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.states import Cancelled, Completed, Failed, State
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
@@ -63,7 +61,7 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
     """
     try:
         state = pipeline(**parameters, return_state=True)
-    except (httpx.HTTPError, PrefectException) as error:
+    except runs.SERVER_ERRORS as error:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
         raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
     if state.is_failed():

@@ -91,10 +91,15 @@ def training_sources(project: Project) -> set[str]:
     return set(rows.loc[(rows["status"] == "ok") & (rows["split"] == "train"), "source_id"])
 
 
-def slow_down(project: Project) -> None:
-    """Let ingest take a minute."""
+@contextmanager
+def in_a_slow_run(project: Project, server: Environment, *options: str) -> Iterator[tuple[Schedule, str]]:
+    """A schedule whose first run is in ingest, which takes a minute; and that run's id."""
     path = project.path("dvc.yaml")
     path.write_text(path.read_text().replace("python -m tasks.ingest", "sleep 60 && python -m tasks.ingest"))
+    with serving(project, server, "--every", "1h", *options) as schedule:
+        schedule.wait_for("> sleep 60")
+        (first,) = schedule.states()
+        yield schedule, first
 
 
 def test_new_images_are_brought_versioned_computed_alone_committed_and_pushed(
@@ -131,10 +136,7 @@ def test_new_images_are_brought_versioned_computed_alone_committed_and_pushed(
 def test_a_run_that_overlaps_is_left_out_and_a_stopped_one_ends_with_all_its_processes(
     finished: Project, prefect_server: Environment
 ) -> None:
-    slow_down(finished)
-    with serving(finished, prefect_server, "--every", "1h") as schedule:
-        schedule.wait_for("> sleep 60")
-        (first,) = schedule.states()
+    with in_a_slow_run(finished, prefect_server) as (schedule, first):
         second = schedule.ask("start")
         schedule.wait_until(second, "Cancelled")
         assert schedule.states() == {
@@ -153,10 +155,7 @@ def test_a_run_that_overlaps_is_left_out_and_a_stopped_one_ends_with_all_its_pro
 def test_a_run_cancelled_on_the_dashboard_ends_and_the_schedule_goes_on(
     finished: Project, prefect_server: Environment
 ) -> None:
-    slow_down(finished)
-    with serving(finished, prefect_server, "--every", "1h") as schedule:
-        schedule.wait_for("> sleep 60")
-        (first,) = schedule.states()
+    with in_a_slow_run(finished, prefect_server) as (schedule, first):
         schedule.ask("cancel", first)
         schedule.wait_until(first, "Cancelled")
         schedule.wait_until(schedule.ask("start"), "Running")
@@ -166,10 +165,7 @@ def test_a_run_cancelled_on_the_dashboard_ends_and_the_schedule_goes_on(
 def test_a_run_that_waits_does_the_work_of_those_that_wait_with_it(
     finished: Project, prefect_server: Environment
 ) -> None:
-    slow_down(finished)
-    with serving(finished, prefect_server, "--every", "1h", "--overlap", "wait") as schedule:
-        schedule.wait_for("> sleep 60")
-        (first,) = schedule.states()
+    with in_a_slow_run(finished, prefect_server, "--overlap", "wait") as (schedule, first):
         waiting = {schedule.ask("start") for _ in range(3)}
         wait_until(lambda: [name for name, _ in schedule.states().values()].count("AwaitingConcurrencySlot") == 3, 60)
         schedule.wait_until(first, "Completed")
@@ -182,10 +178,7 @@ def test_a_run_that_waits_does_the_work_of_those_that_wait_with_it(
 
 @pytest.mark.slow
 def test_a_run_killed_with_its_worker_does_not_block_the_next(finished: Project, prefect_server: Environment) -> None:
-    slow_down(finished)
-    with serving(finished, prefect_server, "--every", "1h") as schedule:
-        schedule.wait_for("> sleep 60")
-        (first,) = schedule.states()
+    with in_a_slow_run(finished, prefect_server) as (schedule, first):
         mark = schedule.log.stem
         schedule.process.kill()
         for process in marked(mark):
