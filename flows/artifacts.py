@@ -12,7 +12,7 @@ from prefect.artifacts import (
 )
 
 from flows.compare import as_markdown, code
-from tasks.augment.accounts import per_class, read_counts
+from tasks.augment.counts import per_class, read_counts
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed, State
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
@@ -145,9 +145,12 @@ def stand_by_the_server() -> None:
     """This process ends with its server, and a temporary server with this process: Prefect sees to it where this
     process ends by itself, but not where it is killed.
     """
-    for temporary in SubprocessASGIServer._instances.values():
-        if temporary.server_process is not None:
-            end_with_this_process(temporary.server_process.pid)
+    if not PREFECT_API_URL.value():
+        from prefect.server.api.server import SubprocessASGIServer  # which takes seconds, and started one
+
+        for temporary in SubprocessASGIServer._instances.values():
+            if temporary.server_process is not None:
+                end_with_this_process(temporary.server_process.pid)
     with get_client(sync_client=True) as client:
         server.end_with(str(client.api_url).rstrip("/"))
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from tasks import ingest, sample, validate
-from tasks.augment.accounts import per_class, read_counts
+from tasks.augment.counts import per_class, read_counts
 from tasks.errors import CheckFailedError, UserError
 from tasks.filling import has_files
 from tasks.ingest import files

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from flows.graph import in_repo, read_steps
 from tasks import validate
 from tasks.augment import ledger
-from tasks.augment.accounts import per_class, read_counts
+from tasks.augment.counts import per_class, read_counts
 from tasks.errors import UserError
 from tasks.params import PARAMS_FILE
 

@@ -5,8 +5,9 @@ plan       how many variants each source gets    variants   making one variant f
 published  TrivialAugment and others as steps     segments   tars of variants, the unit that DVC versions
 transforms which a policy may use                reuse      what of the present sources was made before
 ledger     a row for each variant                stored     a segment made before, and its rows
-accounts   rows, counts and totals               caches     where segments made before lie
-jobs       what workers are given to do          sources    which images are augmented
+accounts   rows, and what was written            caches     where segments made before lie
+counts     counts.csv and the totals             sources    which images are augmented
+jobs       what workers are given to do
 capacity   how many different ones there can be: states that steps lead to, by the draws that they make
 
 forecast, cautions, epochs: what `variegate plan` says. preview, verify, export with its layouts: the commands.

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks import errors, images, machine, manifest, progress, validate
-from tasks.augment import accounts, caches, ledger, plan, segments, sources
+from tasks.augment import accounts, caches, counts, ledger, plan, segments, sources
 from tasks.augment.capacity import check_capacity
 from tasks.augment.jobs import Part, do
 from tasks.augment.params import AugmentParams
@@ -79,9 +79,9 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
             writer.write(its_rows)
             written.append(accounts.written_of(its_rows))
             reused += its_reused
-        counts = accounts.count_rows(validated, planned, pd.Series(np.concatenate(written), rows.index))
-        manifest.write_csv(ledger.COUNTS, counts)
-        numbers = accounts.summary(counts, recipe)
+        lines = counts.count_rows(validated, planned, pd.Series(np.concatenate(written), rows.index))
+        manifest.write_csv(ledger.COUNTS, lines)
+        numbers = counts.summary(lines, recipe.hash)
         manifest.write_json(ledger.METRICS, numbers)
     caches.trim(limit)
     told = {name: numbers[name] for name in ("sources", "planned", "written", "rejected", "training_images")}

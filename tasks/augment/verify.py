@@ -8,7 +8,7 @@ import pandas as pd
 
 from tasks import images, manifest, validate
 from tasks.augment import ledger
-from tasks.augment.accounts import read_counts
+from tasks.augment.counts import read_counts
 from tasks.augment.segments import tar_bytes
 from tasks.augment.sources import to_sources, training_sources
 from tasks.augment.variants import Recipe, Variant, expand

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.augment.accounts import per_class
+from tasks.augment.counts import per_class
 from tests.conftest import Project, wait_until
 
 

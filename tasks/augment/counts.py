@@ -1,0 +1,42 @@
+"""The counts: counts.csv, each image with its new images planned, written and rejected, and the totals."""
+
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from tasks.augment.ledger import COUNTS
+
+
+def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) -> pd.DataFrame:
+    """The lines of counts.csv: each usable image with its new images planned, written and rejected.
+
+    `planned` and `written` are on the index of `validated`, and hold training images alone.
+    """
+    lines = validated.loc[validated["status"] == "ok", ["source_id", "file_name", "label", "split"]].copy()
+    lines["planned"] = planned.reindex(lines.index, fill_value=0)
+    lines["written"] = written.reindex(lines.index, fill_value=0)
+    lines["rejected"] = lines["planned"] - lines["written"]
+    return lines
+
+
+def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
+    """The lines of counts.csv, all as text: a class may be called `01` or `NA`."""
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def summary(counts: pd.DataFrame, recipe_hash: str) -> dict[str, Any]:
+    """The content of metrics/augment.json: totals of the training split. Those of each class are in counts.csv."""
+    classes = pd.DataFrame(per_class(counts).values())
+    return {"recipe_hash": recipe_hash, **{str(name): int(total) for name, total in classes.sum().items()}}
+
+
+def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Of each class, from the lines of counts.csv: training sources, variants planned, written and rejected, and
+    training images. A class without training images has zeros.
+    """
+    numbers = counts[["planned", "written", "rejected"]].astype(int)
+    numbers.insert(0, "sources", (counts["split"] == "train").astype(int))
+    table = numbers.groupby(counts["label"]).sum()
+    table["training_images"] = table["sources"] + table["written"]
+    return {str(label): {str(k): int(v) for k, v in row.items()} for label, row in table.to_dict("index").items()}
