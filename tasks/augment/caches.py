@@ -26,7 +26,7 @@ from tasks.augment import ledger
 from tasks.augment.segments import Segment, holds
 from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
 
-COMMITS = ("HEAD", "MERGE_HEAD")
+COMMITS = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
 DIGEST_BYTES = 8  # of an XXH3
 
 # --- the private cache --------------------------------------------------------------------------------------------

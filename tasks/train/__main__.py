@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from tasks import errors, manifest, progress, validate
+from tasks import errors, manifest, progress, validate, workers
 from tasks.augment import ledger
 from tasks.augment.params import AugmentParams
 from tasks.augment.sources import to_sources, training_sources
@@ -31,6 +31,8 @@ from tasks.train.params import TrainParams
 def main() -> None:
     """Run the stage."""
     params = read_params("train", TrainParams)
+    if params.augmentation != "offline":
+        workers.start_early("tasks.train.online")
     fix_randomness(params.seed, params.threads)
     device = choose_device()
     validated = validate.read()

@@ -17,7 +17,7 @@ def fix_randomness(seed: int, threads: int) -> None:
     """Seed torch and allow deterministic algorithms only."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms(), which loads the compiler: two seconds
     torch.backends.cudnn.benchmark = False
 
 

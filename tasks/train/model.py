@@ -1,7 +1,6 @@
 """Networks by name: torchvision's classifiers, and a small CNN for small images."""
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from tasks.errors import UserError
@@ -51,9 +50,11 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
     if name == "small_cnn":
         return SmallCNN(classes, size)
     check_name(name)
+    from torchvision.models import get_model
+
     extra = {"image_size": size} if name.startswith("vit_") else EXTRA_ARGUMENTS.get(name, {})
     try:
-        network = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
+        network = get_model(name, weights=None, num_classes=classes, **extra)
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -63,7 +64,11 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
 
 def check_name(name: str) -> None:
     """Raises UserError where `name` is no network that build_model() knows."""
-    if name != "small_cnn" and name not in torchvision.models.list_models(module=torchvision.models):
+    if name == "small_cnn":
+        return
+    from torchvision import models  # takes seconds
+
+    if name not in models.list_models(module=models):
         raise UserError(f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}")
 
 
