@@ -10,10 +10,10 @@ run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
 
 test: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/faults
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/faults
 
 test-faults: $(READY)
 	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist worksteal -m slow tests/faults

@@ -17,7 +17,7 @@ def fix_randomness(seed: int, threads: int) -> None:
     """Seed torch and allow deterministic algorithms only."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms(), which loads the compiler: two seconds
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() would load torch's compiler
     torch.backends.cudnn.benchmark = False
 
 
