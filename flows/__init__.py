@@ -12,6 +12,7 @@ behind       a data/raw that git left behind  git        what git knows
 publish      commit and push after a run
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,10 @@ QUIET = {
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+
+# Of DVC: advice on `git add` after each stage, and that the lock of a killed run was removed.
+logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)
+logging.getLogger("dvc.rwlock").setLevel(logging.ERROR)
 
 # dvc.yaml says `python`: it has to be this environment's, activated or not.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

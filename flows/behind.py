@@ -25,7 +25,7 @@ def require_not_left_behind(steps: list[Step]) -> None:
     if edited or raw_hash() in sample.DVC_HASH.values():
         return  # the user said what belongs there, or nobody did
     if in_repo(_is_left_behind):
-        mend = f"`dvc pull` brings them, `dvc add {RAW}` keeps what is there"
+        mend = f"`dvc pull` brings them, `dvc add {RAW}` goes on without"
         raise UserError(f"{RAW}: needs the images of this commit, found those of the one before; {mend}")
 
 

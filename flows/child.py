@@ -6,7 +6,6 @@ gone, however it ended, and this process ends its group: no stage outlives its f
 Writes the outcome, `ran` or `cached`, to the file OUTCOME. This module imports no prefect: that would cost a second.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -39,7 +38,6 @@ def reproduce(address: str, force: bool) -> str:
 
 
 def main(address: str, outcome: Path, force: bool) -> int:
-    logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)  # advice on `git add` after each stage
     end_with_the_flow()
     try:
         outcome.write_text(wait_for_others(lambda: reproduce(address, force)))

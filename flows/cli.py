@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -28,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def common(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
     if debug:
         os.environ["VARIEGATE_DEBUG"] = "1"
-    if "--help" not in sys.argv:
+    if not {"-h", "--help"} & set(sys.argv):
         project.require_root()
 
 
@@ -168,6 +169,8 @@ def schedule(
         server.end_with(url)
         print(f"dashboard        {url.removesuffix('/api')}")
         print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
+        if bring_from is not None and not bring_from.expanduser().is_dir():
+            print(f"warning: --bring-from {bring_from}: no such folder now; runs fail until there is one", flush=True)
         schedules.serve(when, overlap, parameters)
 
 
@@ -329,12 +332,11 @@ def diff(
     from flows.compare import as_markdown, as_text, compare
     from flows.versions import WORKSPACE, changed_since_run, read_versions
 
-    found = compare(*read_versions([before, after]))
     stale = changed_since_run() if WORKSPACE in (before, after) else []
+    found = compare(*read_versions([before, after]))
     if stale:
-        print(
-            f"note: {', '.join(stale)} changed since the workspace's last run; this compares that run", file=sys.stderr
-        )
+        note = f"{', '.join(stale)}: not as the workspace's last run left them; this compares that run"
+        print(f"note: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:

@@ -144,6 +144,9 @@ def _word(kind: str) -> str:
 def count_line(found: dict[str, Any]) -> str:
     """How many images changed, in a few words."""
     counts = [f"{number:,} {_word(kind)}" for kind, number in found["counts"].items() if number]
+    unusable = sum(entry["status"] != "ok" for entry in found["added"])
+    if unusable:
+        counts[0] += f" ({unusable:,} set aside)"
     return ", ".join(counts) or "the same images"
 
 
@@ -152,7 +155,7 @@ def _counts(found: dict[str, Any]) -> str:
 
 
 def _more(entries: list[Any]) -> str:
-    return f"... and {len(entries) - SHOWN:,} more (--json has all)"
+    return f"... and {len(entries) - SHOWN:,} more (`variegate diff --json` has all)"
 
 
 def _recipe(found: dict[str, Any]) -> str:

@@ -130,7 +130,7 @@ def refresh(stage: str) -> None:
     if all(step.clean for step in steps):
         return
     require_not_left_behind(steps)
-    print(f"what {stage} depends on has changed: running it first", file=sys.stderr)
+    print(f"what {stage} depends on is not up to date: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
     # what the stage says on the way goes where progress goes; standard output is the result's
     done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)

@@ -42,7 +42,8 @@ def commit() -> str | None:
 def commit_message(found: dict[str, Any] | None) -> str:
     """The subject says how many images came and went, the body what else changed."""
     if found is None:
-        return "Dataset: new version"
+        why = "Nothing to compare with: the commit before has no dataset, or none that is in DVC's cache or remote."
+        return f"Dataset: new version\n\n{why}\n"
     return f"Dataset: {count_line(found)}\n\n{as_text(found)}\n"
 
 

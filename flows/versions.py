@@ -14,12 +14,13 @@ from dvc.scm import RevError
 from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAML
 
+from flows.behind import require_not_left_behind
 from flows.graph import in_repo, read_steps
 from tasks import validate
 from tasks.augment import ledger
 from tasks.augment.counts import per_class, read_counts
 from tasks.errors import UserError
-from tasks.params import PARAMS_FILE
+from tasks.params import PARAMS_FILE, STAGES
 
 WORKSPACE = "workspace"
 DATA_STAGES = ("ingest", "validate", "augment")
@@ -31,7 +32,7 @@ class Version:
     """A dataset as its last run left it.
 
     `images`: a row for each file under data/raw, with COLUMNS; what is unknown is "". `classes`: see per_class().
-    `params`: what the data stages ran with, as `augment.seed`.
+    `params`: what its stages ran with, as `augment.seed`.
     """
 
     name: str
@@ -58,8 +59,14 @@ def read_versions(names: list[str]) -> list[Version]:
 
 
 def changed_since_run() -> list[str]:
-    """The stages of the workspace that would run again: what they made is older than what is there now."""
-    return [step.address.removesuffix(".dvc") for step in read_steps("augment") if not step.clean]
+    """The stages of the workspace that would run again: what they made is older than what is there now.
+
+    Raises:
+        UserError: where git brought another data/raw.dvc, and data/raw has nothing of it.
+    """
+    steps = read_steps("augment")
+    require_not_left_behind(steps)
+    return [step.address.removesuffix(".dvc") for step in steps if not step.clean]
 
 
 def _read_version(repo: Repo, name: str) -> Version:
@@ -85,7 +92,8 @@ def _params_of(name: str, read: Callable[[str], bytes]) -> dict[str, Any]:
     """dvc.lock and not params.yaml: it says what the data was made with."""
     try:
         stages = YAML(typ="safe").load(read("dvc.lock"))["stages"]
-        blocks = {stage: stages[stage]["params"][str(PARAMS_FILE)][stage] for stage in DATA_STAGES}
+        run = [stage for stage in STAGES if stage in stages or stage in DATA_STAGES]
+        blocks = {stage: stages[stage]["params"][str(PARAMS_FILE)][stage] for stage in run}
     except (UserError, KeyError, TypeError):
         need = f"needs a dvc.lock that names {', '.join(DATA_STAGES)}, found none"
         raise UserError(f"{name}: {need}; `variegate run --until augment` makes it") from None
@@ -110,4 +118,5 @@ def _read(repo: Repo, name: str, path: str) -> bytes:
             return bytes(file.read())
     except (FileNotFoundError, DataIndexDirError):
         where = "neither in git nor in DVC's cache or remote"
-        raise UserError(f"{name}: {path} is {where}; `dvc push` it where it was made, then `dvc fetch`") from None
+        mend = "`dvc push` it where it was made, then `dvc fetch`; where it was not yours, commit your own first"
+        raise UserError(f"{name}: {path} is {where}; {mend}") from None

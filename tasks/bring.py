@@ -11,7 +11,7 @@ from pathlib import Path
 from tasks import progress
 from tasks.archives import JUNK
 from tasks.errors import UserError
-from tasks.ingest import files
+from tasks.ingest import RAW, files
 
 SECONDS_TO_SETTLE = 2.0  # a file changed within so long may still be written; a clock that is ahead stays out of it
 SHOWN = 3  # names in a line
@@ -63,18 +63,18 @@ def bring(folder: Path, raw: Path, mirror: bool = False) -> Brought:
 
 
 def lines(brought: Brought, folder: Path) -> Iterator[str]:
-    """What came of it, for people."""
+    """What came of it, for people: first what was done, then what was not."""
     kinds = (("added", brought.added), ("replaced", brought.replaced), ("removed", brought.removed))
     told = ", ".join(f"{len(names):,} {kind}{_named(names)}" for kind, names in kinds if names)
     yield f"{folder}: {told or 'nothing new'}"
     if brought.differing:
         some = _named(brought.differing)
-        yield f"warning: {len(brought.differing):,} files differ from data/raw, which keeps its own{some}; see mirror"
+        yield f"{len(brought.differing):,} other than in {RAW}, which keeps its own{some}; --mirror replaces them"
     reasons: dict[str, list[str]] = {}
     for name, reason in brought.left.items():
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
-        yield f"warning: {len(names):,} files left out, {reason}{_named(names)}"
+        yield f"{len(names):,} left out: {reason}{_named(names)}"
 
 
 def _named(names: list[str]) -> str:
@@ -103,7 +103,7 @@ def _bring_one(name: str, folder: Path, raw: Path, temporary: Path, mirror: bool
         return
     before = source.stat()
     if abs(time.time() - before.st_mtime) < SECONDS_TO_SETTLE or not _copied(source, temporary, before):
-        brought.left[name] = "still being written; the next run takes them"
+        brought.left[name] = "still being written, for the next run"
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,10 +117,10 @@ def _bring_one(name: str, folder: Path, raw: Path, temporary: Path, mirror: bool
 def _refusal(name: str, source: Path) -> str | None:
     """Why a file is never taken. What a link leads to may be no part of the folder."""
     if files.printable(name) != name:
-        return "their names are not valid UTF-8"
+        return "names that are not valid UTF-8"
     if source.is_symlink():
-        return "they are links"
-    return None if source.is_file() else "they are no regular files"
+        return "links"
+    return None if source.is_file() else "no regular files"
 
 
 def _same(source: Path, target: Path) -> bool:

@@ -244,7 +244,7 @@ def test_plan_knows_the_present_images(finished: Project) -> None:
     finished.write_digits(per_class=7)
     done = finished.variegate("plan", "--json")
     assert done.stderr.startswith(
-        "what validate depends on has changed: running it first\nlayout: class folders (detected)\n"
+        "what validate depends on is not up to date: running it first\nlayout: class folders (detected)\n"
     )
     assert json.loads(done.stdout)["sources"] == 15
     finished.set_params(augment__total=100, augment__variants_per_image=None)

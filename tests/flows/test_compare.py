@@ -72,7 +72,7 @@ def test_text_shows_some_of_each_kind_and_json_all() -> None:
     many = [(f"{number:02x}", f"cat/{number:02}.png", "cat", "train", "ok") for number in range(8)]
     found = compare(version("a", BEFORE, seed=1), version("b", BEFORE + many, seed=2))
     text = as_text(found)
-    more = "  ... and 3 more (--json has all)"
+    more = "  ... and 3 more (`variegate diff --json` has all)"
     assert "files    10 -> 18: 8 added\n" in text and "params   seed: 1 -> 2\n" in text
     assert text.endswith("added: 8\n" + "".join(f"  cat/{n:02}.png (train)\n" for n in range(5)) + more)
     assert len(found["added"]) == 8
@@ -125,7 +125,7 @@ Recipe: 0123
 - `cat/höhe 2.png` (train)
 - `cat/\\x202egnp.exe` (train)
 - `cat/two\\x0alines.png` (train)
-- ... and 2 more (--json has all)"""
+- ... and 2 more (`variegate diff --json` has all)"""
 
 
 def test_markdown_is_what_a_pull_request_shows_and_names_are_inert() -> None:
@@ -140,7 +140,7 @@ def test_markdown_is_what_a_pull_request_shows_and_names_are_inert() -> None:
 
 def test_markdown_of_every_kind_of_change() -> None:
     text = as_markdown(compare(version("a", BEFORE), version("b", AFTER)))
-    counts = "3 added, 3 removed, 1 relabelled, 1 moved between splits, 3 renamed, 1 with another status"
+    counts = "3 added (1 set aside), 3 removed, 1 relabelled, 1 moved between splits, 3 renamed, 1 with another status"
     assert f"\nFiles: 10: {counts}\n" in text and "|" not in text
     lists = """
 ### relabelled: 1
@@ -175,10 +175,12 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
     Image.new("L", (8, 8), 9).save(raw / "1/new.png")
     finished.set_params(augment__variants_per_image=3, augment__seed=7)
     stale = finished.variegate("diff", "--json")
-    assert "note: data/raw, ingest, validate, augment changed since the workspace's last run" in stale.stderr
+    assert "note: data/raw, ingest, validate, augment: not as the workspace's last run left them" in stale.stderr
     assert set(json.loads(stale.stdout)["counts"].values()) == {0}
     finished.run("dvc", "repro", "-q", "augment")
-    uncommitted = compare(*read_versions(["HEAD", WORKSPACE]))
+    first, second = read_versions(["HEAD", WORKSPACE])
+    assert first.params["train.epochs"] == 2
+    uncommitted = compare(first, second)
     commit(finished, "second")
     now = pd.read_parquet(finished.path("data/validated/manifest.parquet"))
 
@@ -225,7 +227,8 @@ def check_what_cannot_be_read(project: Project) -> None:
     shutil.rmtree(remote, ignore_errors=True)
     shutil.move(cache, remote)
     where = "data/validated/manifest.parquet is neither in git nor in DVC's cache or remote"
-    with pytest.raises(UserError, match=f"^HEAD~1: {where}; `dvc push` it where it was made, then `dvc fetch`$"):
+    mend = "`dvc push` it where it was made, then `dvc fetch`; where it was not yours, commit your own first"
+    with pytest.raises(UserError, match=f"^HEAD~1: {where}; {mend}$"):
         read_versions(["HEAD~1"])
     project.run("dvc", "remote", "add", "-q", "-d", "origin", str(remote))
     assert compare(*read_versions(["HEAD~1", "HEAD"]))["counts"]["removed"] == 1

@@ -143,7 +143,7 @@ def test_what_one_pushes_over_ssh_another_pulls_and_computes_nothing(
 
 BEHIND = (
     "error: data/raw: needs the images of this commit, found those of the one before; "
-    "`dvc pull` brings them, `dvc add data/raw` keeps what is there\n"
+    "`dvc pull` brings them, `dvc add data/raw` goes on without\n"
 )
 
 

@@ -55,7 +55,7 @@ def test_what_was_there_stays_unless_asked(raw: Path, inbox: Path) -> None:
     assert content(raw) == {"cat/1.png": b"one", "dog/2.png": b"two", "own/3.png": b"three"}
     assert list(lines(found, Path("inbox"))) == [
         "inbox: 1 added (dog/2.png)",
-        "warning: 1 files differ from data/raw, which keeps its own (cat/1.png); see mirror",
+        "1 other than in data/raw, which keeps its own (cat/1.png); --mirror replaces them",
     ]
 
 
@@ -100,10 +100,10 @@ def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
     assert found.added == ["dog/2.png"]
     assert set(lines(found, Path("inbox"))) == {
         "inbox: 1 added (dog/2.png)",
-        "warning: 1 files left out, they are links (dog/link.png)",
-        "warning: 1 files left out, they are no regular files (dog/pipe.png)",
-        "warning: 1 files left out, their names are not valid UTF-8 (dog/\\xff.png)",
-        "warning: 1 files left out, still being written; the next run takes them (dog/new.png)",
+        "1 left out: links (dog/link.png)",
+        "1 left out: no regular files (dog/pipe.png)",
+        "1 left out: names that are not valid UTF-8 (dog/\\xff.png)",
+        "1 left out: still being written, for the next run (dog/new.png)",
     }
     os.utime(unfinished, (PAST, PAST))
     assert bring(inbox, raw).added == ["dog/new.png"]
