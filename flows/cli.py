@@ -167,7 +167,7 @@ def schedule(
     with ended_by_signals(), server.ensured() as url:
         server.use(url)
         server.end_with(url)
-        print(f"dashboard        {url.removesuffix('/api')}")
+        print(f"dashboard        {server.page(url)}")
         print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
         if bring_from is not None and not bring_from.expanduser().is_dir():
             print(f"warning: --bring-from {bring_from}: no such folder now; runs fail until there is one", flush=True)
@@ -185,11 +185,11 @@ def ui() -> None:
     from flows import server
 
     with ended_by_signals(), server.ensured() as url, server.report_served() as report:
-        print(f"dashboard        {url.removesuffix('/api')}")
+        print(f"dashboard        {server.page(url)}")
         print(f"report           {report}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
         server.watch(url)
-        raise UserError(f"{url}: the server ended")
+        raise UserError(f"{server.page(url)}: the server ended")
 
 
 @app.command()

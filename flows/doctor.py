@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from flows import project
-from flows.server import find
+from flows.server import find, without_secrets
 from tasks import machine
 from tasks.errors import UserError, one_line
 
@@ -131,4 +131,5 @@ def server() -> Finding:
         url = find()
     except UserError as error:
         return Finding("server", False, str(error), "variegate ui, or unset PREFECT_API_URL")
-    return Finding("server", True, url or "none is up: each run starts its own; `variegate ui` starts one that stays")
+    none = "none is up: each run starts its own; `variegate ui` starts one that stays"
+    return Finding("server", True, without_secrets(url) or none)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc_data.hashfile.build import IgnoreInCollectedDirError
 
 from flows.locks import wait_for_others
 from tasks.errors import UserError
@@ -45,7 +46,7 @@ def in_repo(action: Callable[[Repo], Result]) -> Result:
 
     try:
         return wait_for_others(act)
-    except DvcException as error:
+    except (DvcException, IgnoreInCollectedDirError) as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from error
 
 

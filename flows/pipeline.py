@@ -4,6 +4,7 @@ A stage that DVC finds unchanged ends in the state Cached and starts nothing. Wh
 the other way round: both leave the same dvc.lock.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +35,7 @@ class Options(BaseModel):
     crashed, not for what the user has to mend.
     """
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
     retries: Annotated[int, Field(ge=0)] = 0
     retry_delay_seconds: NonNegativeFloat | list[NonNegativeFloat] = 0
     timeout_seconds: PositiveFloat | None = None
@@ -65,8 +66,8 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
         raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
     if state.is_failed():
-        kind: Any = state.result(raise_on_failure=False)  # see EndedError
-        raise kind(state.message)
+        failure: Any = state.result(raise_on_failure=False)
+        raise failure
     if state.is_cancelled():
         raise UserError(state.message)
     return dict(state.result())
@@ -135,10 +136,10 @@ def run_task(task: Any, *arguments: Any) -> Any:
         raise EndedError(Cancelled(message=state.message))
     if not state.is_failed():
         return state.result()  # raises what is neither: a crash
-    kind = state.result(raise_on_failure=False)
-    if isinstance(kind, type):  # ours: its line says all
-        raise EndedError(Failed(message=state.message, data=kind))
-    raise EndedError(Failed(message=f"{task.name}: {state.message}", data=StageError))
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, (UserError, StageError)):  # theirs say all in their line
+        error = StageError(f"{task.name}: {state.message}")
+    raise EndedError(failed(error))
 
 
 def stand_by_the_server() -> None:
@@ -178,7 +179,7 @@ def named(task: Any, name: str) -> Any:
 
 def may_help(task: Any, task_run: Any, state: State) -> bool:
     """Whether it is worth trying again: not where the user has to mend something."""
-    return state.result(raise_on_failure=False) is not UserError
+    return not isinstance(state.result(raise_on_failure=False), UserError)
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=may_help)  # DVC decides what is unchanged
@@ -189,7 +190,7 @@ def run_stage(step: Step, force: bool) -> State:
     try:
         outcome = run_child(step.address, force, get_run_logger())
     except (UserError, StageError) as error:
-        return Failed(message=str(error), data=type(error))
+        return failed(error)
     except RunCancelledError as error:
         return Cancelled(message=str(error))
     return cached() if outcome == "cached" else Completed(data=outcome)
@@ -214,18 +215,32 @@ def told(error: Exception) -> State:
     line = one_line(error)
     if line is None:
         raise error
-    return Failed(message=line, data=UserError)
+    return failed(UserError(line))
+
+
+def failed(error: UserError | StageError) -> State:
+    return Failed(message=str(error), data=error)
+
+
+def told_already(record: logging.LogRecord) -> bool:
+    """Whether a log record is of a failure that its state tells in one line."""
+    return isinstance((record.exc_info or (None, None))[1], UserError | StageError)
+
+
+# of a scheduled run it would log the traceback
+logging.getLogger("prefect.engine").addFilter(lambda record: not told_already(record))
 
 
 def bring_images(folder: str, mirror: bool) -> str:
     """Bring new images into data/raw, which DVC's other commands leave alone meanwhile."""
     project.require_room()
+    require_not_left_behind(read_steps("ingest"))
 
     def act(repo: Repo) -> Brought:
         with repo.lock:
             return bring(Path(folder).expanduser(), RAW, mirror)
 
     first, *warnings = lines(in_repo(act), Path(folder))
-    for warning in warnings:
-        get_run_logger().warning(warning)
+    for line in warnings:
+        get_run_logger().warning(line)
     return first

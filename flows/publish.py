@@ -7,18 +7,21 @@ from typing import Any
 from flows.compare import as_text, compare, count_line
 from flows.git import git
 from flows.graph import in_repo
-from flows.versions import WORKSPACE, read_versions
+from flows.versions import WORKSPACE, changed_since_run, read_versions
 from tasks import machine
 from tasks.errors import UserError
 from tasks.params import PARAMS_FILE
 
 COMMITTED = ("dvc.lock", "data/raw.dvc", str(PARAMS_FILE), "metrics", "plots")
+UNTOLD = {"data/raw", "ingest", "validate"}  # while these have changed, nobody knows what did in images
 CONFIGURATION = (".dvc/config", ".dvc/config.local")
 
 
 def changes() -> dict[str, Any] | None:
-    """What changed in images since the last commit; None where that has no dataset to compare with."""
+    """What changed in images since the last commit; None where that has no dataset, or a run ended before validate."""
     try:
+        if UNTOLD.intersection(changed_since_run()):
+            return None
         return compare(*read_versions(["HEAD", WORKSPACE]))
     except UserError:
         return None
@@ -31,10 +34,13 @@ def commit() -> str | None:
         UserError: where git refuses.
     """
     paths = [path for path in COMMITTED if Path(path).exists()]
-    if not git("status", "--porcelain", "--", *paths, check=True):
+    # what a stage that was ended has removed comes back with its next run
+    gone = git("diff", "--name-only", "--relative", "--diff-filter=D", "-z", "HEAD", "--", *paths).decode().split("\0")
+    paths += [f":(exclude,literal){name}" for name in gone if name and not Path(name).exists()]
+    git("add", "--", *paths, check=True)
+    if not git("status", "--porcelain", "--untracked-files=no", "--", *paths, check=True):
         return None
     message = commit_message(changes())
-    git("add", "--", *paths, check=True)
     git("commit", "--quiet", "--message", message, "--", *paths, check=True)
     return message.partition("\n")[0]
 
@@ -42,7 +48,7 @@ def commit() -> str | None:
 def commit_message(found: dict[str, Any] | None) -> str:
     """The subject says how many images came and went, the body what else changed."""
     if found is None:
-        why = "Nothing to compare with: the commit before has no dataset, or none that is in DVC's cache or remote."
+        why = "What changed in images is not known: it takes what validate left, in the commit before and now."
         return f"Dataset: new version\n\n{why}\n"
     return f"Dataset: {count_line(found)}\n\n{as_text(found)}\n"
 
@@ -50,22 +56,23 @@ def commit_message(found: dict[str, Any] | None) -> str:
 def push() -> str:
     """`dvc push`, then `git push` where the branch has an upstream: nobody gets a commit without its data.
 
-    What was pushed the last time is not looked for again.
+    What was pushed the last time is not looked for again, unless there is a commit to push.
 
     Raises:
         UserError: where there is no remote, or it cannot be reached.
     """
     marker, state = machine.cache_folder() / "pushed", _state()
-    if not (marker.is_file() and marker.read_text() == state):
+    upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}").decode().strip()
+    ahead = upstream and git("rev-list", f"{upstream}..HEAD")
+    if ahead or not (marker.is_file() and marker.read_text() == state):
         sent = in_repo(lambda repo: repo.push())
         marker.write_text(state)
         told = f"{sent:,} files to DVC's remote"
     else:
-        told = "DVC's remote has all"
-    upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}").decode().strip()
+        told = "nothing new for DVC's remote"
     if not upstream:
         return f"{told}; no git push: the branch has no upstream"
-    if git("rev-list", f"{upstream}..HEAD"):
+    if ahead:
         git("push", "--quiet", check=True)
     return f"{told}; {upstream} has the commit"
 

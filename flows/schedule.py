@@ -143,7 +143,7 @@ def _work() -> None:
 
 @contextmanager
 def _one_schedule() -> Iterator[None]:
-    path = machine.cache_folder() / "schedule.lock"
+    path = machine.cache_folder() / f"schedule-{name()}.lock"
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

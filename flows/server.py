@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -40,16 +41,27 @@ def find() -> str:
         return local_url() if answers(local_url()) else ""
     try:
         httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER).raise_for_status()
-    except httpx.HTTPError as error:
-        need = "needs a Prefect server that answers: `variegate ui`, or unset it"
-        raise UserError(f"PREFECT_API_URL {without_secrets(url)}: {need}; found: {error}") from None
+    except httpx.HTTPStatusError as error:
+        raise _no_server(url, f"HTTP status {error.response.status_code}") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _no_server(url, str(error) or type(error).__name__) from None
     return url
+
+
+def _no_server(url: str, found: str) -> UserError:
+    need = "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate ui`, or unset it"
+    return UserError(f"PREFECT_API_URL {without_secrets(url)}: {need}; found: {found}")
 
 
 def without_secrets(url: str) -> str:
     """The URL without a user's name and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def page(url: str) -> str:
+    """Where people look at the server of an API."""
+    return without_secrets(url).removesuffix("/api")
 
 
 def local_url() -> str:
@@ -74,6 +86,7 @@ def use(url: str) -> None:
 
     if url:
         os.environ["PREFECT_API_URL"] = url
+        os.environ.setdefault("PREFECT_UI_URL", page(url))  # Prefect would tell the password as well
         refresh_global_settings_context()  # its threads look there
 
 
@@ -162,13 +175,14 @@ class _LastLine:
 class _ReportHandler(SimpleHTTPRequestHandler):
     """The files of reports/, quietly. Folders are not listed, and other sites may not ask under a name of theirs."""
 
-    def do_GET(self) -> None:
+    def send_head(self) -> Any:  # of GET and HEAD
         if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
-            self.send_error(403)
-        elif self.path == "/" and not (REPORTS / "index.html").is_file():
-            self.send_error(404, "no report yet", "variegate run writes it")
-        else:
-            super().do_GET()
+            return self.send_error(403)
+        if self.path == "/" and not (REPORTS / "index.html").is_file():
+            return self.send_error(404, "no report yet", "variegate run writes it")
+        if "\0" in unquote(self.path):
+            return self.send_error(404)
+        return super().send_head()
 
     def list_directory(self, path: object) -> None:
         self.send_error(404)

@@ -15,6 +15,7 @@ from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAML
 
 from flows.behind import require_not_left_behind
+from flows.git import git
 from flows.graph import in_repo, read_steps
 from tasks import validate
 from tasks.augment import ledger
@@ -62,7 +63,7 @@ def changed_since_run() -> list[str]:
     """The stages of the workspace that would run again: what they made is older than what is there now.
 
     Raises:
-        UserError: where git brought another data/raw.dvc, and data/raw has nothing of it.
+        UserError: where git brought another data/raw.dvc, and data/raw has little or nothing of it.
     """
     steps = read_steps("augment")
     require_not_left_behind(steps)
@@ -71,6 +72,8 @@ def changed_since_run() -> list[str]:
 
 def _read_version(repo: Repo, name: str) -> Version:
     try:
+        if name != WORKSPACE and not git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"):
+            raise RevError(name)
         with switch(repo, name):
             return _version_of(name, lambda path: _read(repo, name, path))
     except RevError:

@@ -15,6 +15,7 @@ from tasks.ingest import RAW, files
 
 SECONDS_TO_SETTLE = 2.0  # a file changed within so long may still be written; a clock that is ahead stays out of it
 SHOWN = 3  # names in a line
+UNVERSIONED = {".dvcignore", ".dvc", ".git", ".hg"}
 
 
 @dataclass
@@ -42,13 +43,22 @@ def bring(folder: Path, raw: Path, mirror: bool = False) -> Brought:
     `folder` lacks is removed.
 
     Raises:
-        UserError: where `folder` is none, is `raw` or part of it, or is empty and to be mirrored.
+        UserError: where `folder` is none, is `raw` or part of it, or has nothing to take and is to be mirrored.
     """
     _require_apart(folder, raw)
     brought = Brought()
-    names = [name for name in files.list_files(folder) if not JUNK.search(name)]
+    names = []
+    for name in files.list_files(folder):
+        if JUNK.search(name):
+            continue
+        if reason := _refusal(name, folder / name):
+            brought.left[name] = reason
+        else:
+            names.append(name)
     if mirror and not names:
         raise UserError(f"{folder}: needs files to mirror, found none; is it mounted?")
+    if mirror:
+        brought.removed = _remove_others(raw, {*names, *brought.left})
     temporary = raw.with_name(f".{raw.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -57,8 +67,6 @@ def bring(folder: Path, raw: Path, mirror: bool = False) -> Brought:
             _bring_one(name, folder, raw, temporary / "file", mirror, brought)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    if mirror:
-        brought.removed = _remove_others(raw, set(names))
     return brought
 
 
@@ -92,8 +100,8 @@ def _require_apart(folder: Path, raw: Path) -> None:
 
 def _bring_one(name: str, folder: Path, raw: Path, temporary: Path, mirror: bool, brought: Brought) -> None:
     source, target = folder / name, raw / name
-    if reason := _refusal(name, source):
-        brought.left[name] = reason
+    if not _ancestor(target).resolve().is_relative_to(raw.resolve()):
+        brought.left[name] = f"behind a link out of {raw}"
         return
     there = os.path.lexists(target)
     if there and _same(source, target):
@@ -101,8 +109,7 @@ def _bring_one(name: str, folder: Path, raw: Path, temporary: Path, mirror: bool
     if there and not mirror:
         brought.differing.append(name)
         return
-    before = source.stat()
-    if abs(time.time() - before.st_mtime) < SECONDS_TO_SETTLE or not _copied(source, temporary, before):
+    if not _copied(source, temporary):
         brought.left[name] = "still being written, for the next run"
         return
     try:
@@ -120,21 +127,36 @@ def _refusal(name: str, source: Path) -> str | None:
         return "names that are not valid UTF-8"
     if source.is_symlink():
         return "links"
+    if UNVERSIONED.intersection(name.split("/")):
+        return "what DVC does not version"
     return None if source.is_file() else "no regular files"
 
 
 def _same(source: Path, target: Path) -> bool:
     """Equal bytes. A copy has the time of its source, so most are known without reading."""
+    if not (target.exists() and source.exists()):  # a broken link, a file that has gone
+        return False
     ours, theirs = target.stat(), source.stat()
     if ours.st_size != theirs.st_size:
         return False
     return ours.st_mtime_ns == theirs.st_mtime_ns or filecmp.cmp(source, target, shallow=False)
 
 
-def _copied(source: Path, temporary: Path, before: os.stat_result) -> bool:
-    """Copy; False where the file changed meanwhile."""
-    shutil.copyfile(source, temporary)
-    after = source.stat()
+def _ancestor(path: Path) -> Path:
+    """The nearest folder above `path` that is there."""
+    return next(parent for parent in path.parents if parent.exists())
+
+
+def _copied(source: Path, temporary: Path) -> bool:
+    """Copy; False for a file that has just changed, or changes or goes meanwhile."""
+    try:
+        before = source.stat()
+        if abs(time.time() - before.st_mtime) < SECONDS_TO_SETTLE:
+            return False
+        shutil.copyfile(source, temporary)
+        after = source.stat()
+    except FileNotFoundError:
+        return False
     os.utime(temporary, ns=(before.st_atime_ns, before.st_mtime_ns))
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 

@@ -401,7 +401,7 @@ def test_a_wrong_network_is_told_before_any_work(finished: Project) -> None:
 
 def test_a_server_that_does_not_answer_is_one_line(digits: Project) -> None:
     done = digits.variegate("run", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
-    need = "needs a Prefect server that answers: `variegate ui`, or unset it"
+    need = "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate ui`, or unset it"
     expected = f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] Connection refused\n"
     assert (done.returncode, done.stderr) == (2, expected)
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from flows import publish
 from tests.conftest import Project, commit, marked, wait_until
 
 Environment = dict[str, str]
@@ -119,6 +120,35 @@ def test_a_killed_flow_leaves_no_process_and_the_next_run_ends_as_if_nothing_had
     forget(checkout)
     checkout.run("dvc", "repro", "augment")
     assert checkout.path("dvc.lock").read_bytes() == lock
+
+
+def test_a_commit_tells_what_is_known_and_takes_nothing_back(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(finished, "first")
+    monkeypatch.chdir(finished.root)
+    assert publish.commit() is None
+    finished.run("git", "rm", "-q", "--cached", "data/raw.dvc")  # in the index alone
+    assert publish.commit() is None
+    finished.path("metrics/train.json").unlink()  # as a training that was killed leaves it
+    finished.write_digits(per_class=7)
+    finished.run("dvc", "repro", "-q", "ingest")
+    assert publish.commit() == "Dataset: new version"  # nothing has looked at the images yet
+    assert finished.run("git", "show", "--name-only", "--format=").stdout.split() == ["data/raw.dvc", "dvc.lock"]
+    commit(finished, "all else")
+    finished.write_digits(per_class=8)
+    finished.path("data/raw/0/notes.txt").write_text("no image")
+    finished.run("dvc", "repro", "-q", "augment")
+    told = publish.commit()  # of all since the last commit that knew
+    assert told is not None and told.startswith("Dataset: 7 added (1 set aside)")
+
+
+def test_what_dvc_refuses_is_one_line(finished: Project, prefect_server: Environment) -> None:
+    finished.path("data/raw/.dvcignore").write_text("*.txt\n")
+    done = finished.variegate("run", check=False, **prefect_server)
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2 and told.startswith("error: dvc: ") and ".dvcignore" in told
+    assert "Traceback" not in done.stderr
 
 
 def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:

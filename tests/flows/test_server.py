@@ -95,8 +95,9 @@ def test_the_dashboard_is_for_this_machine_and_runs_find_it(
         assert "access-control-allow-origin" not in asked.headers
         # the report, and nothing else
         assert httpx.get(f"{report}/").text == finished.path("reports/index.html").read_text()
-        assert httpx.get(f"{report}/", headers={"Host": "elsewhere.example"}).status_code == 403
-        for path in ("/../params.yaml", "/%2e%2e/params.yaml", "/nothing"):
+        for ask in (httpx.get, httpx.head):
+            assert ask(f"{report}/", headers={"Host": "elsewhere.example"}).status_code == 403
+        for path in ("/../params.yaml", "/%2e%2e/params.yaml", "/nothing", "/%00"):
             assert httpx.get(report + path).status_code == 404
         finished.path("reports/index.html").rename(finished.path("reports/away"))
         assert httpx.get(f"{report}/").status_code == 404
@@ -133,6 +134,14 @@ def test_a_run_whose_server_is_killed_says_so(finished: Project, tmp_path_factor
         # until the system has buried the stage's process, DVC takes it for alive
         wait_until(lambda: "Stage 'ingest' is cached" in finished.run("dvc", "repro", check=False).stdout, 30)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_a_server_that_refuses_is_told_without_secrets(prefect_server: Environment, digits: Project) -> None:
+    address = prefect_server["PREFECT_API_URL"].replace("http://", "http://ada:secret@")
+    done = digits.variegate("run", check=False, PREFECT_API_URL=f"{address}/nowhere")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.endswith("found: HTTP status 404\n") and "secret" not in done.stderr
+    assert "secret" not in digits.variegate("doctor", check=False, PREFECT_API_URL=address).stdout
 
 
 def test_secrets_in_a_url_are_not_told() -> None:

@@ -149,11 +149,15 @@ BEHIND = (
 
 @pytest.mark.slow
 def test_a_run_does_not_go_back_to_the_images_of_the_commit_before(
-    checkout: Project, prefect_server: Environment, monkeypatch: pytest.MonkeyPatch
+    checkout: Project,
+    prefect_server: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """As after `git pull` without `dvc pull`, whatever was added here since."""
     checkout.run("git", "checkout", "-q", "-b", "more")
-    write("0/more.png", "m")(checkout)
+    for number in range(3):
+        write(f"0/more {number}.png", f"m{number}")(checkout)
     checkout.run("dvc", "add", "-q", "data/raw")
     commit(checkout, "more")
     checkout.run("git", "checkout", "-q", "-")
@@ -165,6 +169,18 @@ def test_a_run_does_not_go_back_to_the_images_of_the_commit_before(
     assert (done.returncode, done.stderr) == (2, BEHIND)
     done = checkout.variegate("run", "--until", "ingest", check=False, **prefect_server)
     assert (done.returncode, done.stderr.splitlines()[-1] + "\n") == (2, BEHIND)
+    assert checkout.variegate("diff", check=False).stderr == BEHIND
+    inbox = tmp_path_factory.mktemp("inbox")  # its files others have brought already
+    for number in range(3):
+        (inbox / f"more {number}.png").write_text(f"m{number}")
+        os.utime(inbox / f"more {number}.png", (0, 0))
+    bring = ("run", "--until", "ingest", "--bring-from", str(inbox))
+    done = checkout.variegate(*bring, check=False, **prefect_server)
+    assert (done.returncode, done.stderr.splitlines()[-1] + "\n") == (2, BEHIND)
+    write("0/more 1.png", "m1")(checkout)  # one of them by hand
+    done = checkout.variegate("validate", check=False)
+    assert (done.returncode, done.stderr) == (2, BEHIND)
+    remove("0/more 1.png")(checkout)
     assert checkout.path("data/raw.dvc").read_bytes() == said
     monkeypatch.chdir(checkout.root)
     checkout.run("dvc", "add", "-q", "data/raw")

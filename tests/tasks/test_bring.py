@@ -77,6 +77,47 @@ def test_a_linked_file_is_replaced_and_its_other_name_keeps_its_bytes(raw: Path,
     assert (tmp_path / "cache").read_bytes() == b"one"
 
 
+def test_a_mirror_takes_a_file_in_place_of_a_folder(raw: Path, inbox: Path) -> None:
+    put(raw, "own/3.png", b"three")
+    put(inbox, "own", b"a file")
+    bring(inbox, raw, mirror=True)
+    assert content(raw) == content(inbox)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_nothing_is_written_behind_a_link_out_of_raw(raw: Path, inbox: Path, tmp_path: Path, mirror: bool) -> None:
+    kept = put(tmp_path / "elsewhere", "2.png", b"mine")
+    (raw / "dog").symlink_to(tmp_path / "elsewhere")
+    found = bring(inbox, raw, mirror)
+    assert content(tmp_path / "elsewhere") == {"2.png": b"mine"} and kept.stat().st_mtime == PAST
+    if mirror:  # the link is none of the folder's files
+        assert (found.removed, content(raw)) == (["dog"], content(inbox))
+    else:
+        assert found.left == {"dog/2.png": f"behind a link out of {raw}"}
+
+
+def test_a_broken_link_under_a_name_of_the_folders_stays(raw: Path, inbox: Path) -> None:
+    (raw / "dog").mkdir()
+    (raw / "dog/2.png").symlink_to("nowhere")
+    assert bring(inbox, raw).differing == ["dog/2.png"]
+
+
+def test_a_folder_of_which_nothing_can_be_taken_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share/link.png").symlink_to(raw / "cat/1.png")
+    with pytest.raises(UserError, match="needs files to mirror, found none"):
+        bring(tmp_path / "share", raw, mirror=True)
+    assert content(raw) == {"cat/1.png": b"one"}
+
+
+def test_what_dvc_does_not_version_is_not_taken(raw: Path, inbox: Path) -> None:
+    for name in (".dvcignore", ".git/config", "dog/.git/HEAD"):
+        put(inbox, name, b"*")
+    found = bring(inbox, raw)
+    assert found.added == ["dog/2.png"]
+    assert set(found.left) == {".dvcignore", ".git/config", "dog/.git/HEAD"}
+
+
 def test_an_empty_folder_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "share").mkdir()
     with pytest.raises(UserError) as caught:
