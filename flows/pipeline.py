@@ -227,8 +227,8 @@ def told_already(record: logging.LogRecord) -> bool:
     return isinstance((record.exc_info or (None, None))[1], UserError | StageError)
 
 
-# of a scheduled run it would log the traceback
-logging.getLogger("prefect.engine").addFilter(lambda record: not told_already(record))
+for each in ("prefect.engine", "prefect.flow_runs"):  # of a scheduled run these would log the traceback
+    logging.getLogger(each).addFilter(lambda record: not told_already(record))
 
 
 def bring_images(folder: str, mirror: bool) -> str:
