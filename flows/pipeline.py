@@ -223,11 +223,11 @@ def failed(error: UserError | StageError) -> State:
 
 
 def told_already(record: logging.LogRecord) -> bool:
-    """Whether a log record is of a failure that its state tells in one line."""
-    return isinstance((record.exc_info or (None, None))[1], UserError | StageError)
+    """Whether a log record is the traceback of a failure that its state tells in one line, or one of no exception."""
+    return record.exc_info is not None and isinstance(record.exc_info[1], UserError | StageError | None)
 
 
-for each in ("prefect.engine", "prefect.flow_runs"):  # of a scheduled run these would log the traceback
+for each in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(each).addFilter(lambda record: not told_already(record))
 
 
