@@ -222,13 +222,13 @@ def failed(error: UserError | StageError) -> State:
     return Failed(message=str(error), data=error)
 
 
-def told_already(record: logging.LogRecord) -> bool:
-    """Whether a log record is the traceback of a failure that its state tells in one line, or one of no exception."""
-    return record.exc_info is not None and isinstance(record.exc_info[1], UserError | StageError | None)
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record is neither the traceback of a failure that its state tells in one line, nor one of none."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], UserError | StageError | None)
 
 
-for each in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(each).addFilter(lambda record: not told_already(record))
+for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(name).addFilter(is_news)
 
 
 def bring_images(folder: str, mirror: bool) -> str:

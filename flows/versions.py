@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dvc.repo import Repo
 from dvc.repo.brancher import switch
-from dvc.scm import RevError
 from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAML
 
@@ -71,13 +70,10 @@ def changed_since_run() -> list[str]:
 
 
 def _read_version(repo: Repo, name: str) -> Version:
-    try:
-        if name != WORKSPACE and not git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"):
-            raise RevError(name)
-        with switch(repo, name):
-            return _version_of(name, lambda path: _read(repo, name, path))
-    except RevError:
-        raise UserError(f"revision {name!r}: not found in git; needs a commit, a branch, a tag or HEAD") from None
+    if name != WORKSPACE and not git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"):
+        raise UserError(f"revision {name!r}: not found in git; needs a commit, a branch, a tag or HEAD")
+    with switch(repo, name):
+        return _version_of(name, lambda path: _read(repo, name, path))
 
 
 def _version_of(name: str, read: Callable[[str], bytes]) -> Version:
