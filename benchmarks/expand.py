@@ -52,7 +52,12 @@ def prepare_variegate(photos: Path, work: Path, variants: int) -> None:
                 ImageOps.invert(image.convert("RGB")).save(place)
     (work / "params.yaml").write_text(PARAMS.format(variants=variants))
     for stage in ("ingest", "validate"):
-        subprocess.run([sys.executable, "-m", f"tasks.{stage}"], cwd=work, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", f"tasks.{stage}"],
+            cwd=work,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 def run_variegate(photos: Path, work: Path, variants: int) -> None:
@@ -73,12 +78,19 @@ def floor_part(names: list[str], out: str, variants: int) -> None:
     cv2.setNumThreads(0)
     flip = albumentations.HorizontalFlip(p=0.5)
     policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
-    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        95,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
     for name in names:
         suffix = Path(name).suffix
         pixels = cv2.imread(name, cv2.IMREAD_COLOR if suffix == ".jpg" else cv2.IMREAD_UNCHANGED)
         for index in range(variants):
-            data = cv2.imencode(suffix, policy(image=pixels)["image"], options if suffix == ".jpg" else [])[1]
+            data = cv2.imencode(
+                suffix, policy(image=pixels)["image"], options if suffix == ".jpg" else []
+            )[1]
             Path(out, f"{Path(name).stem}-{index}{suffix}").write_bytes(data)
 
 
@@ -88,7 +100,10 @@ def run_floor(photos: Path, work: Path, variants: int) -> None:
 
     names = list_images(photos)
     count = len(os.sched_getaffinity(0))
-    workers = [Process(target=floor_part, args=(names[i::count], str(work), variants)) for i in range(count)]
+    workers = [
+        Process(target=floor_part, args=(names[i::count], str(work), variants))
+        for i in range(count)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -113,7 +128,12 @@ def run_albumentations(photos: Path, work: Path, variants: int) -> None:
 
     flip = albumentations.HorizontalFlip(p=0.5)
     policy = albumentations.Compose([flip, albumentations.Rotate(15, border_mode=4, p=1)])
-    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        95,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
     for number, name in enumerate(list_images(photos)):
         for index in range(variants):
             pixels = cv2.imread(name)
@@ -158,7 +178,17 @@ def timed(name: str, photos: Path, prepared: Path, folder: Path, variants: int) 
         shutil.copytree(prepared, work)
     else:
         work.mkdir()
-    command = [sys.executable, __file__, str(photos), "--variants", str(variants), "--run", name, "--work", str(work)]
+    command = [
+        sys.executable,
+        __file__,
+        str(photos),
+        "--variants",
+        str(variants),
+        "--run",
+        name,
+        "--work",
+        str(work),
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -182,7 +212,11 @@ def main() -> None:
     if options.run:
         CONTENDERS[options.run](options.photos, options.work, options.variants)
         return
-    names = [name for name in options.only.split(",") if name != "augmentor" or importlib.util.find_spec("Augmentor")]
+    names = [
+        name
+        for name in options.only.split(",")
+        if name != "augmentor" or importlib.util.find_spec("Augmentor")
+    ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photos = subset(options.photos, options.limit, folder)
@@ -198,7 +232,9 @@ def main() -> None:
     ours = statistics.median(seconds[names[0]])
     for name, values in seconds.items():
         middle = statistics.median(values)
-        print(f"{name:<15} {times(values)}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast")
+        print(
+            f"{name:<15} {times(values)}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast"
+        )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ SECONDS_BETWEEN_SAMPLES = 0.1
 def run(work: Path, *command: str, watched: bool = False) -> tuple[float, int, str]:
     """Seconds, peak bytes (0 unless `watched`) and output of a process in `work`."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], cwd=work, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=work, stdout=subprocess.PIPE, text=True
+    )
     peak = [0]
     watcher = threading.Thread(target=watch, args=(process, peak) if watched else (None, peak))
     watcher.start()
@@ -81,7 +83,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "work"
         work.mkdir()
-        prepare_variegate(subset(options.images, options.limit, Path(temporary)), work, options.variants)
+        prepare_variegate(
+            subset(options.images, options.limit, Path(temporary)), work, options.variants
+        )
         sources = list_images(work / "data/raw/train")
         for number in range(options.repeat + 1):
             watched = number == options.repeat
@@ -91,19 +95,30 @@ def main() -> None:
                     replace_some(sources, number)
                     for stage in ("ingest", "validate"):
                         run(work, "-m", f"tasks.{stage}")
-                stage = ("-c", "import tasks.augment.__main__") if name == "imports" else ("-m", "tasks.augment")
+                stage = (
+                    ("-c", "import tasks.augment.__main__")
+                    if name == "imports"
+                    else ("-m", "tasks.augment")
+                )
                 seconds, peak, output = run(work, *stage, watched=watched)
                 if watched:
                     peaks[name] = peak
                 else:
                     figures.setdefault(name, []).append(seconds)
                 made = re.search(r"made ([\d,]+), reused ([\d,]+)", output)
-                print(f"{name:<12} {seconds:8.2f} s  {peak / 1e6:8.0f} MB  {made[0] if made else ''}", flush=True)
+                print(
+                    f"{name:<12} {seconds:8.2f} s  {peak / 1e6:8.0f} MB  {made[0] if made else ''}",
+                    flush=True,
+                )
     cold = statistics.median(figures["cold"])
-    print(f"{len(sources):,} sources x {options.variants}, {os.cpu_count()} processors, {options.repeat} runs in turn")
+    print(
+        f"{len(sources):,} sources x {options.variants}, {os.cpu_count()} processors, {options.repeat} runs in turn"
+    )
     for name, values in figures.items():
         middle = statistics.median(values)
-        print(f"{name:<12} {times(values)}  {middle / cold:7.1%} of cold  peak {peaks[name] / 1e6:6.0f} MB")
+        print(
+            f"{name:<12} {times(values)}  {middle / cold:7.1%} of cold  peak {peaks[name] / 1e6:6.0f} MB"
+        )
 
 
 if __name__ == "__main__":

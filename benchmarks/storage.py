@@ -37,8 +37,9 @@ import dvc
 from expand import list_images, prepare_variegate, times
 
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
-from tasks import manifest
-from tasks.augment import ledger
+from tasks.common import tables
+from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.dataset.paths import AUGMENTED
 
 CONFIG = Path(__file__).parent.parent / ".dvc/config"
 VARIANTS = 5
@@ -58,13 +59,15 @@ def make_variants(photos: Path, count: int, work: Path) -> Path:
     project = work / "project"
     project.mkdir()
     prepare_variegate(work / "photos", project, variants)
-    subprocess.run([sys.executable, "-m", "tasks.augment"], cwd=project, check=True, stdout=subprocess.DEVNULL)
-    return project / ledger.FOLDER
+    subprocess.run(
+        [sys.executable, "-m", "tasks.augment"], cwd=project, check=True, stdout=subprocess.DEVNULL
+    )
+    return project / AUGMENTED
 
 
 def write_loose(augmented: Path, folder: Path) -> None:
     """Every variant of the segments as a file, in a folder for each class."""
-    rows = manifest.read_table(augmented / "manifest.parquet", ledger.COLUMNS, made_by="augment")
+    rows = tables.read_table(augmented / "manifest.parquet", LEDGER_COLUMNS, made_by="augment")
     labels = dict(zip(rows["variant_id"], rows["label"], strict=True))
     for segment in (augmented / "segments").iterdir():
         with tarfile.open(segment) as tar:
@@ -78,7 +81,9 @@ def new_repository(place: Path) -> dict[str, str]:
     """An empty DVC repository; returns the environment in which it knows nothing of others."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    private = {name: str(place / ".private") for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")}
+    private = {
+        name: str(place / ".private") for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")
+    }
     environment = {**os.environ, **private}
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=place, env=environment, check=True)
@@ -90,9 +95,13 @@ def timed(place: Path, environment: dict[str, str], *command: str) -> float:
     """Seconds of one whole DVC command."""
     os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
-    done = subprocess.run(["dvc", *command], cwd=place, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["dvc", *command], cwd=place, env=environment, check=True, capture_output=True, text=True
+    )
     seconds = time.perf_counter() - started
-    assert command != ("status",) or "up to date" in done.stdout or "no data" in done.stdout, done.stdout
+    assert command != ("status",) or "up to date" in done.stdout or "no data" in done.stdout, (
+        done.stdout
+    )
     return seconds
 
 
@@ -121,7 +130,10 @@ def hardware() -> str:
     """Processors, memory and DVC's version."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} processors ({model}), {memory:.0f} GiB, DVC {dvc.__version__}"
 
@@ -134,7 +146,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        layouts = {"segments": make_variants(options.photos, options.files, folder), "loose": folder / "loose"}
+        layouts = {
+            "segments": make_variants(options.photos, options.files, folder),
+            "loose": folder / "loose",
+        }
         write_loose(layouts["segments"], layouts["loose"])
         for name, layout in layouts.items():
             print(f"{name:<8} {describe(layout)}")

@@ -48,8 +48,13 @@ def make_image(task: tuple[str, Path, int, int | None]) -> None:
     with Image.open(photo) as opened:
         image = opened.convert("RGB")
     width, height = (int(length * rng.uniform(0.6, 0.9)) for length in image.size)
-    left, top = (int(rng.integers(0, whole - part)) for whole, part in zip(image.size, (width, height), strict=True))
-    part = image.crop((left, top, left + width, top + height)).resize(image.size, Image.Resampling.BICUBIC)
+    left, top = (
+        int(rng.integers(0, whole - part))
+        for whole, part in zip(image.size, (width, height), strict=True)
+    )
+    part = image.crop((left, top, left + width, top + height)).resize(
+        image.size, Image.Resampling.BICUBIC
+    )
     if rng.random() < 0.5:
         part = ImageOps.mirror(part)
     pixels = np.asarray(part) * rng.uniform(0.5, 1.0, 3)
@@ -69,7 +74,9 @@ def make_images(photos: list[str], folder: Path, count: int, side: int | None) -
     with ProcessPoolExecutor() as pool:
         list(pool.map(make_image, made, chunksize=64))
     for number in range(PLANTED):
-        one, two, three = (made[(number * 3 + kind) * count // (3 * PLANTED)][1] for kind in range(3))
+        one, two, three = (
+            made[(number * 3 + kind) * count // (3 * PLANTED)][1] for kind in range(3)
+        )
         shutil.copy(one, one.with_name(f"copy{number:03d}.jpg"))
         with Image.open(two) as image:
             image.save(two.with_name(f"pixels{number:03d}.png"))
@@ -101,8 +108,12 @@ def run_peers(folder: Path) -> None:
     from imagededup.methods import PHash
 
     hasher = PHash(verbose=False)
-    codes = hasher.encode_images(image_dir=str(folder), recursive=True, num_enc_workers=os.cpu_count())
-    found = hasher.find_duplicates(encoding_map=codes, max_distance_threshold=6, num_dist_workers=os.cpu_count())
+    codes = hasher.encode_images(
+        image_dir=str(folder), recursive=True, num_enc_workers=os.cpu_count()
+    )
+    found = hasher.find_duplicates(
+        encoding_map=codes, max_distance_threshold=6, num_dist_workers=os.cpu_count()
+    )
     (folder.parent / "found.json").write_text(json.dumps(found))
     lab = Imagelab(data_path=str(folder))
     lab.find_issues(n_jobs=os.cpu_count(), verbose=False)
@@ -112,7 +123,9 @@ def run_peers(folder: Path) -> None:
 
 
 def kind_of(name: str) -> str:
-    return next((kind for kind in ("copy", "pixels", "again") if Path(name).name.startswith(kind)), "")
+    return next(
+        (kind for kind in ("copy", "pixels", "again") if Path(name).name.startswith(kind)), ""
+    )
 
 
 def tell_found(work: Path) -> None:
@@ -123,13 +136,18 @@ def tell_found(work: Path) -> None:
     path = work / "data/found.json"
     if path.is_file():
         content = json.loads(path.read_text())
-        print("imagededup", tell({(one, other) for one, others in content.items() for other in others}))
+        print(
+            "imagededup",
+            tell({(one, other) for one, others in content.items() for other in others}),
+        )
 
 
 def tell(pairs: set[tuple[str, str]]) -> str:
     planted = {name for pair in pairs for name in pair if kind_of(name)}
     others = {tuple(sorted(pair)) for pair in pairs if not any(map(kind_of, pair))}
-    kinds = {kind: sum(kind_of(name) == kind for name in planted) for kind in ("copy", "pixels", "again")}
+    kinds = {
+        kind: sum(kind_of(name) == kind for name in planted) for kind in ("copy", "pixels", "again")
+    }
     return f"{kinds} of {PLANTED} each; pairs of others: {len(others)}"
 
 
@@ -139,9 +157,13 @@ def tell(pairs: set[tuple[str, str]]) -> str:
 def timed(name: str, work: Path, watched: bool) -> tuple[float, int]:
     """Seconds and peak bytes of a round."""
     if name in ("floor", "peers"):
-        seconds, peak, _ = run(work, str(Path(__file__)), "--run", name, str(work / "data/raw"), watched=watched)
+        seconds, peak, _ = run(
+            work, str(Path(__file__)), "--run", name, str(work / "data/raw"), watched=watched
+        )
         return seconds, peak
-    rounds = [run(work, "-m", f"tasks.{stage}", watched=watched) for stage in ("ingest", "validate")]
+    rounds = [
+        run(work, "-m", f"tasks.{stage}", watched=watched) for stage in ("ingest", "validate")
+    ]
     return sum(one[0] for one in rounds), max(one[1] for one in rounds)
 
 
@@ -172,7 +194,13 @@ def main() -> None:
         settle(work / "data/raw")
         subprocess.run(["sync"], check=True)
         images = list_images(work / "data/raw")
-        names = ["floor", "variegate", "nothing", "one in 100", *(["peers"] if options.peers else [])]
+        names = [
+            "floor",
+            "variegate",
+            "nothing",
+            "one in 100",
+            *(["peers"] if options.peers else []),
+        ]
         for number in range(options.repeat + 1):
             watched = number == options.repeat
             shutil.rmtree(work / ".variegate", ignore_errors=True)
@@ -190,7 +218,9 @@ def main() -> None:
     print(f"{len(images):,} images, {os.cpu_count()} processors, {options.repeat} runs in turn")
     for name, values in figures.items():
         middle = statistics.median(values)
-        print(f"{name:<12} {times(values)}  floor/it {floor / middle:5.2f}  peak {peaks[name] / 1e6:6.0f} MB")
+        print(
+            f"{name:<12} {times(values)}  floor/it {floor / middle:5.2f}  peak {peaks[name] / 1e6:6.0f} MB"
+        )
 
 
 if __name__ == "__main__":

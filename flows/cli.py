@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from flows import project
-from flows.processes import ended_by_signals
-from tasks.errors import CheckFailedError, UserError, exit_code, one_line, told
+from flows import console, preconditions, refresh
+from flows.service.processes import ended_by_signals
+from tasks.commands import moved_images
+from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, told
 
 app = typer.Typer(
     help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
@@ -26,26 +27,30 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def common(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
     if debug:
         os.environ["VARIEGATE_DEBUG"] = "1"
     if not {"-h", "--help"} & set(sys.argv):
-        project.require_root()
+        preconditions.require_root()
 
 
 @app.command()
 def sample(
-    name: Annotated[str, typer.Argument(help="`digits`: 1,797 handwritten digits, 8 x 8 pixels.")] = "digits",
+    name: Annotated[
+        str, typer.Argument(help="`digits`: 1,797 handwritten digits, 8 x 8 pixels.")
+    ] = "digits",
     if_empty: Annotated[bool, typer.Option(help="Do nothing where data/raw holds files.")] = False,
 ) -> None:
     """Write a bundled real dataset into data/raw.
 
     Example: variegate sample digits
     """
-    from tasks.ingest import RAW
-    from tasks.sample import write_sample
+    from tasks.acquire.sample import write_sample
+    from tasks.dataset.paths import RAW
 
-    count = project.write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
+    count = preconditions.write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
     if count:
         print(f"wrote {count:,} images to {RAW}")
 
@@ -53,11 +58,15 @@ def sample(
 @app.command("import")
 def import_(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME.")
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME."),
     ],
     max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
     root: Annotated[
-        Path | None, typer.Option(help="Where torchvision keeps its downloads; default: .variegate/torchvision.")
+        Path | None,
+        typer.Option(
+            help="Where torchvision keeps its downloads; default: .variegate/torchvision."
+        ),
     ] = None,
 ) -> None:
     """Fill the empty data/raw: unpack archives, all together, or download a dataset by torchvision.
@@ -66,53 +75,79 @@ def import_(
 
     Example: variegate import torchvision:FashionMNIST
     """
-    from tasks.ingest import RAW
+    from tasks.dataset.paths import RAW
 
-    project.require_room()
+    preconditions.require_room()
     names = [source.partition(":")[2] for source in sources if source.startswith("torchvision:")]
     if names and len(sources) > 1:
-        raise UserError(f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}")
+        raise UserError(
+            f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}"
+        )
     if names:
-        from tasks import machine
-        from tasks.torchvision_sets import write_dataset
+        from tasks.acquire.torchvision_datasets import write_dataset
+        from tasks.common import machine
 
-        print(f"wrote {write_dataset(names[0], RAW, root or machine.cache_folder() / 'torchvision'):,} files to {RAW}")
+        print(
+            f"wrote {write_dataset(names[0], RAW, root or machine.cache_folder() / 'torchvision'):,} files to {RAW}"
+        )
         return
-    from tasks.archives import unpack
+    from tasks.acquire.archives import unpack
 
     found = unpack([Path(source) for source in sources], RAW, max_gb)
-    left_out = f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)" if found.left_out else ""
+    left_out = (
+        f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)"
+        if found.left_out
+        else ""
+    )
     print(f"wrote {found.files:,} files to {RAW}{left_out}")
 
 
-Until = Annotated[str | None, typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate.")]
+Until = Annotated[
+    str | None,
+    typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate."),
+]
 BringFrom = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="First copy the new images of this folder into data/raw.")
+    Path | None,
+    typer.Option(metavar="DIR", help="First copy the new images of this folder into data/raw."),
 ]
 Mirror = Annotated[
-    bool, typer.Option("--mirror", help="Replace and remove as well: data/raw becomes what that folder is.")
+    bool,
+    typer.Option(
+        "--mirror", help="Replace and remove as well: data/raw becomes what that folder is."
+    ),
 ]
-Commit = Annotated[bool, typer.Option("--commit", help="Commit what the run made, saying what changed in images.")]
-Push = Annotated[bool, typer.Option("--push", help="Then dvc push, and git push where the branch has an upstream.")]
+Commit = Annotated[
+    bool, typer.Option("--commit", help="Commit what the run made, saying what changed in images.")
+]
+Push = Annotated[
+    bool,
+    typer.Option("--push", help="Then dvc push, and git push where the branch has an upstream."),
+]
 
 
 @app.command()
 def run(
     until: Until = None,
-    force: Annotated[bool, typer.Option("--force", help="Run stages that have not changed as well.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run stages that have not changed as well.")
+    ] = False,
     bring_from: BringFrom = None,
     mirror: Mirror = False,
     commit: Commit = False,
     push: Push = False,
     prefer: Annotated[
-        str | None, typer.Option(help="In a merge, whose file to take where both sides changed it: ours or theirs.")
+        str | None,
+        typer.Option(
+            help="In a merge, whose file to take where both sides changed it: ours or theirs."
+        ),
     ] = None,
 ) -> None:
     """Run the whole flow: what has changed is made anew, all else is cached. A merge of git is finished first.
 
     Example: variegate run --until augment
     """
-    from flows import merge, server
+    from flows.service import server
+    from flows.versions import merge
 
     started = time.monotonic()
     merge.require_side(prefer)
@@ -121,16 +156,18 @@ def run(
     for line in merge.finish(unfinished, prefer) if unfinished else ():
         print(f"merged           {line}", flush=True)
     if bring_from is None:
-        project.require_raw()
-    project.check_params()
+        preconditions.require_raw()
+    preconditions.check_params()
     server.use(server.find())
     from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
 
     outcomes = bring_up_to_date(**parameters, force=force)
     print()
-    for line in project.summary(outcomes):
+    for line in console.run_summary(outcomes):
         print(line)
-    states = ", ".join(f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items())
+    states = ", ".join(
+        f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items()
+    )
     print(f"stages           {states}")
     print(f"time             {time.monotonic() - started:.1f} s")
     if unfinished:
@@ -139,10 +176,15 @@ def run(
 
 @app.command()
 def schedule(
-    cron: Annotated[str | None, typer.Option(help="When: minute, hour, day, month, weekday, in local time.")] = None,
-    every: Annotated[str | None, typer.Option(help="How often, as 30m, 6h or 1d; the first run comes at once.")] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="When: minute, hour, day, month, weekday, in local time.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="How often, as 30m, 6h or 1d; the first run comes at once.")
+    ] = None,
     overlap: Annotated[
-        str, typer.Option(help="What a run does while another goes on: skip (it is left out) or wait.")
+        str,
+        typer.Option(help="What a run does while another goes on: skip (it is left out) or wait."),
     ] = "skip",
     until: Until = None,
     bring_from: BringFrom = None,
@@ -154,24 +196,31 @@ def schedule(
 
     Example: variegate schedule --cron "0 3 * * *" --bring-from /mnt/uploads --commit --push
     """
-    from flows import server
+    from flows.service import server
 
     if (cron is None) == (every is None):
         raise UserError('needs one of --cron and --every, as --cron "0 3 * * *" or --every 6h')
     if overlap not in ("skip", "wait"):
         raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
     parameters = _run_parameters(until, bring_from, mirror, commit, push)
-    from flows import schedule as schedules  # imports prefect, which takes seconds
+    from flows.pipeline import pipeline  # imports prefect, which takes seconds
+    from flows.service import schedule as schedules
 
     when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
     with ended_by_signals(), server.ensured() as url:
         server.use(url)
         server.end_with(url)
         print(f"dashboard        {server.page(url)}")
-        print(f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it", flush=True)
+        print(
+            f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it",
+            flush=True,
+        )
         if bring_from is not None and not bring_from.expanduser().is_dir():
-            print(f"warning: --bring-from {bring_from}: no such folder now; runs fail until there is one", flush=True)
-        schedules.serve(when, overlap, parameters)
+            print(
+                f"warning: --bring-from {bring_from}: no such folder now; runs fail until there is one",
+                flush=True,
+            )
+        schedules.serve(pipeline, when, overlap, parameters)
 
 
 @app.command()
@@ -182,7 +231,7 @@ def ui() -> None:
 
     Example: variegate ui
     """
-    from flows import server
+    from flows.service import server
 
     with ended_by_signals(), server.ensured() as url, server.report_served() as report:
         print(f"dashboard        {server.page(url)}")
@@ -199,34 +248,36 @@ def validate(as_json: AsJson = False) -> None:
 
     Example: variegate validate --json
     """
-    before = project.splits_of_images()
+    before = moved_images.splits_of_images()
     failed: CheckFailedError | None = None
     try:
-        project.refresh("validate")
+        refresh.refresh("validate")
     except CheckFailedError as error:
         failed = error
-    found, now = project.read_metrics("validate"), project.splits_of_images()
-    moved = project.moved_between(before, now)
+    found, now = console.read_metrics("validate"), moved_images.splits_of_images()
+    moved = moved_images.moved_between(before, now)
     if as_json:
         print(json.dumps({**found, "moved": moved}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(project.validation_lines(found, sorted(now["label"].unique()), moved)))
+        print("\n".join(console.validation_lines(found, sorted(now["label"].unique()), moved)))
     if failed:
         raise failed
 
 
 @app.command()
 def plan(
-    epochs: Annotated[int | None, typer.Option(min=1, help="Say what training sees in so many epochs.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Say what training sees in so many epochs.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say exactly how many images will result, per class, before a pixel is touched, and warn of what may surprise.
 
     Example: variegate plan --epochs 16
     """
-    from tasks.augment.forecast import as_table, forecast
+    from tasks.commands.forecast import as_table, forecast
 
-    project.refresh("validate")
+    refresh.refresh("validate")
     params, _, validated = _inputs()
     found = forecast(validated, params, None if epochs is None else _training(epochs))
     print(json.dumps(found, indent=2) if as_json else as_table(found))
@@ -234,47 +285,56 @@ def plan(
 
 @app.command()
 def preview(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path("preview.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path(
+        "preview.png"
+    ),
     sources: Annotated[int, typer.Option(min=1, help="How many sources to show.")] = 8,
-    variants: Annotated[int | None, typer.Option(min=0, help="How many of each; default: as planned.")] = None,
+    variants: Annotated[
+        int | None, typer.Option(min=0, help="How many of each; default: as planned.")
+    ] = None,
 ) -> None:
     """Draw a contact sheet: sources and their variants, by the present policy.
 
     Example: variegate preview --sources 12 -o sheet.png
     """
-    from tasks import images
+    from tasks.augment.contact_sheet import sample_sheet as draw
     from tasks.augment.plan import plan_counts
-    from tasks.augment.preview import preview as draw
-    from tasks.augment.sources import training_sources
+    from tasks.pixels.encode import encode
+    from tasks.variants.sources import training_sources
 
-    project.refresh("validate")
+    refresh.refresh("validate")
     params, recipe, validated = _inputs()
     rows = training_sources(validated)
     counts = plan_counts(rows, params) if variants is None else pd.Series(variants, rows.index)
     sheet, sources, shown = draw(rows, counts, recipe, sources)
-    _write(output, images.encode(sheet, "png"), ("png",))
+    _write(output, encode(sheet, "png"), ("png",))
     print(f"wrote {output}: {sources} sources, {shown} variants")
 
 
 @app.command()
 def verify(
-    remake: Annotated[int, typer.Option(min=0, help="Make this many variants again and compare their bytes.")] = 0,
-    repair: Annotated[bool, typer.Option("--repair", help="Delete every damaged copy and make it again.")] = False,
+    remake: Annotated[
+        int, typer.Option(min=0, help="Make this many variants again and compare their bytes.")
+    ] = 0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Delete every damaged copy and make it again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reconcile the ledger with the segments; exit 1 on any difference.
 
     Example: variegate verify --remake 100
     """
-    from tasks.augment import caches, ledger
-    from tasks.augment.verify import verify as reconcile
+    from tasks.augment import caches
+    from tasks.commands.verify import verify as reconcile
+    from tasks.dataset.paths import LEDGER
 
     _, recipe, validated = _inputs()
     if repair:
         try:
             damaged = reconcile(validated, recipe)["damaged"]
         except UserError:
-            damaged = [ledger.MANIFEST.name]
+            damaged = [LEDGER.name]
         for name in damaged:
             caches.forget(name)
         if damaged:
@@ -285,10 +345,18 @@ def verify(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print(", ".join(f"{name} {value:,}" for name, value in found.items() if isinstance(value, int)))
+        print(
+            ", ".join(
+                f"{name} {value:,}" for name, value in found.items() if isinstance(value, int)
+            )
+        )
         for line in found["differences"]:
             print(line)
-        print("every variant is what the ledger says" if not found["differences"] else "differences found")
+        print(
+            "every variant is what the ledger says"
+            if not found["differences"]
+            else "differences found"
+        )
     sys.exit(1 if found["differences"] else 0)
 
 
@@ -301,23 +369,33 @@ def replay(
 
     Example: variegate replay 8f152facd8e09408-v002 -o variant.png
     """
-    from tasks.augment.verify import replay as make_again
+    from tasks.commands.verify import replay as make_again
 
     _, recipe, validated = _inputs()
     variant = make_again(variant_id, validated, recipe)
     if variant.data is None:
-        raise UserError(f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image")
+        raise UserError(
+            f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image"
+        )
     ending = variant.member.rpartition(".")[2]
     _write(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
-    print(f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}")
+    print(
+        f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}"
+    )
 
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")] = "HEAD",
-    after: Annotated[str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")] = "workspace",
+    before: Annotated[
+        str, typer.Argument(metavar="[REV]", help="A commit, branch or tag.")
+    ] = "HEAD",
+    after: Annotated[
+        str, typer.Argument(metavar="[REV]", help="Another; default: the workspace.")
+    ] = "workspace",
     as_json: AsJson = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False,
 ) -> None:
     """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
 
@@ -329,13 +407,15 @@ def diff(
     """
     if as_json and markdown:
         raise UserError("--json and --markdown: needs one of them, found both")
-    from flows.compare import as_markdown, as_text, compare
-    from flows.versions import WORKSPACE, changed_since_run, read_versions
+    from flows.versions.diff import as_markdown, as_text, compare
+    from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 
     stale = changed_since_run() if WORKSPACE in (before, after) else []
     found = compare(*read_versions([before, after]))
     if stale:
-        note = f"{', '.join(stale)}: not as the workspace's last run left them; this compares that run"
+        note = (
+            f"{', '.join(stale)}: not as the workspace's last run left them; this compares that run"
+        )
         print(f"note: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -346,7 +426,10 @@ def diff(
 @app.command()
 def export(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A new folder, or an earlier export to bring up to date.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A new folder, or an earlier export to bring up to date."
+        ),
     ],
     format: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")],
     as_json: AsJson = False,
@@ -359,12 +442,13 @@ def export(
 
     Example: variegate export ../clothes --format webdataset
     """
-    from tasks import validate
-    from tasks.augment import ledger
-    from tasks.augment.export import export as write
+    from tasks.commands.export import export as write
+    from tasks.dataset.manifests import read_ledger, read_validated
 
-    with contextlib.redirect_stdout(sys.stderr):  # where progress goes: standard output is the result's
-        found = write(validate.read(), ledger.read(), folder, format)
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # where progress goes: standard output is the result's
+        found = write(read_validated(), read_ledger(), folder, format)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
     print(json.dumps(found, indent=2) if as_json else text)
@@ -394,7 +478,7 @@ def _run_parameters(
 ) -> dict[str, Any]:
     """The flow's parameters of these options."""
     if until is not None:
-        project.require_stage(until)
+        preconditions.require_stage(until)
     if mirror and bring_from is None:
         raise UserError("--mirror: needs --bring-from, the folder that data/raw is to become")
     folder = None if bring_from is None else str(bring_from.expanduser().resolve())
@@ -403,20 +487,20 @@ def _run_parameters(
 
 def _inputs() -> tuple[Any, Any, Any]:
     """The parameters of augment, their recipe and the validated manifest."""
-    from tasks import validate
-    from tasks.augment.params import AugmentParams
-    from tasks.augment.policy import Policy
-    from tasks.augment.variants import Recipe
-    from tasks.params import read_params
+    from tasks.common.params import read_params
+    from tasks.dataset.manifests import read_validated
+    from tasks.variants.make import Recipe
+    from tasks.variants.params import AugmentParams
+    from tasks.variants.policy import Policy
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
-    return params, Recipe.from_params(params), validate.read()
+    return params, Recipe.from_params(params), read_validated()
 
 
 def _training(epochs: int) -> dict[str, Any]:
     """How training would use the variants, in so many epochs."""
-    from tasks.params import read_params
+    from tasks.common.params import read_params
     from tasks.train.params import TrainParams
 
     params = read_params("train", TrainParams)
@@ -437,7 +521,10 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept, and the next run goes on from there", file=sys.stderr)
+        print(
+            "interrupted; what was finished is kept, and the next run goes on from there",
+            file=sys.stderr,
+        )
         sys.exit(130)
     except Exception as error:
         line = one_line(error)

@@ -1,4 +1,4 @@
-"""The doctor: what is installed, what is wrong and how to mend it."""
+"""Doctor: what is installed, what is wrong and how to mend it."""
 
 import importlib.metadata
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from flows import project
-from flows.server import find, without_secrets
-from tasks import machine
-from tasks.errors import UserError, one_line
+from flows import preconditions
+from flows.service.server import find, without_secrets
+from tasks.common import machine
+from tasks.common.errors import UserError, one_line
 
 PIXELS = Path("requirements/pixels.txt")
 LOCK = Path("requirements/lock.txt")
@@ -31,7 +31,16 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything."""
-    return [python(), environment(), device(), cache_links(), private_cache(), parameters(), raw_data(), server()]
+    return [
+        python(),
+        environment(),
+        device(),
+        cache_links(),
+        private_cache(),
+        parameters(),
+        raw_data(),
+        server(),
+    ]
 
 
 def python() -> Finding:
@@ -43,7 +52,10 @@ def python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = found is not None and Path(found).parent == here
     return Finding(
-        "python", ok, f"{version}, {found or 'none'} on the PATH", f"`dvc repro` needs it: . {here / 'activate'}"
+        "python",
+        ok,
+        f"{version}, {found or 'none'} on the PATH",
+        f"`dvc repro` needs it: . {here / 'activate'}",
     )
 
 
@@ -61,10 +73,14 @@ def environment() -> Finding:
                 installed = importlib.metadata.version(wanted.name)
             except importlib.metadata.PackageNotFoundError:
                 installed = "none"
-            if not wanted.specifier.contains(installed if installed != "none" else "0", prereleases=True):
+            if not wanted.specifier.contains(
+                installed if installed != "none" else "0", prereleases=True
+            ):
                 wrong.append(f"{wanted.name} {installed}, not {wanted.specifier}")
     found = (
-        "as locked" if not wrong else "; ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        "as locked"
+        if not wrong
+        else "; ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
     )
     return Finding("environment", not wrong, found, "make .venv/.ready after `rm .venv/.ready`")
 
@@ -74,8 +90,12 @@ def device() -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}, torch {torch.__version__}")
-    return Finding("device", True, f"cpu, {machine.worker_count()} workers, torch {torch.__version__}")
+        return Finding(
+            "device", True, f"cuda: {torch.cuda.get_device_name()}, torch {torch.__version__}"
+        )
+    return Finding(
+        "device", True, f"cpu, {machine.worker_count()} workers, torch {torch.__version__}"
+    )
 
 
 def cache_links() -> Finding:
@@ -89,15 +109,22 @@ def cache_links() -> Finding:
             place.unlink()
     except OSError as error:
         return Finding(
-            "cache links", False, f"no hard links from .dvc/cache to data: {error.strerror}", "keep both on one disk"
+            "cache links",
+            False,
+            f"no hard links from .dvc/cache to data: {error.strerror}",
+            "keep both on one disk",
         )
-    return Finding("cache links", True, "hard links: the workspace and DVC's cache share their files")
+    return Finding(
+        "cache links", True, "hard links: the workspace and DVC's cache share their files"
+    )
 
 
 def private_cache() -> Finding:
     """What the private cache takes."""
     try:
-        size = sum(path.stat().st_size for path in machine.cache_folder().rglob("*") if path.is_file())
+        size = sum(
+            path.stat().st_size for path in machine.cache_folder().rglob("*") if path.is_file()
+        )
         limit = machine.cache_limit_bytes()
     except UserError as error:
         return Finding("private cache", False, str(error), "unset it, or give a number")
@@ -108,7 +135,7 @@ def private_cache() -> Finding:
 def parameters() -> Finding:
     """params.yaml."""
     try:
-        project.check_params()
+        preconditions.check_params()
     except UserError as error:
         return Finding("parameters", False, str(error), "edit params.yaml")
     return Finding("parameters", True, "params.yaml is sound")
@@ -117,7 +144,7 @@ def parameters() -> Finding:
 def raw_data() -> Finding:
     """data/raw."""
     try:
-        project.require_raw()
+        preconditions.require_raw()
     except UserError as error:
         return Finding("raw data", False, str(error), "variegate sample digits, or your own images")
     except OSError as error:

@@ -17,15 +17,18 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed, State
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
-from flows import artifacts, project, publish, runs, server
-from flows.behind import require_not_left_behind
-from flows.graph import Step, in_repo, read_steps, version_raw
-from flows.processes import end_with_this_process
-from flows.stage import RunCancelledError, StageError, run_child
-from tasks.bring import Brought, bring, lines
-from tasks.errors import UserError, one_line
-from tasks.ingest import RAW
-from tasks.params import place_and_problem
+from flows import preconditions
+from flows.run import artifacts
+from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
+from flows.run.stage import RunCancelledError, StageError, run_child
+from flows.service import runs, server
+from flows.service.processes import end_with_this_process
+from flows.versions import publish
+from flows.versions.stale_checkout import require_not_stale
+from tasks.acquire.copy_folder import CopyResult, copy_new, lines
+from tasks.common.errors import UserError, one_line
+from tasks.common.params import place_and_problem
+from tasks.dataset.paths import RAW
 
 
 class Options(BaseModel):
@@ -64,7 +67,9 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
         state = pipeline(**parameters, return_state=True)
     except runs.SERVER_ERRORS as error:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
-        raise UserError(f"{why}; what was finished is kept, and the next run goes on from there") from error
+        raise UserError(
+            f"{why}; what was finished is kept, and the next run goes on from there"
+        ) from error
     if state.is_failed():
         failure: Any = state.result(raise_on_failure=False)
         raise failure
@@ -116,12 +121,12 @@ def pipeline(
 
 def run_stages(until: str | None, force: bool) -> dict[str, str]:
     """The stages one after another; for each `cached` or `ran`."""
-    project.require_raw()
+    preconditions.require_raw()
     version_raw()
     steps = read_steps(until)
-    require_not_left_behind(steps)
+    require_not_stale(steps)
     if force or not all(step.clean for step in steps):
-        project.check_params()
+        preconditions.check_params()
     return {step.address: run_task(stage_task(step), step, force) for step in steps}
 
 
@@ -147,7 +152,9 @@ def stand_by_the_server() -> None:
     process ends by itself, but not where it is killed.
     """
     if not PREFECT_API_URL.value():
-        from prefect.server.api.server import SubprocessASGIServer  # which takes seconds, and started one
+        from prefect.server.api.server import (
+            SubprocessASGIServer,  # which takes seconds, and started one
+        )
 
         for temporary in SubprocessASGIServer._instances.values():
             if temporary.server_process is not None:
@@ -224,7 +231,9 @@ def failed(error: UserError | StageError) -> State:
 
 def is_news(record: logging.LogRecord) -> bool:
     """Whether a log record is neither the traceback of a failure that its state tells in one line, nor one of none."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], UserError | StageError | None)
+    return record.exc_info is None or not isinstance(
+        record.exc_info[1], UserError | StageError | None
+    )
 
 
 for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
@@ -233,12 +242,12 @@ for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
 
 def bring_images(folder: str, mirror: bool) -> str:
     """Bring new images into data/raw, which DVC's other commands leave alone meanwhile."""
-    project.require_room()
-    require_not_left_behind(read_steps("ingest"))
+    preconditions.require_room()
+    require_not_stale(read_steps("ingest"))
 
-    def act(repo: Repo) -> Brought:
+    def act(repo: Repo) -> CopyResult:
         with repo.lock:
-            return bring(Path(folder).expanduser(), RAW, mirror)
+            return copy_new(Path(folder).expanduser(), RAW, mirror)
 
     first, *warnings = lines(in_repo(act), Path(folder))
     for line in warnings:

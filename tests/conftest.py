@@ -32,19 +32,31 @@ class Project:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the project; its output goes with the failure if it fails."""
         done = subprocess.run(
-            command, cwd=self.root, env={**self.environment, **environment}, capture_output=True, text=True
+            command,
+            cwd=self.root,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
         )
         if check:
-            assert done.returncode == 0, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == 0, (
+                f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done
 
-    def stage(self, name: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def stage(
+        self, name: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", f"tasks.{name}", check=check, **environment)
 
-    def variegate(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def variegate(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return self.run("variegate", *arguments, check=check, **environment)
 
     def set_params(self, **changes: object) -> None:
@@ -59,23 +71,31 @@ class Project:
                 blocks[block][key] = value
         yaml.dump(blocks, self.path("params.yaml"))
 
-    def write_digits(self, per_class: int = 6, classes: int = 3, folder: str = "data/raw", skip: int = 0) -> None:
+    def write_digits(
+        self, per_class: int = 6, classes: int = 3, folder: str = "data/raw", skip: int = 0
+    ) -> None:
         """The first digits of each class but for `skip`, as class folders of PNG files."""
         digits = load_digits()
         for label in range(classes):
             for number in np.flatnonzero(digits.target == label)[skip : skip + per_class]:
                 path = self.path(f"{folder}/{label}/{number:04d}.png")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8)).save(path)
+                Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8)).save(
+                    path
+                )
 
     def data_hashes(self) -> dict[str, str]:
         """The SHA-256 of every file under data but raw, and of the data stages' metrics."""
-        from tasks.images import sha256
+        from tasks.pixels.hashing import sha256
 
         folders = ("data/ingested", "data/validated", "data/augmented")
-        files = [path for folder in folders for path in self.path(folder).rglob("*") if path.is_file()]
+        files = [
+            path for folder in folders for path in self.path(folder).rglob("*") if path.is_file()
+        ]
         files += [self.path(f"metrics/{stage}.json") for stage in ("validate", "augment")]
-        return {str(path.relative_to(self.root)): sha256(path.read_bytes()) for path in sorted(files)}
+        return {
+            str(path.relative_to(self.root)): sha256(path.read_bytes()) for path in sorted(files)
+        }
 
 
 def fill(root: Path) -> Project:
@@ -124,10 +144,16 @@ def finished(finished_once: Project, tmp_path: Path) -> Project:
 
 
 def make_checkout(tmp_path: Path) -> Project:
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.split(b"\0")
     for name in filter(None, map(os.fsdecode, tracked)):
         source = ROOT / name
-        if source.is_file() and not name.startswith("tests/") and name not in ("dvc.lock", "data/raw.dvc"):
+        if (
+            source.is_file()
+            and not name.startswith("tests/")
+            and name not in ("dvc.lock", "data/raw.dvc")
+        ):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, tmp_path / name)
     project = Project(tmp_path)
@@ -163,7 +189,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+            command,
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         wait_until(lambda: answers(f"{environment['PREFECT_API_URL']}/health"), seconds=90)

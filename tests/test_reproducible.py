@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tasks.sample import DVC_HASH, write_sample
+from tasks.acquire.sample import DVC_HASH, write_sample
 from tests.conftest import ROOT, Project
 
 # What older processors lack: OpenCV, its IPP, NumPy and the JPEG codec are told not to use it.
@@ -30,8 +30,13 @@ OLDER_PROCESSORS = {
 
 def dvc_hash(folder: Path) -> str:
     """DVC's name of a folder: the MD5 of the JSON list of its files' MD5 sums and paths."""
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    entries = [{"md5": hashlib.md5((folder / name).read_bytes()).hexdigest(), "relpath": name} for name in files]
+    files = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    entries = [
+        {"md5": hashlib.md5((folder / name).read_bytes()).hexdigest(), "relpath": name}
+        for name in files
+    ]
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
@@ -43,7 +48,8 @@ def test_the_sample_is_the_one_that_is_committed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="measured on x86-64 Linux alone"
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="measured on x86-64 Linux alone",
 )
 @pytest.mark.parametrize("processor", ["this one", *OLDER_PROCESSORS])
 def test_data_stages_reproduce_the_committed_hashes(processor: str, project: Project) -> None:

@@ -11,16 +11,22 @@ LOADS_OBJECTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 SECRET = "correct-horse-battery"
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("tasks/**/*.py"), *ROOT.glob("flows/**/*.py")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob("tasks/**/*.py"), *ROOT.glob("flows/**/*.py")], ids=lambda path: path.stem
+)
 def test_nothing_here_loads_pickles_or_runs_shells(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = {alias.name.split(".")[0] for alias in node.names} | {getattr(node, "module", None)}
+            names = {alias.name.split(".")[0] for alias in node.names} | {
+                getattr(node, "module", None)
+            }
             assert not names & LOADS_OBJECTS
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("torch.load", "eval", "exec", "os.system")
-            assert not any(keyword.arg in ("allow_pickle", "shell") for keyword in node.keywords), called
+            assert not any(keyword.arg in ("allow_pickle", "shell") for keyword in node.keywords), (
+                called
+            )
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.augment.ledger import COLUMNS
-from tasks.augment.variants import Source, Variant, variant_id
+from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.variants.make import Source, Variant, variant_id
 
 
 def rows_of(expanded: Iterable[tuple[Source, list[Variant]]]) -> pa.Table:
@@ -16,7 +16,7 @@ def rows_of(expanded: Iterable[tuple[Source, list[Variant]]]) -> pa.Table:
     for source, variants in expanded:
         rows.append(_source_row(source))
         rows += [variant.row for variant in variants]
-    return pa.Table.from_pylist(rows, schema=COLUMNS)
+    return pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
 
 
 def _source_row(source: Source) -> dict[str, Any]:

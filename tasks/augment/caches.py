@@ -21,10 +21,11 @@ import pyarrow as pa
 import xxhash
 from ruamel.yaml import YAML, YAMLError
 
-from tasks import machine, manifest, scratch
-from tasks.augment import ledger
 from tasks.augment.segments import Segment, holds
 from tasks.augment.stored import SOURCE, Stored, read_segments, sources_of
+from tasks.common import machine, tables
+from tasks.common.temporary import atomic_write, remove_abandoned
+from tasks.dataset.paths import AUGMENTED, LEDGER, SEGMENTS
 
 COMMITS = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
 DIGEST_BYTES = 8  # of an XXH3
@@ -52,10 +53,10 @@ def keep(segment: Segment, recipe_hash: str) -> None:
     if segment.made_before not in (None, path):
         _link(segment.made_before, path)
     elif segment.data is not None and not holds(path, path.name):
-        with manifest.replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             file.writelines(segment.data)
     _keep_rows(path, segment.rows)
-    _link(path, ledger.SEGMENTS / segment.file_name)
+    _link(path, SEGMENTS / segment.file_name)
 
 
 def _keep_rows(tar: Path, rows: pa.Table) -> None:
@@ -68,11 +69,11 @@ def _keep_rows(tar: Path, rows: pa.Table) -> None:
     index = tar.with_name(f"{tar.stem}-{xxhash.xxh3_64_hexdigest(data)}.sources")
     path = index.with_suffix(".parquet")
     if not (path.is_file() and index.is_file() and index.read_bytes()[DIGEST_BYTES:] == data):
-        with manifest.replacing(path) as temporary:
-            with manifest.Writer(temporary, rows.schema) as file:
+        with atomic_write(path) as temporary:
+            with tables.ParquetWriter(temporary, rows.schema) as file:
                 file.write(rows)
             digest = xxhash.xxh3_64_digest(temporary.read_bytes())
-        with manifest.replacing(index) as temporary:
+        with atomic_write(index) as temporary:
             temporary.write_bytes(digest + data)
     os.utime(index)  # it was used
 
@@ -86,7 +87,7 @@ def trim(limit_bytes: int) -> None:
     """Remove what killed runs left, and the segments longest unused until the cache is within `limit_bytes`."""
     folder = machine.cache_folder() / "segments"
     for each in folder.glob("*"):
-        scratch.sweep(each)
+        remove_abandoned(each)
     sizes = {tar: tar.stat().st_size for tar in folder.glob("*/*.tar")}
     excess = sum(sizes.values()) - limit_bytes
     if excess <= 0:
@@ -128,8 +129,11 @@ def forget(file_name: str) -> None:
 
     Linked files are one file: damage in one copy is damage in all.
     """
-    relative = f"{ledger.SEGMENTS.name}/{file_name}" if file_name.endswith(".tar") else file_name
-    copies = [ledger.FOLDER / relative, *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}*")]
+    relative = f"{SEGMENTS.name}/{file_name}" if file_name.endswith(".tar") else file_name
+    copies = [
+        AUGMENTED / relative,
+        *(machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}*"),
+    ]
     lock = Path("dvc.lock")
     files = locked_files(lock.read_bytes(), dvc_cache()) if lock.is_file() else {}
     copies += [files[relative]] if relative in files else []
@@ -144,14 +148,20 @@ def committed(recipe_hash: str) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments of the commits' datasets, in DVC's cache."""
     for commit in COMMITS:
         files = committed_files(commit, dvc_cache())
-        tars = {name.partition("/")[2]: path for name, path in files.items() if name.startswith(ledger.SEGMENTS.name)}
-        if ledger.MANIFEST.name in files:
-            yield from read_segments(files[ledger.MANIFEST.name], recipe_hash, tars)
+        tars = {
+            name.partition("/")[2]: path
+            for name, path in files.items()
+            if name.startswith(SEGMENTS.name)
+        }
+        if LEDGER.name in files:
+            yield from read_segments(files[LEDGER.name], recipe_hash, tars)
 
 
 def committed_files(commit: str, cache: Path) -> dict[str, Path]:
     """Where DVC's cache holds the files of data/augmented as of a commit; {} where that cannot be told."""
-    shown = subprocess.run(["git", "show", f"{commit}:./dvc.lock"], capture_output=True, check=False)
+    shown = subprocess.run(
+        ["git", "show", f"{commit}:./dvc.lock"], capture_output=True, check=False
+    )
     return locked_files(shown.stdout, cache)
 
 
@@ -159,9 +169,17 @@ def locked_files(lock: bytes, cache: Path) -> dict[str, Path]:
     """Where DVC's cache holds the files of data/augmented that a dvc.lock names; {} where that cannot be told."""
     try:
         outs = YAML(typ="safe").load(lock.decode())["stages"]["augment"]["outs"]
-        (folder,) = [out["md5"] for out in outs if out["path"] == str(ledger.FOLDER)]
+        (folder,) = [out["md5"] for out in outs if out["path"] == str(AUGMENTED)]
         listing = json.loads(_in_cache(cache, folder).read_text())
-    except (YAMLError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError, ValueError, OSError):
+    except (
+        YAMLError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        TypeError,
+        KeyError,
+        ValueError,
+        OSError,
+    ):
         return {}  # no commit, no such stage, or nothing pulled: then there is nothing to reuse
     return {entry["relpath"]: _in_cache(cache, entry["md5"]) for entry in listing}
 

@@ -5,7 +5,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from tasks.augment.ledger import COUNTS
+from tasks.dataset.paths import COUNTS
 
 
 def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) -> pd.DataFrame:
@@ -13,7 +13,9 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) 
 
     `planned` and `written` are on the index of `validated`, and hold training images alone.
     """
-    lines = validated.loc[validated["status"] == "ok", ["source_id", "file_name", "label", "split"]].copy()
+    lines = validated.loc[
+        validated["status"] == "ok", ["source_id", "file_name", "label", "split"]
+    ].copy()
     lines["planned"] = planned.reindex(lines.index, fill_value=0)
     lines["written"] = written.reindex(lines.index, fill_value=0)
     lines["rejected"] = lines["planned"] - lines["written"]
@@ -28,7 +30,10 @@ def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
 def summary(counts: pd.DataFrame, recipe_hash: str) -> dict[str, Any]:
     """The content of metrics/augment.json: totals of the training split. Those of each class are in counts.csv."""
     classes = pd.DataFrame(per_class(counts).values())
-    return {"recipe_hash": recipe_hash, **{str(name): int(total) for name, total in classes.sum().items()}}
+    return {
+        "recipe_hash": recipe_hash,
+        **{str(name): int(total) for name, total in classes.sum().items()},
+    }
 
 
 def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -39,4 +44,7 @@ def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
     numbers.insert(0, "sources", (counts["split"] == "train").astype(int))
     table = numbers.groupby(counts["label"]).sum()
     table["training_images"] = table["sources"] + table["written"]
-    return {str(label): {str(k): int(v) for k, v in row.items()} for label, row in table.to_dict("index").items()}
+    return {
+        str(label): {str(k): int(v) for k, v in row.items()}
+        for label, row in table.to_dict("index").items()
+    }

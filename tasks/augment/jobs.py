@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tasks.augment.segments import Expanded, gather
-from tasks.augment.variants import Made, Recipe, Source, expand
+from tasks.variants.make import Made, Recipe, Source, expand
 
 
 class Job(Protocol):
@@ -25,7 +25,9 @@ class Part:
 
     def do(self) -> list[list[Expanded]]:
         """Of each group, the sources with their variants, in order, ready to be put into segments."""
-        return gather([[(one, expand(one, self.recipe, self.made)) for one in group] for group in self.groups])
+        return gather(
+            [[(one, expand(one, self.recipe, self.made)) for one in group] for group in self.groups]
+        )
 
 
 def do(job: Job) -> Any:

@@ -8,8 +8,8 @@ and a source that comes or goes changes the counts of as few others as the arith
 import numpy as np
 import pandas as pd
 
-from tasks.augment.params import AugmentParams
-from tasks.errors import UserError
+from tasks.common.errors import UserError
+from tasks.variants.params import AugmentParams
 
 PLACE = "params.yaml augment"
 
@@ -31,7 +31,9 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
     for label in params.per_class:
         if label not in sizes:
             known = ", ".join(sorted(sizes.index))
-            raise UserError(f"{PLACE}.per_class {label!r}: no such class in training; classes: {known}")
+            raise UserError(
+                f"{PLACE}.per_class {label!r}: no such class in training; classes: {known}"
+            )
     counts = pd.Series(0, sources.index, dtype="int64")
     own = sources["label"].isin(params.per_class)
     for label, override in params.per_class.items():
@@ -40,7 +42,9 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
             counts[of_class] = override.variants_per_image
         else:
             place = f"{PLACE}.per_class {label!r} target_per_class"
-            counts[of_class] = _fill(sources.loc[of_class], override.target_per_class, params.max_per_image, place)
+            counts[of_class] = _fill(
+                sources.loc[of_class], override.target_per_class, params.max_per_image, place
+            )
     rest = sources.loc[~own, ["source_id", "label"]]
     if params.variants_per_image is not None:
         counts[rest.index] = params.variants_per_image
@@ -51,11 +55,15 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
             counts[of_class.index] = _fill(of_class, target, params.max_per_image, place)
     elif params.total is not None:
         spent = int(own.sum() + counts.sum())
-        counts[rest.index] = _fill(rest, params.total - spent, params.max_per_image, f"{PLACE}.total", spent)
+        counts[rest.index] = _fill(
+            rest, params.total - spent, params.max_per_image, f"{PLACE}.total", spent
+        )
     return counts
 
 
-def _fill(sources: pd.DataFrame, target: int, max_per_image: int | None, place: str, spent: int = 0) -> np.ndarray:
+def _fill(
+    sources: pd.DataFrame, target: int, max_per_image: int | None, place: str, spent: int = 0
+) -> np.ndarray:
     """Variants that raise `sources` to `target` images; `spent` images of others are in the numbers people see."""
     missing = target - len(sources)
     if missing < 0:
@@ -69,7 +77,9 @@ def _fill(sources: pd.DataFrame, target: int, max_per_image: int | None, place: 
             f"{place}: {target + spent:,} is out of reach; max_per_image {max_per_image} allows {largest:,}"
         )
     if missing and sources.empty:
-        raise UserError(f"{place}: {target + spent:,} is out of reach; per_class leaves no source to vary")
+        raise UserError(
+            f"{place}: {target + spent:,} is out of reach; per_class leaves no source to vary"
+        )
     return spread(missing, sources["source_id"])
 
 

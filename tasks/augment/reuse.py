@@ -13,7 +13,7 @@ from tasks.augment import caches
 from tasks.augment.jobs import Part
 from tasks.augment.segments import BLOCK, ends_segment, sizes_in_tar
 from tasks.augment.stored import SOURCE, Stored, is_sound
-from tasks.augment.variants import Made, Recipe, Source
+from tasks.variants.make import Made, Recipe, Source
 
 PIXELS_PER_PART = 2**24
 PIXELS_OF_ANY_IMAGE = 2**16  # an image takes about the time of so many pixels, and that of its own
@@ -81,7 +81,10 @@ class Round:
     @property
     def jobs(self) -> list[Part | Checks]:
         """What is to be done for it, without what is empty."""
-        parts, checks = [self.part] if self.part.groups else [], [Checks(self.stretches)] if self.stretches else []
+        parts, checks = (
+            [self.part] if self.part.groups else [],
+            [Checks(self.stretches)] if self.stretches else [],
+        )
         return [*parts, *checks]
 
     @property
@@ -103,7 +106,10 @@ class Earlier:
         table, first, beyond = _look_up(keys, found)
         most = np.where(first < beyond, np.append(table["rows"], 0)[beyond - 1], 0)
         if (most < 1 + planned.to_numpy()).sum() > len(sources) / MISSED:
-            found = [*caches.committed(recipe_hash), *found]  # of what stands in both, the last is taken
+            found = [
+                *caches.committed(recipe_hash),
+                *found,
+            ]  # of what stands in both, the last is taken
             table, first, beyond = _look_up(keys, found)
         self.stored = [stored for stored, _ in found]
         # of a memoryview, items come one by one three times as fast as of an array
@@ -126,7 +132,9 @@ class Earlier:
                 yield one
                 one = Round(Part(recipe))
             if exact:
-                place = max(exact, key=lambda at: (self.start[at] == 0, at))  # best at a segment's start
+                place = max(
+                    exact, key=lambda at: (self.start[at] == 0, at)
+                )  # best at a segment's start
                 segment, start = self.stored[self.segment[place]], self.start[place]
                 one.order.append(self._extend(Stretch(segment, start, start, 0), place, source))
                 continue
@@ -138,7 +146,9 @@ class Earlier:
             yield one
 
     def _follows(self, place: int, stretch: Stretch) -> bool:
-        adjacent = self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored
+        adjacent = (
+            self.start[place] == stretch.stop and self.stored[self.segment[place]] is stretch.stored
+        )
         # sources without images may stand after the one that ends a segment
         return adjacent and not ends_segment(stretch.sources[-1], stretch.size)
 
@@ -163,10 +173,15 @@ class Earlier:
             caches.drop(stored)
             return {}
         rows = stored.rows(self.start[place] + 1, self.start[place] + self.rows[place])
-        return {(source.source_id, row["variant_index"]): Made(stored.tar, row) for row in rows.to_pylist()}
+        return {
+            (source.source_id, row["variant_index"]): Made(stored.tar, row)
+            for row in rows.to_pylist()
+        }
 
 
-def _look_up(keys: np.ndarray, found: list[tuple[Stored, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _look_up(
+    keys: np.ndarray, found: list[tuple[Stored, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All that was found, by SHA-256 and number of rows; of each key where it begins there, and where it ends."""
     for number, (_, its) in enumerate(found):
         its["segment"] = number

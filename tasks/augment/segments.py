@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.augment.accounts import rows_of
-from tasks.augment.variants import Source, Variant
+from tasks.variants.make import Source, Variant
 
 Item = TypeVar("Item")
 MEAN_BYTES = 4 * 2**20
@@ -131,7 +131,9 @@ def _piece(expanded: list[tuple[Source, list[Variant]]], table: pa.Table, start:
     sources = [source for source, _ in expanded]
     size = bytes_in_tar(expanded[-1][1])
     made = [variant for _, variants in expanded for variant in variants]
-    tar = b"".join(member(variant.member, variant.data) for variant in made if variant.data is not None)
+    tar = b"".join(
+        member(variant.member, variant.data) for variant in made if variant.data is not None
+    )
     reused = sum(variant.reused for variant in made)
     return Expanded(sources, size, reused, table, start, len(sources) + len(made), tar)
 
@@ -166,13 +168,17 @@ def build(pieces: list[Piece], recipe_hash: str) -> Segment:
     return Segment(file_name, data, None, place(rows, sources, file_name, recipe_hash))
 
 
-def place(rows: pa.Table, sources: list[Source], file_name: str | None, recipe_hash: str) -> pa.Table:
+def place(
+    rows: pa.Table, sources: list[Source], file_name: str | None, recipe_hash: str
+) -> pa.Table:
     """`rows` with what only the segment decides: labels, and where each image lies in it."""
     sizes = sizes_in_tar(rows)
     written = sizes > 0
     offsets = np.cumsum(sizes) - sizes + BLOCK
     firsts = np.flatnonzero(rows["variant_index"].to_numpy() == 0)
-    labels = np.repeat(np.array([source.label for source in sources], object), np.diff([*firsts, len(rows)]))
+    labels = np.repeat(
+        np.array([source.label for source in sources], object), np.diff([*firsts, len(rows)])
+    )
     columns = {
         "label": pa.array(labels, pa.string()),
         "split": pa.repeat("train", len(rows)),
@@ -180,7 +186,9 @@ def place(rows: pa.Table, sources: list[Source], file_name: str | None, recipe_h
         "segment": pc.if_else(pa.array(written), pa.scalar(file_name, pa.string()), None),
         "offset": pa.array(offsets, mask=~written),
     }
-    return pa.table([columns.get(name, rows[name]) for name in rows.column_names], schema=rows.schema).combine_chunks()
+    return pa.table(
+        [columns.get(name, rows[name]) for name in rows.column_names], schema=rows.schema
+    ).combine_chunks()
 
 
 def name_of(data: Iterable[bytes]) -> str:
@@ -216,4 +224,6 @@ def header(name: str, length: int) -> bytes:
     """
     name_bytes, size = name.encode().ljust(100, b"\0"), b"%011o" % length
     checksum = HEADER_SUM + sum(name_bytes) + sum(size)
-    return b"".join((name_bytes, HEADER[100:124], size, HEADER[135:148], b"%06o\0" % checksum, HEADER[155:]))
+    return b"".join(
+        (name_bytes, HEADER[100:124], size, HEADER[135:148], b"%06o\0" % checksum, HEADER[155:])
+    )

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from tasks import manifest
-from tasks.augment import ledger
 from tasks.augment.segments import holds, sizes_in_tar
+from tasks.common import tables
+from tasks.dataset.columns import LEDGER_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,13 @@ class Stored:
 
 # What is known of a source in a segment: its first row there, how many rows, what its variants take in the tar.
 SOURCE = np.dtype(
-    [("sha256", "S64"), ("start", np.int64), ("rows", np.int64), ("size", np.int64), ("segment", np.int64)]
+    [
+        ("sha256", "S64"),
+        ("start", np.int64),
+        ("rows", np.int64),
+        ("size", np.int64),
+        ("segment", np.int64),
+    ]
 )
 
 
@@ -45,20 +51,27 @@ SOURCE = np.dtype(
 def is_sound(stored: Stored) -> bool:
     """True where the tar has the bytes that it is named by, and the rows their hash, or their pages' checksums."""
     try:
-        if stored.digest is not None and xxhash.xxh3_64_digest(stored.path.read_bytes()) != stored.digest:
+        if (
+            stored.digest is not None
+            and xxhash.xxh3_64_digest(stored.path.read_bytes()) != stored.digest
+        ):
             return False
         return holds(stored.tar, stored.name) and len(stored.rows(0, stored.count)) == stored.count
     except (pa.ArrowException, OSError, ValueError):
         return False
 
 
-def read_segments(path: Path, recipe_hash: str, tars: dict[str, Path]) -> Iterator[tuple[Stored, np.ndarray]]:
+def read_segments(
+    path: Path, recipe_hash: str, tars: dict[str, Path]
+) -> Iterator[tuple[Stored, np.ndarray]]:
     """The segments that the ledger at `path` holds, each with its sources; `tars` says where their images lie."""
     sources, names = _read_sound(path, recipe_hash) or (np.zeros(0, SOURCE), np.array([]))
     # a source without images stands in the segment that comes after it, or in the last
     names = pd.Series(names, dtype=object).bfill().ffill().to_numpy()
     ends = np.flatnonzero(names[1:] != names[:-1]) + 1
-    for its, name in zip(np.split(sources, ends), names[np.append(0, ends)] if len(names) else [], strict=False):
+    for its, name in zip(
+        np.split(sources, ends), names[np.append(0, ends)] if len(names) else [], strict=False
+    ):
         if name in tars and tars[name].is_file():  # of DVC's cache some may not have been pulled
             first = int(its["start"][0])
             its["start"] -= first
@@ -69,7 +82,10 @@ def _read_sound(path: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray] |
     """Sources in a file of ledger rows, and the segment of each or None; None for another recipe, or damage."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        groups = [_needed(file.read_row_group(group).cast(ledger.COLUMNS)) for group in range(file.num_row_groups)]
+        groups = [
+            _needed(file.read_row_group(group).cast(LEDGER_COLUMNS))
+            for group in range(file.num_row_groups)
+        ]
     except (pa.ArrowException, OSError, ValueError):
         return None
     if not groups or any(recipes != {recipe_hash} for recipes, *_ in groups):
@@ -114,7 +130,7 @@ def _needed(rows: pa.Table) -> tuple[set[str], np.ndarray, np.ndarray, np.ndarra
 
 def _read_rows(path: Path, start: int, stop: int) -> pa.Table:
     """Rows of a Parquet file, by the row groups that manifest.Writer makes."""
-    size = manifest.ROWS_PER_GROUP
+    size = tables.ROWS_PER_GROUP
     groups = range(start // size, (stop - 1) // size + 1)
     rows = pa.concat_tables([read_group(path, group) for group in groups])
     return rows.slice(start - groups[0] * size, stop - start)
@@ -122,4 +138,8 @@ def _read_rows(path: Path, start: int, stop: int) -> pa.Table:
 
 @lru_cache(maxsize=8)
 def read_group(path: Path, group: int) -> pa.Table:
-    return pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group).cast(ledger.COLUMNS)
+    return (
+        pq.ParquetFile(path, page_checksum_verification=True)
+        .read_row_group(group)
+        .cast(LEDGER_COLUMNS)
+    )

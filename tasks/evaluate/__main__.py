@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,22 +10,28 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from tasks import errors, manifest, progress, validate
-from tasks.augment import ledger
-from tasks.errors import UserError
+from tasks.common import errors, events, tables
+from tasks.common.errors import UserError
+from tasks.common.params import read_params
+from tasks.common.temporary import atomic_write
+from tasks.dataset.manifests import read_ledger, read_validated
+from tasks.dataset.paths import (
+    CARD,
+    CONFUSION,
+    DATA_REPORT,
+    EVALUATE_METRICS,
+    HISTORY,
+    PREDICTIONS,
+    REPORT,
+    VALIDATE_REPORT,
+    WEIGHTS,
+)
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
-from tasks.params import read_params
-from tasks.train import CARD, HISTORY, WEIGHTS, images
+from tasks.train import image_array
 from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
 from tasks.train.model import build_model
 from tasks.train.params import TrainParams
-
-METRICS = Path("metrics/evaluate.json")
-CONFUSION = Path("plots/confusion.csv")
-PREDICTIONS = Path("reports/predictions.csv")
-REPORT = Path("reports/index.html")
-DATA_PAGE = REPORT.with_name("data.html")  # what validate found, beside it
 
 
 def load_model() -> tuple[nn.Module, dict]:
@@ -36,14 +41,18 @@ def load_model() -> tuple[nn.Module, dict]:
         UserError: where there is none.
     """
     if not (WEIGHTS.is_file() and CARD.is_file()):
-        raise UserError(f"{WEIGHTS}: not found; the train stage makes it: run `variegate run --until train`")
+        raise UserError(
+            f"{WEIGHTS}: not found; the train stage makes it: run `variegate run --until train`"
+        )
     try:
         card = json.loads(CARD.read_text(encoding="utf-8"))
         core = build_model(card["model"], len(card["classes"]), card["image_size"])
         core.load_state_dict(load_file(WEIGHTS))
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{WEIGHTS}, {CARD}: cannot be read as a model: {reason}; train again") from None
+        raise UserError(
+            f"{WEIGHTS}, {CARD}: cannot be read as a model: {reason}; train again"
+        ) from None
     return nn.Sequential(Normalise(card["mean"], card["std"]), core), card
 
 
@@ -51,12 +60,14 @@ def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndar
     """Probabilities, float64 (files, classes)."""
     device = choose_device()
     network.to(device)
-    with images.decoded(files, size, "decoding test images") as array:
+    with image_array.decoded(files, size, "decoding test images") as array:
         logits = predict(network, array, device)
     return torch.softmax(logits.double(), dim=1).numpy()
 
 
-def prediction_rows(test: pd.DataFrame, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+def prediction_rows(
+    test: pd.DataFrame, probabilities: np.ndarray, classes: list[str]
+) -> pd.DataFrame:
     """A line per test image: what it is, what was predicted, and the probabilities of both; to 6 digits."""
     targets = [classes.index(label) for label in test["label"]]
     rows = test[["source_id", "file_name", "label"]].copy()
@@ -72,19 +83,23 @@ def main() -> None:
     train_params = read_params("train", TrainParams)
     fix_randomness(train_params.seed, train_params.threads)
     network, card = load_model()
-    validated = validate.read()
-    variants = ledger.read()
-    test = validated[(validated["status"] == "ok") & (validated["split"] == "test")].reset_index(drop=True)
+    validated = read_validated()
+    variants = read_ledger()
+    test = validated[(validated["status"] == "ok") & (validated["split"] == "test")].reset_index(
+        drop=True
+    )
     classes = card["classes"]
-    probabilities = predict_files(images.split_files(validated, "test"), network, card["image_size"])
+    probabilities = predict_files(
+        image_array.split_files(validated, "test"), network, card["image_size"]
+    )
     targets = np.array([classes.index(label) for label in test["label"]])
 
     numbers = metrics.summarise(probabilities, targets, classes, params.calibration_bins)
     predictions = prediction_rows(test, probabilities, classes)
-    manifest.write_json(METRICS, numbers)
+    tables.write_json(EVALUATE_METRICS, numbers)
     actual = predictions.rename(columns={"label": "actual"})
-    manifest.write_csv(CONFUSION, actual[["actual", "predicted"]])
-    manifest.write_csv(PREDICTIONS, predictions)
+    tables.write_csv(CONFUSION, actual[["actual", "predicted"]])
+    tables.write_csv(PREDICTIONS, predictions)
     page = report.render(
         report.Findings(
             validated=validated,
@@ -97,12 +112,12 @@ def main() -> None:
         ),
         params.worst_mistakes,
     )
-    with manifest.replacing(REPORT) as temporary:
+    with atomic_write(REPORT) as temporary:
         temporary.write_text(page, encoding="utf-8")
     told = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
-    progress.counts(test_images=numbers["images"], **{name: numbers[name] for name in told})
-    shutil.copyfile(validate.PAGE, DATA_PAGE)
-    progress.report("link", text="report", path=str(REPORT))
+    events.report_counts(test_images=numbers["images"], **{name: numbers[name] for name in told})
+    shutil.copyfile(VALIDATE_REPORT, DATA_REPORT)
+    events.emit("link", text="report", path=str(REPORT))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int)
     return float(np.abs(gaps).sum() / len(targets))
 
 
-def summarise(probabilities: np.ndarray, targets: np.ndarray, classes: list[str], bins: int) -> dict[str, Any]:
+def summarise(
+    probabilities: np.ndarray, targets: np.ndarray, classes: list[str], bins: int
+) -> dict[str, Any]:
     """The content of metrics/evaluate.json, numbers to 6 digits.
 
     Args:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tasks.params import Block
+from tasks.common.params import Block
 
 
 class EvaluateParams(Block):

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from tasks import images, manifest
-from tasks.augment import ledger
-from tasks.ingest import sources
+from tasks.dataset import image_bytes
+from tasks.dataset.columns import SPLITS
+from tasks.dataset.paths import SEGMENTS
+from tasks.dataset.selections import examples
+from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
-from tasks.train.images import read_bytes
-from tasks.validate import SPLITS
+from tasks.train.image_array import read_bytes
 
 THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8
@@ -79,19 +80,19 @@ def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[
     written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
     train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
     rows = []
-    for source in sources.locate(manifest.examples(train, SHEET_ROWS)).itertuples():
+    for source in image_bytes.locate(examples(train, SHEET_ROWS)).itertuples():
         cells = [
             {
-                "picture": images.picture(sources.read_row(source), THUMBNAIL),
+                "picture": picture(image_bytes.read_row(source), THUMBNAIL),
                 "caption": f"{source.label}: {source.file_name}",
             }
         ]
         own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
-        for variant in own.assign(path=str(ledger.SEGMENTS) + "/" + own["segment"]).itertuples():
+        for variant in own.assign(path=str(SEGMENTS) + "/" + own["segment"]).itertuples():
             names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
             cells.append(
                 {
-                    "picture": images.picture(read_bytes(variant), THUMBNAIL),
+                    "picture": picture(read_bytes(variant), THUMBNAIL),
                     "caption": f"{variant.variant_id}: {names or 'unchanged'}",
                 }
             )
@@ -103,17 +104,22 @@ def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
     """Counts with their share of the row, for shading."""
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     return [
-        [{"count": int(count), "share": round(float(share), 4)} for count, share in zip(counts, shares, strict=True)]
+        [
+            {"count": int(count), "share": round(float(share), 4)}
+            for count, share in zip(counts, shares, strict=True)
+        ]
         for counts, shares in zip(confusion, confusion / totals, strict=True)
     ]
 
 
-def mistakes(predictions: pd.DataFrame, validated: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
+def mistakes(
+    predictions: pd.DataFrame, validated: pd.DataFrame, limit: int
+) -> list[dict[str, Any]]:
     """The wrong predictions in which the true label had the least probability."""
-    places = sources.locate(validated).set_index("file_name")
+    places = image_bytes.locate(validated).set_index("file_name")
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
     return [
-        {**row, "picture": images.picture(sources.read_row(places.loc[row["file_name"]]), THUMBNAIL)}
+        {**row, "picture": picture(image_bytes.read_row(places.loc[row["file_name"]]), THUMBNAIL)}
         for row in worst.to_dict("records")
     ]

@@ -1,68 +1,17 @@
-"""Images in idx files, the format of MNIST, plain or gzipped.
+"""List the images and labels in idx files, the format of MNIST.
 
-Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits": two zero bytes, the type (8 is the
-unsigned byte), the number of dimensions, each as 4 bytes, big-endian; then the values.
-
-An image has no file of its own there: its bytes are those of the PGM (or PPM) file that its pixels make.
+An image has no file of its own there: its bytes are those of the PGM (or PPM) file that its pixels
+make.
 """
 
-import gzip
-import math
-import struct
 import zlib
 from contextlib import suppress
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
-from tasks import images
-from tasks.errors import UserError
-from tasks.ingest import RAW
-from tasks.ingest.tars import Contents, Member
-
-MAGIC = b"\0\0\x08"  # of unsigned bytes
-GZIP = b"\x1f\x8b"
-
-
-class Header(NamedTuple):
-    """`shape` is (images, height, width), or with 3 colours last; of labels (images,). `start` is in bytes."""
-
-    shape: tuple[int, ...]
-    start: int
-
-    @property
-    def image_bytes(self) -> int:
-        return math.prod(self.shape[1:])
-
-    @property
-    def head(self) -> bytes:
-        """What makes an image's pixels a file."""
-        height, width = self.shape[1:3]
-        return f"P{6 if len(self.shape) == 4 else 5}\n{width} {height}\n255\n".encode()
-
-
-def open_maybe_gzip(path: Path) -> BinaryIO:
-    """The file's content, inflated where it is gzipped."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == GZIP
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
-
-
-def read_header(path: Path) -> Header | None:
-    """The header of an idx file of images or labels in unsigned bytes; None where the file is none."""
-    try:
-        with open_maybe_gzip(path) as file:
-            start = file.read(4)
-            if len(start) < 4 or not start.startswith(MAGIC) or start[3] not in (1, 3, 4):
-                return None
-            sizes = file.read(4 * start[3])
-    except (OSError, EOFError, zlib.error):
-        return None
-    if len(sizes) < 4 * start[3]:
-        return None
-    shape = struct.unpack(f">{start[3]}I", sizes)
-    if 0 in shape[1:] or (len(shape) == 4 and shape[3] != 3) or math.prod(shape[1:]) > images.MAX_PIXELS:
-        return None
-    return Header(shape, 4 + len(sizes))
+from tasks.common.errors import UserError
+from tasks.dataset.idx_format import Header, open_maybe_gzip, read_header
+from tasks.dataset.paths import RAW
+from tasks.ingest.containers import Contents, Member
+from tasks.pixels.hashing import sha256
 
 
 def labels_name(name: str, known: set[str]) -> str | None:
@@ -71,7 +20,12 @@ def labels_name(name: str, known: set[str]) -> str | None:
     other = file.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     stem = other.removesuffix(".gz")
     return next(
-        (folder + slash + n for n in (other, stem, f"{stem}.gz") if n != file and folder + slash + n in known), None
+        (
+            folder + slash + n
+            for n in (other, stem, f"{stem}.gz")
+            if n != file and folder + slash + n in known
+        ),
+        None,
     )
 
 
@@ -101,7 +55,9 @@ def read_idx(name: str, header: Header) -> Contents:
                 if len(pixels) < size:
                     raise EOFError(f"needs {count} images")
                 offset = header.start + number * size
-                found.append(Member(f"{number:0{digits}d}", offset, len(head) + size, images.sha256(head + pixels)))
+                found.append(
+                    Member(f"{number:0{digits}d}", offset, len(head) + size, sha256(head + pixels))
+                )
             if file.read(1):
                 raise EOFError(f"holds more than the {count} images of its header")
     except (OSError, EOFError, zlib.error) as error:

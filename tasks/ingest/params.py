@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from tasks.params import Block
+from tasks.common.params import Block
 
 
 class IngestParams(Block):

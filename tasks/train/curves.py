@@ -28,7 +28,9 @@ def training_curves(history: pd.DataFrame, transparent: bool = True) -> str:
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.25)
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=transparent)
+        figure.savefig(
+            text, format="svg", metadata={"Date": None, "Creator": None}, transparent=transparent
+        )
         plt.close(figure)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]

@@ -19,10 +19,16 @@ def per_source(places: pd.DataFrame) -> pd.DataFrame:
         the fly; replaced: times it stood in for a variant that was rejected; left_out: presentations that a last batch
         of one image cost; presentations: all but left_out.
     """
-    counted = places.assign(**{kind: places["shown"] * (places["kind"] == kind) for kind in ("original", "stored")})
+    counted = places.assign(
+        **{kind: places["shown"] * (places["kind"] == kind) for kind in ("original", "stored")}
+    )
     counted["online"] = counted["shown"] * (counted["kind"] == "online") - counted["replaced"]
     counted["presentations"] = counted["shown"]
-    return counted.groupby(["source_id", "label"], sort=False)[[*COLUMNS, "presentations"]].sum().reset_index()
+    return (
+        counted.groupby(["source_id", "label"], sort=False)[[*COLUMNS, "presentations"]]
+        .sum()
+        .reset_index()
+    )
 
 
 def reconcile(seen: pd.DataFrame, augmentation: str, epochs: int, written: pd.Series) -> None:
@@ -47,7 +53,9 @@ def distinct_images(places: pd.DataFrame) -> int:
     return kept + made + stood_in
 
 
-def summary(seen: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None) -> dict[str, Any]:
+def summary(
+    seen: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None
+) -> dict[str, Any]:
     """The content of metrics/exposure.json; `distinct`: distinct_images(), None where nobody looked for equal ones."""
     totals = {name: int(seen[name].sum()) for name in (*COLUMNS, "presentations")}
     classes = seen.groupby("label")["presentations"].sum()

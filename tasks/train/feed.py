@@ -26,7 +26,9 @@ class Feed:
     batch of one image cost.
     """
 
-    def __init__(self, array: np.ndarray, labels: Tensor, online: OnlineBatches | None = None) -> None:
+    def __init__(
+        self, array: np.ndarray, labels: Tensor, online: OnlineBatches | None = None
+    ) -> None:
         self.array = array
         self.online = online
         self.labels = labels
@@ -37,7 +39,9 @@ class Feed:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def epoch(self, number: int, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, number: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: uint8 images and their class numbers, batch by batch."""
         order = list(batches(len(self), batch_size, generator))
         self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
@@ -57,4 +61,6 @@ class Feed:
     def _made(self, number: int, to_make: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         if self.online is None:
             return iter(())
-        return self.online.epoch(number, [(places - len(self.array)).tolist() for places in to_make if len(places)])
+        return self.online.epoch(
+            number, [(places - len(self.array)).tolist() for places in to_make if len(places)]
+        )

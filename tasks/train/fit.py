@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasks import progress
-from tasks.errors import UserError
+from tasks.common import events
+from tasks.common.errors import UserError
 from tasks.train.feed import Feed, batches
 from tasks.train.inference import autocast, on_device, predict
 from tasks.train.params import TrainParams
@@ -45,7 +45,9 @@ def train_epoch(
         with autocast(device):
             logits = network(on_device(images, device))
         wanted = labels.to(device)
-        loss = functional.cross_entropy(logits.float(), wanted, label_smoothing=params.label_smoothing)
+        loss = functional.cross_entropy(
+            logits.float(), wanted, label_smoothing=params.label_smoothing
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -66,9 +68,13 @@ def fit(
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+    )
     steps = params.epochs * len(list(batches(len(training), params.batch_size, torch.Generator())))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=max(steps, 2))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, params.learning_rate, total_steps=max(steps, 2)
+    )
     generator = torch.Generator().manual_seed(params.seed)
     best: dict[str, Tensor] = {}
     best_key = (-1.0, 0.0)
@@ -79,7 +85,9 @@ def fit(
         logits = predict(network, validation[0], device)
         loss = float(functional.cross_entropy(logits, validation[1]))
         if not (math.isfinite(train_loss) and math.isfinite(loss)):
-            raise UserError(f"params.yaml train: the loss left all bounds in epoch {epoch}; lower train.learning_rate")
+            raise UserError(
+                f"params.yaml train: the loss left all bounds in epoch {epoch}; lower train.learning_rate"
+            )
         accuracy = float((logits.argmax(1) == validation[1]).float().mean())
         row = {
             "epoch": epoch,
@@ -88,11 +96,15 @@ def fit(
             "validation_accuracy": accuracy,
         }
         history.append(row)
-        progress.say(
-            f"epoch {epoch}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch")
+        events.say(
+            f"epoch {epoch}: "
+            + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch")
         )
-        progress.report("progress", what="training", done=epoch, total=params.epochs)
+        events.emit("progress", what="training", done=epoch, total=params.epochs)
         if (accuracy, -loss) > best_key:
             best_key = (accuracy, -loss)
-            best = {name: weight.detach().cpu().clone() for name, weight in network[-1].state_dict().items()}
+            best = {
+                name: weight.detach().cpu().clone()
+                for name, weight in network[-1].state_dict().items()
+            }
     return best, pd.DataFrame(history)

@@ -2,13 +2,15 @@
 
 import os
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order each time
+os.environ.setdefault(
+    "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+)  # else cuBLAS may sum in another order each time
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.errors import UserError
+from tasks.common.errors import UserError
 
 BATCH_SIZE = 512
 
@@ -17,7 +19,9 @@ def fix_randomness(seed: int, threads: int) -> None:
     """Seed torch and allow deterministic algorithms only."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() would load torch's compiler
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms() would load torch's compiler
     torch.backends.cudnn.benchmark = False
 
 
@@ -35,7 +39,9 @@ def choose_device() -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"VARIEGATE_DEVICE: needs a device that is here, found {name!r}: {reason}") from None
+        raise UserError(
+            f"VARIEGATE_DEVICE: needs a device that is here, found {name!r}: {reason}"
+        ) from None
     return device
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tasks.errors import UserError
+from tasks.common.errors import UserError
 from tasks.train.params import SMALL_CNN_SIZES
 
 # What some of torchvision's builders need beside num_classes to give logits, and nothing but logits.
@@ -58,7 +58,9 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise UserError(f"params.yaml train.image_size: {name} does not take {size} pixels: {error}") from None
+        raise UserError(
+            f"params.yaml train.image_size: {name} does not take {size} pixels: {error}"
+        ) from None
     return network
 
 
@@ -69,7 +71,9 @@ def check_name(name: str) -> None:
     from torchvision import models  # takes seconds
 
     if name not in models.list_models(module=models):
-        raise UserError(f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}")
+        raise UserError(
+            f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}"
+        )
 
 
 def choose_size(name: str, image_size: int | str, sides: list[int]) -> int:

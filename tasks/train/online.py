@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from tasks import images
-from tasks.augment.variants import Recipe, Source, draw, pixels_to_vary
-from tasks.errors import UserError
+from tasks.common.errors import UserError
+from tasks.pixels.hashing import fast_pixel_hash
+from tasks.variants.make import Recipe, Source, draw, pixels_to_vary
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 
@@ -23,14 +23,18 @@ class OnlineVariants(Dataset):
     """Of each source its variant `source.planned + epoch`: with no stored variants planned, that is variant `epoch`.
 
     An item is (pixels, made): uint8 or uint16 (height, width) or (height, width, 3), through `finish` where one is
-    given. A variant that is rejected (see tasks/augment/variants.py) shows its source instead, and `made` is False.
+    given. A variant that is rejected (see tasks/variants/make.py) shows its source instead, and `made` is False.
 
     Under `distinct` a variant depends on its siblings before it. Their hashes are remembered in memory that all workers
     share: 8 bytes for each source and epoch. Those of another run are drawn again when they are first needed.
     """
 
     def __init__(
-        self, sources: list[Source], recipe: Recipe, epochs: int, finish: Callable[[np.ndarray], Any] | None = None
+        self,
+        sources: list[Source],
+        recipe: Recipe,
+        epochs: int,
+        finish: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         self.sources = sources
         self.recipe = recipe
@@ -66,7 +70,7 @@ class OnlineVariants(Dataset):
         if not self.recipe.distinct:
             return draw(source, pixels, self.recipe, index, ()).pixels
         known = self.hashes[place].numpy()
-        seen = {images.fast_pixel_hash(pixels), *known[: index - 1].tolist()}
+        seen = {fast_pixel_hash(pixels), *known[: index - 1].tolist()}
         new = None
         for missing in [*(np.flatnonzero(known[: index - 1] == 0) + 1), index]:
             drawn = draw(source, pixels, self.recipe, int(missing), seen)
@@ -82,7 +86,9 @@ class OnlineBatches:
     def __init__(self, dataset: OnlineVariants, workers: int) -> None:
         self.dataset = dataset
         self.batches: list[list[int]] = []
-        context = {"multiprocessing_context": "forkserver", "persistent_workers": True} if workers else {}
+        context = (
+            {"multiprocessing_context": "forkserver", "persistent_workers": True} if workers else {}
+        )
         self.loader = DataLoader(dataset, batch_sampler=self, num_workers=workers, **context)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -91,7 +97,9 @@ class OnlineBatches:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, number: int, batches: list[list[int]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(
+        self, number: int, batches: list[list[int]]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The items of each batch of places, in order, as variant `number`."""
         self.dataset.set_epoch(number)
         self.batches = batches

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tasks.params import Block
+from tasks.common.params import Block
 
 SMALL_CNN_SIZES = (8, 64)  # pixels a side, at least and at most
 
@@ -28,7 +28,11 @@ class TrainParams(Block):
         smallest, largest = SMALL_CNN_SIZES
         if isinstance(self.image_size, int):
             if self.image_size < 1:
-                raise ValueError(f"image_size needs a number from 1 or 'auto', found {self.image_size}")
+                raise ValueError(
+                    f"image_size needs a number from 1 or 'auto', found {self.image_size}"
+                )
             if self.model == "small_cnn" and not smallest <= self.image_size <= largest:
-                raise ValueError(f"image_size: small_cnn takes {smallest} to {largest} pixels, found {self.image_size}")
+                raise ValueError(
+                    f"image_size: small_cnn takes {smallest} to {largest} pixels, found {self.image_size}"
+                )
         return self

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.ingest import folders
+from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
 BLURRED_FROM = 64  # pixels, the shorter side: smaller images have no sharpness to speak of
@@ -65,7 +65,9 @@ def _imbalance(rows: pd.DataFrame, most: float) -> list[str]:
     if counts.empty or counts.max() <= most * counts.min():
         return []
     large, small = counts.idxmax(), counts.idxmin()
-    return [f"class {large!r} has {counts.max():,} images and {small!r} {counts.min():,}: over {most:g} times as many"]
+    return [
+        f"class {large!r} has {counts.max():,} images and {small!r} {counts.min():,}: over {most:g} times as many"
+    ]
 
 
 def _usable_per_class(rows: pd.DataFrame) -> pd.Series:
@@ -77,12 +79,20 @@ def _usable_per_class(rows: pd.DataFrame) -> pd.Series:
 def _class_names(rows: pd.DataFrame, _: float) -> list[str]:
     """Names that people take for one: equal but for case, blanks, - and _, or Unicode form."""
     labels = pd.Series(sorted(rows["label"].dropna().unique()), dtype=object)
-    plain = labels.map(lambda text: unicodedata.normalize("NFKC", text).casefold().translate(SKIPPED))
+    plain = labels.map(
+        lambda text: unicodedata.normalize("NFKC", text).casefold().translate(SKIPPED)
+    )
     alike = labels.groupby(plain).agg(list)
-    splits = [label for label in labels if label.lower() in folders.SPLITS]
-    texts = [f"classes {', '.join(map(repr, splits))} have names of splits: is that what they are?"] if splits else []
+    splits = [label for label in labels if label.lower() in SPLIT_WORDS]
+    texts = (
+        [f"classes {', '.join(map(repr, splits))} have names of splits: is that what they are?"]
+        if splits
+        else []
+    )
     return texts + [
-        f"classes {' and '.join(map(repr, names))} differ in case or blanks alone" for names in alike if len(names) > 1
+        f"classes {' and '.join(map(repr, names))} differ in case or blanks alone"
+        for names in alike
+        if len(names) > 1
     ]
 
 
@@ -147,12 +157,21 @@ def _deviations(values: pd.Series) -> pd.Series:
 
 Select = Callable[[pd.DataFrame, float], pd.Series]
 OF_IMAGES: dict[str, tuple[str, Select]] = {
-    "tiny": ("a side of less than {:g} pixels", lambda rows, least: _sides(rows).min(axis=1) < least),
+    "tiny": (
+        "a side of less than {:g} pixels",
+        lambda rows, least: _sides(rows).min(axis=1) < least,
+    ),
     "huge": ("a side of more than {:g} pixels", lambda rows, most: _sides(rows).max(axis=1) > most),
     "blank": ("blank (contrast below {:g})", lambda rows, least: rows["contrast"] < least),
     "blurred": ("blurred (sharpness below {:g})", _blurred),
-    "dark": ("darker than the rest by {:g} deviations", lambda rows, most: -_deviations(rows["brightness"]) > most),
-    "bright": ("brighter than the rest by {:g} deviations", lambda rows, most: _deviations(rows["brightness"]) > most),
+    "dark": (
+        "darker than the rest by {:g} deviations",
+        lambda rows, most: -_deviations(rows["brightness"]) > most,
+    ),
+    "bright": (
+        "brighter than the rest by {:g} deviations",
+        lambda rows, most: _deviations(rows["brightness"]) > most,
+    ),
     "odd_size": ("{:g} times as many pixels as the median, or as few", _odd_size),
     "odd_channels": ("channels or bits that less than {:.0%} of all have", _odd_channels),
 }

@@ -28,7 +28,9 @@ def mark_duplicates(rows: pd.DataFrame) -> None:
 def follow_originals(rows: pd.DataFrame) -> None:
     """A copy of what is not used after all is not used for the same reason. In place."""
     copies = rows.index[rows["status"] == "duplicate"]
-    originals = rows.set_index("file_name").loc[rows.loc[copies, "duplicate_of"], ["status", "reason", "detail"]]
+    originals = rows.set_index("file_name").loc[
+        rows.loc[copies, "duplicate_of"], ["status", "reason", "detail"]
+    ]
     dropped = (originals["status"] == "quarantined").to_numpy()
     for column in ("status", "reason", "detail"):
         rows.loc[copies[dropped], column] = originals.loc[dropped, column].to_numpy()
@@ -36,10 +38,14 @@ def follow_originals(rows: pd.DataFrame) -> None:
 
 def rank(splits: pd.Series) -> pd.Series:
     """The place of each split in KEEP_FIRST; none comes last."""
-    return splits.map({split: place for place, split in enumerate(KEEP_FIRST)}).fillna(len(KEEP_FIRST))
+    return splits.map({split: place for place, split in enumerate(KEEP_FIRST)}).fillna(
+        len(KEEP_FIRST)
+    )
 
 
-def list_duplicates(rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame, given: pd.Series) -> pd.DataFrame:
+def list_duplicates(
+    rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame, given: pd.Series
+) -> pd.DataFrame:
     """A line for each pair that belongs together: a copy and its original, images that look the same, leaks by a group.
 
     Columns: `kind` (bytes, pixels, near, group), and of both, of the second with `other_` in front: `file_name`
@@ -59,7 +65,9 @@ def list_duplicates(rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame,
     others = conflicts.index[first != conflicts["file_name"]]
     exact = pd.concat([exact, pd.DataFrame({"a": others, "b": place[first[others]].to_numpy()})])
     pairs = pd.concat([exact, near[["a", "b"]].assign(kind="near")], ignore_index=True)
-    by_group = pd.DataFrame({"a": leaks.index, "b": place[leaks["other"]].to_numpy(), "kind": "group"})
+    by_group = pd.DataFrame(
+        {"a": leaks.index, "b": place[leaks["other"]].to_numpy(), "kind": "group"}
+    )
     told = {frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)}
     new = [frozenset(pair) not in told for pair in zip(by_group["a"], by_group["b"], strict=True)]
     pairs = pd.concat([pairs, by_group[new]], ignore_index=True)

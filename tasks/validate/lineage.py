@@ -36,7 +36,9 @@ def find_lineages(rows: pd.DataFrame) -> np.ndarray:
     edges = [(copies, originals)]
     for column in ("group_id", "cluster"):
         own = np.flatnonzero(rows[column].notna() & (rows["status"] != "quarantined"))
-        first = pd.Series(own).groupby(rows[column].iloc[own].to_numpy()).transform("first").to_numpy()
+        first = (
+            pd.Series(own).groupby(rows[column].iloc[own].to_numpy()).transform("first").to_numpy()
+        )
         edges.append((own, first))
     left, right = (np.concatenate(side).astype(np.int64) for side in zip(*edges, strict=True))
     return components(len(rows), left, right)
@@ -57,12 +59,14 @@ def find_leaks(rows: pd.DataFrame, lineages: np.ndarray, given: pd.Series) -> pd
     """
     used = rows["status"].isin(["ok", "duplicate"]) & given.notna()
     own = pd.DataFrame(
-        {"lineage": lineages, "rank": rank(given), "split": given, "file_name": rows["file_name"]}, index=rows.index
+        {"lineage": lineages, "rank": rank(given), "split": given, "file_name": rows["file_name"]},
+        index=rows.index,
     )[used]
     first = own.sort_values("rank", kind="stable").groupby("lineage")[["rank", "file_name"]].first()
     best = first.loc[own["lineage"]].set_axis(own.index)
     leaked = own["rank"] > best["rank"]
     other_split = best["rank"].map(dict(enumerate(KEEP_FIRST)))
     return pd.DataFrame(
-        {"split": own["split"], "other": best["file_name"], "other_split": other_split}, index=own.index
+        {"split": own["split"], "other": best["file_name"], "other_split": other_split},
+        index=own.index,
     )[leaked]

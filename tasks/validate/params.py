@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tasks.params import Block
+from tasks.common.params import Block
 
 # what is looked for, and the default threshold; docs/parameters.md says what each means
 CheckName = Literal[

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from tasks.validate import SPLITS
+from tasks.dataset.columns import SPLITS
 from tasks.validate.params import ValidateParams
 
 GIVEN = "the given split"
@@ -30,10 +30,14 @@ def stable_split(hashes: pd.Series, fractions: dict[str, float]) -> pd.Series:
     """The split of each image by fixed thresholds on its hash: other images have no say in it."""
     names = list(fractions)
     edges = np.cumsum([fractions[name] for name in names])[:-1]
-    return pd.Series(np.asarray(names, object)[np.searchsorted(edges, hashes, side="right")], hashes.index)
+    return pd.Series(
+        np.asarray(names, object)[np.searchsorted(edges, hashes, side="right")], hashes.index
+    )
 
 
-def exact_split(hashes: pd.Series, labels: pd.Series, lineages: np.ndarray, fractions: dict[str, float]) -> pd.Series:
+def exact_split(
+    hashes: pd.Series, labels: pd.Series, lineages: np.ndarray, fractions: dict[str, float]
+) -> pd.Series:
     """Stratified: each class is cut at the fractions (rounded).
 
     Lineages of several images are placed first, the largest before others, each where its classes lack most; the others
@@ -44,9 +48,20 @@ def exact_split(hashes: pd.Series, labels: pd.Series, lineages: np.ndarray, frac
     edges = np.rint(np.outer(np.bincount(label), np.cumsum([0, *fractions.values()])))
     lacking = np.diff(edges)  # (classes, splits)
     chosen = np.full(len(hashes), -1)
-    frame = pd.DataFrame({"lineage": lineages, "hash": hashes.to_numpy(), "label": label, "place": range(len(hashes))})
+    frame = pd.DataFrame(
+        {
+            "lineage": lineages,
+            "hash": hashes.to_numpy(),
+            "label": label,
+            "place": range(len(hashes)),
+        }
+    )
     size = frame.groupby("lineage")["place"].transform("size")
-    several = frame[size > 1].assign(size=size).sort_values(["size", "hash", "lineage"], ascending=[False, True, True])
+    several = (
+        frame[size > 1]
+        .assign(size=size)
+        .sort_values(["size", "hash", "lineage"], ascending=[False, True, True])
+    )
     for _, members in several.groupby("lineage", sort=False):
         counts = np.bincount(members["label"], minlength=len(classes))
         split = int(np.argmax(counts @ np.minimum(lacking, counts[:, None])))
@@ -79,7 +94,9 @@ def assign_splits(rows: pd.DataFrame, lineages: np.ndarray, params: ValidatePara
         astray = usable.index[usable["split"].isna()]
         rows.loc[astray, ["status", "reason"]] = ["quarantined", "no_split"]
         usable = usable.drop(astray)
-    fractions = {split: getattr(params, split) for split in SPLITS if split == "train" or split not in found}
+    fractions = {
+        split: getattr(params, split) for split in SPLITS if split == "train" or split not in found
+    }
     if len(fractions) == 1:
         return GIVEN
     open_rows = usable[usable["split"].isna() | (usable["split"] == "train")]

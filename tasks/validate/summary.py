@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks import ingest
-from tasks.errors import UserError
-from tasks.validate import REASONS, SPLITS
+from tasks.common.errors import UserError
+from tasks.dataset.columns import REASONS, SPLITS
+from tasks.dataset.paths import RAW
 from tasks.validate.checks import Finding
 from tasks.validate.params import THRESHOLDS, ValidateParams
 from tasks.validate.split import GIVEN
@@ -46,7 +46,9 @@ def summarise(done: Validated, besides: dict[str, Any], params: ValidateParams) 
         "label_files": besides["label_files"],
         "layout": besides["layout"],
         "images": len(rows),
-        "status": {name: int((rows["status"] == name).sum()) for name in ("ok", "duplicate", "quarantined")},
+        "status": {
+            name: int((rows["status"] == name).sum()) for name in ("ok", "duplicate", "quarantined")
+        },
         "quarantined": {reason: int(reasons[reason]) for reason in REASONS if reason in reasons},
         "pairs": {kind: int(kinds.get(kind, 0)) for kind in ("bytes", "pixels", "near")},
         "not_compared": done.not_compared,
@@ -70,7 +72,11 @@ def class_counts(rows: pd.DataFrame) -> pd.DataFrame:
 def warnings_of(done: Validated, besides: dict[str, Any], params: ValidateParams) -> list[str]:
     """What people should know, in lines."""
     counts = class_counts(done.rows)
-    advice = "" if params.stratify == "exact" or done.split == GIVEN else "; validate.stratify: exact may give it one"
+    advice = (
+        ""
+        if params.stratify == "exact" or done.split == GIVEN
+        else "; validate.stratify: exact may give it one"
+    )
     lines = some(
         [
             f"class {label!r} has no {split} image ({counts.loc[label].sum()} in all){advice}"
@@ -79,18 +85,30 @@ def warnings_of(done: Validated, besides: dict[str, Any], params: ValidateParams
         ],
         "classes without images in a split",
     )
-    lines += some([f"folder {name!r} is empty" for name in besides["empty_folders"]], "empty folders")
+    lines += some(
+        [f"folder {name!r} is empty" for name in besides["empty_folders"]], "empty folders"
+    )
     lines += some(besides["notes"], "notes on tables and groups")
-    conflicts = (done.copies["kind"] == "near") & (done.copies["label"] != done.copies["other_label"])
+    conflicts = (done.copies["kind"] == "near") & (
+        done.copies["label"] != done.copies["other_label"]
+    )
     if conflicts.any():
         pair = done.copies[conflicts].iloc[0]
         names = f"{pair['file_name']} and {pair['other']}"
-        lines.append(f"pairs that look the same and have two labels: {conflicts.sum():,}, {names} for one")
+        lines.append(
+            f"pairs that look the same and have two labels: {conflicts.sum():,}, {names} for one"
+        )
     if len(done.leaks):
         what = {"report": "kept", "drop_from_train": "left out", "fail": "kept"}[params.on_leak]
-        lines.append(f"leaks, images that belong together with one of another split: {len(done.leaks):,}, {what}")
+        lines.append(
+            f"leaks, images that belong together with one of another split: {len(done.leaks):,}, {what}"
+        )
     for check in THRESHOLDS:
-        own = [finding.text for finding in done.findings if finding.check == check and not finding.fails]
+        own = [
+            finding.text
+            for finding in done.findings
+            if finding.check == check and not finding.fails
+        ]
         lines += some(own, f"findings of {check}")
     return lines
 
@@ -120,14 +138,17 @@ def require_enough(done: Validated, params: ValidateParams) -> None:
     rows, counts = done.rows, class_counts(done.rows)
     if len(counts) < 2:
         quarantined = rows.loc[rows["status"] == "quarantined", "reason"].value_counts()
-        why = ", ".join(f"{count} {reason}" for reason, count in quarantined.items()) or "none quarantined"
+        why = (
+            ", ".join(f"{count} {reason}" for reason, count in quarantined.items())
+            or "none quarantined"
+        )
         found = f"{len(counts)}" + (f", {counts.index[0]!r}" if len(counts) else "")
-        raise UserError(f"{ingest.RAW}: needs usable images of at least 2 classes, found {found} ({why})")
+        raise UserError(f"{RAW}: needs usable images of at least 2 classes, found {found} ({why})")
     for split in SPLITS:
         if counts[split].sum() == 0:
-            raise UserError(f"{ingest.RAW}: the {split} split is empty; {_advice(done, params)}")
+            raise UserError(f"{RAW}: the {split} split is empty; {_advice(done, params)}")
     if counts["train"].sum() < 2:
-        raise UserError(f"{ingest.RAW}: needs at least 2 training images, found 1")
+        raise UserError(f"{RAW}: needs at least 2 training images, found 1")
 
 
 def _advice(done: Validated, params: ValidateParams) -> str:
@@ -136,4 +157,6 @@ def _advice(done: Validated, params: ValidateParams) -> str:
         return f"{leaked:,} images belong together with one of another split: see validate.on_leak"
     if done.rows["group_id"].nunique() == 1:
         return "all images are of one group: see ingest.group_pattern"
-    return "add images" if params.stratify == "exact" else "add images or set validate.stratify: exact"
+    return (
+        "add images" if params.stratify == "exact" else "add images or set validate.stratify: exact"
+    )

@@ -31,7 +31,9 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_server: Environment) -> Undisturbed:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: Environment
+) -> Undisturbed:
     fresh = make_checkout(tmp_path_factory.mktemp("fresh"))
     seconds, locks, files = {}, set(), set()
     for door in DOORS:
@@ -48,7 +50,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_server: Enviro
 def copy(root: Path, place: Path) -> Project:
     """A copy of a checkout; files that are one stay one, as DVC and the private cache link them."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", f"{root}/.", place], check=True)  # keeps links, as shutil.copytree does not
+    subprocess.run(
+        ["cp", "-a", f"{root}/.", place], check=True
+    )  # keeps links, as shutil.copytree does not
     project = Project(place)
     project.environment["PYTHONPATH"] = str(place)
     return project
@@ -84,7 +88,9 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small file system")
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True
+    )
     if done.returncode != 0:
         pytest.skip(f"needs to mount a small file system: {done.stderr.decode().strip()}")
     try:
@@ -110,4 +116,8 @@ def free_bytes(place: Path) -> int:
 
 def raw_of(project: Project) -> dict[str, bytes]:
     """Every file of data/raw with its bytes."""
-    return {str(path): path.read_bytes() for path in project.path("data/raw").rglob("*") if path.is_file()}
+    return {
+        str(path): path.read_bytes()
+        for path in project.path("data/raw").rglob("*")
+        if path.is_file()
+    }

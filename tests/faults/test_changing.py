@@ -17,9 +17,9 @@ from tests.faults.conftest import DOORS, Environment, Undisturbed, copy, lines_o
 pytestmark = pytest.mark.slow
 
 READERS = {  # the function that reads one file
-    "ingest": ("tasks/ingest/reading.py", "look"),
-    "validate": ("tasks/ingest/sources.py", "read_row"),
-    "augment": ("tasks/ingest/sources.py", "read_row"),
+    "ingest": ("tasks/ingest/read_files.py", "look"),
+    "validate": ("tasks/dataset/image_bytes.py", "read_row"),
+    "augment": ("tasks/dataset/image_bytes.py", "read_row"),
 }
 WAITING = """
 
@@ -99,7 +99,11 @@ def expected(waiting: Project, tmp_path_factory: pytest.TempPathFactory) -> dict
     ],
 )
 def test_raw_files_that_change_while_they_are_read(
-    stage: str, change: Callable[[Path], None], waiting: Project, expected: dict[str, bytes], tmp_path: Path
+    stage: str,
+    change: Callable[[Path], None],
+    waiting: Project,
+    expected: dict[str, bytes],
+    tmp_path: Path,
 ) -> None:
     project = copy(waiting.root, tmp_path / "project")
     disturbed = run_and_change(project, stage, change)
@@ -107,7 +111,10 @@ def test_raw_files_that_change_while_they_are_read(
         check_told(disturbed)
     project.run("dvc", "repro", "augment")
     assert project.path("dvc.lock").read_bytes() == expected[change.__name__]
-    assert "every variant is what the ledger says" in project.variegate("verify", "--remake", "3").stdout
+    assert (
+        "every variant is what the ledger says"
+        in project.variegate("verify", "--remake", "3").stdout
+    )
 
 
 def test_the_flow_tells_it_too(

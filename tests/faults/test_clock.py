@@ -15,7 +15,9 @@ HOUR = 3600.0
 FIRST = "data/raw/0/0000.png"
 
 
-def test_files_from_the_future_give_the_same_results(fresh: Project, undisturbed: Undisturbed) -> None:
+def test_files_from_the_future_give_the_same_results(
+    fresh: Project, undisturbed: Undisturbed
+) -> None:
     set_ahead(fresh.path("data/raw"), HOUR)
     fresh.run("dvc", "repro")
     check_ends_as_undisturbed(fresh, undisturbed)

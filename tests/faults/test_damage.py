@@ -15,7 +15,11 @@ from tests.tasks.augment.test_stage import run_data_stages
 
 pytestmark = pytest.mark.slow
 
-CHANGES = {"validate": {"near_duplicates": "off"}, "augment": {"variants_per_image": 3}, "train": {"epochs": 1}}
+CHANGES = {
+    "validate": {"near_duplicates": "off"},
+    "augment": {"variants_per_image": 3},
+    "train": {"epochs": 1},
+}
 FILES = [  # what is damaged, and the stage that reads it next
     ("data/ingested/manifest.parquet", "validate"),
     ("data/ingested/found.json", "validate"),
@@ -38,7 +42,9 @@ def cut(data: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def expected(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def expected(
+    undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """The dvc.lock with a changed parameter, so that the stage has to read again what the one before it made."""
     locks = {}
     for stage, change in CHANGES.items():
@@ -49,7 +55,9 @@ def expected(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory)
     return locks
 
 
-@pytest.mark.parametrize(("damage", "noticed"), [(flip, False), (cut, True)], ids=["flipped", "cut"])
+@pytest.mark.parametrize(
+    ("damage", "noticed"), [(flip, False), (cut, True)], ids=["flipped", "cut"]
+)
 @pytest.mark.parametrize(("name", "stage"), FILES)
 def test_damage_of_what_a_stage_left(
     name: str,
@@ -66,7 +74,9 @@ def test_damage_of_what_a_stage_left(
     done.run("dvc", "repro")  # DVC takes note of this copy's inodes
     (path,) = done.root.glob(name)
     before = path.stat()
-    path.write_bytes(damage(path.read_bytes()))  # in place: DVC's cache and the private one share it
+    path.write_bytes(
+        damage(path.read_bytes())
+    )  # in place: DVC's cache and the private one share it
     if not noticed:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     set_params(done, stage, CHANGES[stage])
@@ -100,7 +110,9 @@ PLACES = [RANDOM.random() for _ in range(4)]
 
 @pytest.mark.parametrize("damage", ["flip", "cut"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_damaged_memory_is_made_anew(place: float, damage: str, undisturbed: Undisturbed, done: Project) -> None:
+def test_a_damaged_memory_is_made_anew(
+    place: float, damage: str, undisturbed: Undisturbed, done: Project
+) -> None:
     path = done.path(".variegate/memory.sqlite")
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

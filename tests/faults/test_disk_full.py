@@ -43,7 +43,12 @@ def before(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_full_disk_in_any_stage_is_one_line(
-    stage: str, door: str, before: dict[str, Path], undisturbed: Undisturbed, disk: Path, prefect_server: Environment
+    stage: str,
+    door: str,
+    before: dict[str, Path],
+    undisturbed: Undisturbed,
+    disk: Path,
+    prefect_server: Environment,
 ) -> None:
     following = [*STAGES, "end"][STAGES.index(stage) + 1]
     written = taken_by(before[following], disk) - taken_by(before[stage], disk)
@@ -81,7 +86,9 @@ def test_a_full_cache_is_one_line(
         (disk / "filling").unlink()
     fresh.run("dvc", "repro", **environment)
     assert fresh.path("dvc.lock").read_bytes() == undisturbed.lock
-    assert "every variant is what the ledger says" in fresh.variegate("verify", **environment).stdout
+    assert (
+        "every variant is what the ledger says" in fresh.variegate("verify", **environment).stdout
+    )
 
 
 def taken_by(root: Path, disk: Path) -> int:

@@ -15,12 +15,18 @@ pytestmark = pytest.mark.slow
 
 MOMENTS = 50
 RANDOM = random.Random(20)
-FRACTIONS = [(number + RANDOM.random()) / MOMENTS for number in range(MOMENTS)]  # of an undisturbed run
+FRACTIONS = [
+    (number + RANDOM.random()) / MOMENTS for number in range(MOMENTS)
+]  # of an undisturbed run
 
 
 @pytest.mark.parametrize(("number", "fraction"), list(enumerate(FRACTIONS)))
 def test_a_killed_run_loses_nothing(
-    number: int, fraction: float, fresh: Project, undisturbed: Undisturbed, prefect_server: Environment
+    number: int,
+    fraction: float,
+    fresh: Project,
+    undisturbed: Undisturbed,
+    prefect_server: Environment,
 ) -> None:
     door = ("dvc", "flow")[number % 2]
     environment = {**prefect_server, "VARIEGATE_WORKERS": "2" if number % 4 < 2 else "1"}
@@ -48,5 +54,7 @@ def kill_after(seconds: float, project: Project, door: str, environment: Environ
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         # one that has ended is there until its parent took note, and DVC asks whether it is there
-        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in started), seconds=30)
+        wait_until(
+            lambda: not any(Path(f"/proc/{process}").exists() for process in started), seconds=30
+        )
     wait_until(lambda: not marked(mark), seconds=30)

@@ -59,5 +59,9 @@ def check_told(failed: subprocess.CompletedProcess[str], place: str) -> None:
     lines = lines_of(failed)
     assert failed.returncode != 0
     assert not any("Traceback" in line for line in lines), "\n".join(lines)
-    told = [line for line in lines if "error: " in line.lower() and "Read-only file system" in line and place in line]
+    told = [
+        line
+        for line in lines
+        if "error: " in line.lower() and "Read-only file system" in line and place in line
+    ]
     assert told, "\n".join(lines)

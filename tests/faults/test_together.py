@@ -10,7 +10,9 @@ from tests.faults.conftest import DOORS, Environment, Undisturbed, check_ends_as
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("doors", [("dvc", "dvc"), ("flow", "flow"), ("dvc", "flow"), ("flow", "dvc")])
+@pytest.mark.parametrize(
+    "doors", [("dvc", "dvc"), ("flow", "flow"), ("dvc", "flow"), ("flow", "dvc")]
+)
 def test_two_runs_started_together(
     doors: tuple[str, str], fresh: Project, undisturbed: Undisturbed, prefect_server: Environment
 ) -> None:
@@ -27,7 +29,9 @@ def test_two_runs_started_together(
     ]
     said = [run.communicate(timeout=240)[0] for run in runs]
     for run, door, text in zip(runs, doors, said, strict=True):
-        assert run.returncode == 0 or (door == "dvc" and "is busy, it is being blocked by" in text), text
+        assert run.returncode == 0 or (
+            door == "dvc" and "is busy, it is being blocked by" in text
+        ), text
     assert 0 in [run.returncode for run in runs]
     fresh.run(*DOORS[doors[1]], **prefect_server)
     check_ends_as_undisturbed(fresh, undisturbed)

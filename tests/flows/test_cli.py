@@ -20,12 +20,27 @@ from tests.conftest import Project, wait_until
 def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(["variegate", "plan"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == f"error: dvc.yaml: not found in {tmp_path}; run this from the project's root\n"
+    assert (
+        done.stderr
+        == f"error: dvc.yaml: not found in {tmp_path}; run this from the project's root\n"
+    )
 
 
 @pytest.mark.parametrize(
     "command",
-    ["sample", "import", "run", "validate", "plan", "preview", "verify", "replay", "diff", "export", "doctor"],
+    [
+        "sample",
+        "import",
+        "run",
+        "validate",
+        "plan",
+        "preview",
+        "verify",
+        "replay",
+        "diff",
+        "export",
+        "doctor",
+    ],
 )
 def test_each_command_explains_itself_with_an_example(command: str, project: Project) -> None:
     done = project.variegate(command, "--help")
@@ -35,17 +50,24 @@ def test_each_command_explains_itself_with_an_example(command: str, project: Pro
 def test_sample_fills_an_empty_folder_and_no_other(project: Project) -> None:
     assert project.variegate("sample", "digits").stdout == "wrote 1,797 images to data/raw\n"
     done = project.variegate("sample", "digits", check=False)
-    expected = "error: data/raw: needs to be empty for a sample, found files; move them away first\n"
+    expected = (
+        "error: data/raw: needs to be empty for a sample, found files; move them away first\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
     assert project.variegate("sample", "digits", "--if-empty").stdout == ""
     done = project.variegate("sample", "letters", check=False)
-    assert (done.returncode, done.stderr) == (2, "error: sample 'letters': not known; known: digits\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: sample 'letters': not known; known: digits\n",
+    )
 
 
 def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Project) -> None:
     for split in ("train", "test"):
         project.write_digits(folder=f"{split}/{split}", classes=2)
-        shutil.make_archive(str(project.path(split)), "zip" if split == "train" else "gztar", project.path(split))
+        shutil.make_archive(
+            str(project.path(split)), "zip" if split == "train" else "gztar", project.path(split)
+        )
     project.path("data/.raw.tmp/left").mkdir(parents=True)
     with zipfile.ZipFile(project.path("train.zip"), "a") as archive:
         archive.writestr("__MACOSX/._train", b"")
@@ -55,17 +77,24 @@ def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Proj
     for split in ("train", "test"):
         for path in project.path(f"{split}/{split}").rglob("*.png"):
             assert (
-                project.path("data/raw").joinpath(path.relative_to(project.path(split))).read_bytes()
+                project.path("data/raw")
+                .joinpath(path.relative_to(project.path(split)))
+                .read_bytes()
                 == path.read_bytes()
             )
     assert [path.name for path in project.path("data").iterdir()] == ["raw"]
     done = project.variegate("import", "train.zip", check=False)
-    expected = "error: data/raw: needs to be empty for an import, found files; move them away first\n"
+    expected = (
+        "error: data/raw: needs to be empty for an import, found files; move them away first\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_an_import_that_fails_is_one_line_and_leaves_nothing(project: Project) -> None:
-    for path, members in (("bad.zip", {"cat/1.png": b"1", "../2.png": b"2"}), ("big.zip", {"1.png": bytes(3_000_000)})):
+    for path, members in (
+        ("bad.zip", {"cat/1.png": b"1", "../2.png": b"2"}),
+        ("big.zip", {"1.png": bytes(3_000_000)}),
+    ):
         with zipfile.ZipFile(project.path(path), "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in members.items():
                 archive.writestr(name, data)
@@ -74,7 +103,10 @@ def test_an_import_that_fails_is_one_line_and_leaves_nothing(project: Project) -
         (("bad.zip",), "bad.zip: '../2.png' leads out of its folder"),
         (("big.zip", "--max-gb", "0.002"), f"big.zip: {bound}"),
         (("no.zip",), "no.zip: needs to be a zip or tar archive, found nothing of that name"),
-        (("torchvision:MNIST", "big.zip"), "torchvision:MNIST: needs to be the only source, found 2"),
+        (
+            ("torchvision:MNIST", "big.zip"),
+            "torchvision:MNIST: needs to be the only source, found 2",
+        ),
     ):
         done = project.variegate("import", *command, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {expected}\n")
@@ -92,13 +124,19 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(project: Project) -> None:
 def test_an_interrupted_import_leaves_nothing(project: Project) -> None:
     info = tarfile.TarInfo("1.png")
     info.size = 200 * 10_000_000  # seconds to unpack
-    parts = [bz2.compress(info.tobuf()), bz2.compress(bytes(10_000_000)) * 200, bz2.compress(bytes(1024))]
+    parts = [
+        bz2.compress(info.tobuf()),
+        bz2.compress(bytes(10_000_000)) * 200,
+        bz2.compress(bytes(1024)),
+    ]
     project.path("big.tar").write_bytes(b"".join(parts))
     importing = subprocess.Popen(
         ["variegate", "import", "big.tar"],
         cwd=project.root,
         env=project.environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background jobs ignore it
     )
     wait_until(project.path("data/.raw.tmp/1.png").exists, seconds=60)
     importing.send_signal(signal.SIGINT)
@@ -112,7 +150,9 @@ def test_import_writes_a_dataset_of_torchvision(project: Project) -> None:
     for prefix in ("train", "t10k"):
         head = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28])
         raw.joinpath(f"{prefix}-images-idx3-ubyte").write_bytes(head + bytes(2 * 28 * 28))
-        raw.joinpath(f"{prefix}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 9]))
+        raw.joinpath(f"{prefix}-labels-idx1-ubyte").write_bytes(
+            bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 9])
+        )
     done = project.variegate("import", "torchvision:fashionmnist", "--root", "root")
     assert done.stdout == "wrote 4 files to data/raw\n"
     assert project.path("data/raw/test/T-shirt_top/000000.png").is_file()
@@ -125,7 +165,9 @@ def test_import_writes_a_dataset_of_torchvision(project: Project) -> None:
     assert list(project.path(".variegate/torchvision").iterdir()) == []
 
 
-def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(project: Project) -> None:
+def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(
+    project: Project,
+) -> None:
     project.path("data").mkdir()
     project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
     for command in (("sample", "digits", "--if-empty"), ("import", "a.zip"), ("run",), ("plan",)):
@@ -145,7 +187,9 @@ def test_run_on_nothing_says_what_to_do(project: Project) -> None:
 def test_run_tells_a_parameter_mistake_before_any_work(digits: Project) -> None:
     digits.set_params(train__epochs=0)
     done = digits.variegate("run", check=False)
-    expected = "error: params.yaml train.epochs: input should be greater than or equal to 1, found 0\n"
+    expected = (
+        "error: params.yaml train.epochs: input should be greater than or equal to 1, found 0\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -174,10 +218,14 @@ def test_validate_says_what_is_there(finished: Project) -> None:
 
 
 def test_validate_lists_the_images_that_moved(finished: Project) -> None:
-    before = pd.read_parquet(finished.path("data/validated/manifest.parquet")).set_index("file_name")["split"]
+    before = pd.read_parquet(finished.path("data/validated/manifest.parquet")).set_index(
+        "file_name"
+    )["split"]
     finished.set_params(validate__seed=7)
     moved = json.loads(finished.variegate("validate", "--json").stdout)["moved"]
-    after = pd.read_parquet(finished.path("data/validated/manifest.parquet")).set_index("file_name")["split"]
+    after = pd.read_parquet(finished.path("data/validated/manifest.parquet")).set_index(
+        "file_name"
+    )["split"]
     assert moved == [
         {"file_name": name, "before": before[name], "after": after[name]}
         for name in sorted(before.index)
@@ -206,11 +254,18 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
     found = json.loads(finished.variegate("plan", "--json").stdout)
     counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype={"label": str})
     train = counts[counts["split"] == "train"]
-    assert {label: row["variants"] for label, row in found["classes"].items()} == train.groupby("label")[
-        "written"
-    ].sum().to_dict()
-    assert (found["sources"], found["variants"], found["training_images"], found["multiplier"]) == (12, 48, 60, 5.0)
-    on_disk = sum(path.stat().st_size for path in finished.path("data/augmented/segments").iterdir())
+    assert {label: row["variants"] for label, row in found["classes"].items()} == train.groupby(
+        "label"
+    )["written"].sum().to_dict()
+    assert (found["sources"], found["variants"], found["training_images"], found["multiplier"]) == (
+        12,
+        48,
+        60,
+        5.0,
+    )
+    on_disk = sum(
+        path.stat().st_size for path in finished.path("data/augmented/segments").iterdir()
+    )
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
     text = finished.variegate("plan").stdout
     assert "all           12          48          60    5.00          48" in text
@@ -218,14 +273,20 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
 
 
 def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
-    finished.set_params(augment__policy=["HorizontalFlip", {"InvertImg": {"p": 0.5}}], train__batch_size=59)
+    finished.set_params(
+        augment__policy=["HorizontalFlip", {"InvertImg": {"p": 0.5}}], train__batch_size=59
+    )
     found = json.loads(finished.variegate("plan", "--json", "--epochs", "5").stdout)
     assert [warning.split(":")[0] for warning in found["warnings"]] == [
         "HorizontalFlip",
         "12 training images get more variants than can differ",
     ]
     training = found["training"]
-    assert (training["epochs"], training["batch_size"], training["augmentation"]) == (5, 59, "offline")
+    assert (training["epochs"], training["batch_size"], training["augmentation"]) == (
+        5,
+        59,
+        "offline",
+    )
     assert training["modes"]["offline"] == {
         "stored_images": 60,
         "samples_per_epoch": 60,
@@ -236,7 +297,9 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
     lines = finished.variegate("plan", "--epochs", "5").stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert "capacity   one source has at most 4 different images" in lines
-    assert ["*", "offline", "60", "60", "1", "295", "about", "48"] in [line.split() for line in lines]
+    assert ["*", "offline", "60", "60", "1", "295", "about", "48"] in [
+        line.split() for line in lines
+    ]
     assert sum(line.startswith("warning    ") for line in lines) == 2
 
 
@@ -268,7 +331,11 @@ def test_plan_and_counts_tell_of_classes_without_training_images(finished: Proje
     assert {label: row["sources"] for label, row in found.items()} == {"0": 6, "1": 6, "2": 0}
     finished.stage("augment")
     counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype=str)
-    assert {label: row["training_images"] for label, row in per_class(counts).items()} == {"0": 30, "1": 30, "2": 0}
+    assert {label: row["training_images"] for label, row in per_class(counts).items()} == {
+        "0": 30,
+        "1": 30,
+        "2": 0,
+    }
 
 
 def test_preview_shows_sources_and_variants(finished: Project) -> None:
@@ -293,7 +360,9 @@ def test_replay_makes_the_segments_bytes_again(finished: Project) -> None:
     "variant_id",
     ["nonsense", "abc-v001", "{source_id}-v000", "{source_id}-v005"],
 )
-def test_replay_of_what_the_ledger_does_not_know_is_one_line(variant_id: str, finished: Project) -> None:
+def test_replay_of_what_the_ledger_does_not_know_is_one_line(
+    variant_id: str, finished: Project
+) -> None:
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     asked = variant_id.format(source_id=ledger["source_id"].iloc[0])
     done = finished.variegate("replay", asked, "-o", "x.png", check=False)
@@ -312,7 +381,10 @@ def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> 
     assert done.returncode == 2
     was = f"variant '{row['variant_id']}': the ledger's variants were made by recipe {row['recipe_hash']}; "
     assert done.stderr.startswith(f"error: {was}params.yaml now says ")
-    assert finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe") == 1
+    assert (
+        finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe")
+        == 1
+    )
 
 
 def test_verify_finds_what_differs(finished: Project) -> None:
@@ -341,7 +413,9 @@ def test_verify_finds_what_differs(finished: Project) -> None:
     (lost,) = [n for n, line in enumerate(lines) if line.startswith(second["source_id"])]
     counts.unlink()
     counts.write_text("".join(lines[:lost] + lines[lost + 1 :]))
-    assert differences() == [f"counts.csv: {second['source_id']} does not reconcile with the ledger"]
+    assert differences() == [
+        f"counts.csv: {second['source_id']} does not reconcile with the ledger"
+    ]
     counts.write_text("".join(lines))
     original = finished.path("data/raw/0/0000.png")
     kept = original.read_bytes()
@@ -412,5 +486,5 @@ def test_the_debug_switch_shows_the_traceback(project: Project) -> None:
 
 
 def test_nothing_imports_prefect_that_does_not_need_it() -> None:
-    code = "import sys, flows.cli, flows.child, tasks.augment.__main__; sys.exit('prefect' in sys.modules)"
+    code = "import sys, flows.cli, flows.run.child, tasks.augment.__main__; sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from flows import publish
+from flows.versions import publish
 from tests.conftest import Project, commit, marked, wait_until
 
 Environment = dict[str, str]
@@ -31,7 +31,15 @@ def all_stages(outcome: str, *ran: str) -> str:
 
 def forget(project: Project) -> None:
     """Remove all that was made and all memory of it."""
-    for name in (".dvc/cache", ".variegate", "data/ingested", "data/validated", "data/augmented", "models", "reports"):
+    for name in (
+        ".dvc/cache",
+        ".variegate",
+        "data/ingested",
+        "data/validated",
+        "data/augmented",
+        "models",
+        "reports",
+    ):
         shutil.rmtree(project.path(name), ignore_errors=True)
     project.path("dvc.lock").unlink()
 
@@ -45,7 +53,9 @@ def test_both_front_doors_leave_one_lock_and_find_each_others_work(
 
     nothing = checkout.run("dvc", "repro").stdout
     assert "Data and pipelines are up to date." in nothing
-    order = [address.removesuffix(".dvc") for address in re.findall(r"'(.+)' didn't change", nothing)]
+    order = [
+        address.removesuffix(".dvc") for address in re.findall(r"'(.+)' didn't change", nothing)
+    ]
     assert order == [name.split()[0] for name in stages_line(first.stdout).split(", ")]
     second = checkout.variegate("run", **prefect_server)
     assert stages_line(second.stdout) == all_stages("cached")
@@ -66,21 +76,33 @@ def check_what_prefect_shows(prefect_server: Environment) -> None:
     cached, ran = httpx.post(f"{api}/flow_runs/filter", json=latest).json()
     for flow_run, expected in ((ran, "Completed"), (cached, "Cached")):
         chosen = {"task_runs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
-        tasks = {run["name"]: run for run in httpx.post(f"{api}/task_runs/filter", json=chosen).json()}
+        tasks = {
+            run["name"]: run for run in httpx.post(f"{api}/task_runs/filter", json=chosen).json()
+        }
         assert set(tasks) == {"data/raw", "ingest", "validate", "augment", "train", "evaluate"}
         assert {tasks[name]["state_name"] for name in tasks if name != "data/raw"} == {expected}
         assert tasks["data/raw"]["state_name"] == "Cached"
     query = {"artifacts": {"flow_run_id": {"any_": [ran["id"]]}}}
-    artifacts = {found["key"]: found for found in httpx.post(f"{api}/artifacts/filter", json=query).json()}
-    assert {"ingest-counts", "validate-counts", "augment-counts", "images-per-class", "evaluate-counts"} <= set(
-        artifacts
-    )
+    artifacts = {
+        found["key"]: found for found in httpx.post(f"{api}/artifacts/filter", json=query).json()
+    }
+    assert {
+        "ingest-counts",
+        "validate-counts",
+        "augment-counts",
+        "images-per-class",
+        "evaluate-counts",
+    } <= set(artifacts)
     assert '"value": 48' in artifacts["augment-counts"]["data"]
-    logs = httpx.post(f"{api}/logs/filter", json={"logs": {"flow_run_id": {"any_": [ran["id"]]}}}).json()
+    logs = httpx.post(
+        f"{api}/logs/filter", json={"logs": {"flow_run_id": {"any_": [ran["id"]]}}}
+    ).json()
     assert any("planned 48, written 48" in line["message"] for line in logs)
 
 
-def test_an_edit_runs_what_it_concerns_and_no_more(finished: Project, prefect_server: Environment) -> None:
+def test_an_edit_runs_what_it_concerns_and_no_more(
+    finished: Project, prefect_server: Environment
+) -> None:
     with finished.path("tasks/evaluate/metrics.py").open("a") as file:
         file.write("# an edit\n")
     said = stages_line(finished.variegate("run", **prefect_server).stdout)
@@ -93,7 +115,9 @@ def test_an_edit_runs_what_it_concerns_and_no_more(finished: Project, prefect_se
     assert stages_line(said) == "data/raw ran, ingest ran, validate ran"
 
 
-def test_new_raw_images_are_versioned_by_the_run(finished: Project, prefect_server: Environment) -> None:
+def test_new_raw_images_are_versioned_by_the_run(
+    finished: Project, prefect_server: Environment
+) -> None:
     before = finished.path("data/raw.dvc").read_text()
     finished.write_digits(per_class=7)
     done = finished.variegate("run", "--until", "augment", **prefect_server)
@@ -102,7 +126,9 @@ def test_new_raw_images_are_versioned_by_the_run(finished: Project, prefect_serv
     assert "made 12, reused 48" in done.stderr
 
 
-def test_raw_data_that_nobody_versioned_is_versioned(checkout: Project, prefect_server: Environment) -> None:
+def test_raw_data_that_nobody_versioned_is_versioned(
+    checkout: Project, prefect_server: Environment
+) -> None:
     checkout.path("data/raw.dvc").unlink()
     commit(checkout, "no raw.dvc")
     checkout.variegate("run", "--until", "ingest", **prefect_server)
@@ -134,7 +160,10 @@ def test_a_commit_tells_what_is_known_and_takes_nothing_back(
     finished.write_digits(per_class=7)
     finished.run("dvc", "repro", "-q", "ingest")
     assert publish.commit() == "Dataset: new version"  # nothing has looked at the images yet
-    assert finished.run("git", "show", "--name-only", "--format=").stdout.split() == ["data/raw.dvc", "dvc.lock"]
+    assert finished.run("git", "show", "--name-only", "--format=").stdout.split() == [
+        "data/raw.dvc",
+        "dvc.lock",
+    ]
     commit(finished, "all else")
     finished.write_digits(per_class=8)
     finished.path("data/raw/0/notes.txt").write_text("no image")
@@ -181,7 +210,9 @@ def kill_during_augment(project: Project, how: signal.Signals, server: Environme
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_wait_for_each_other(checkout: Project, prefect_server: Environment) -> None:
+def test_two_runs_at_once_wait_for_each_other(
+    checkout: Project, prefect_server: Environment
+) -> None:
     runs = [
         subprocess.Popen(
             ["variegate", "run", "--until", "augment"],
@@ -198,16 +229,22 @@ def test_two_runs_at_once_wait_for_each_other(checkout: Project, prefect_server:
     assert "every variant is what the ledger says" in checkout.variegate("verify").stdout
 
 
-def test_a_stages_own_line_is_what_the_user_sees(checkout: Project, prefect_server: Environment) -> None:
+def test_a_stages_own_line_is_what_the_user_sees(
+    checkout: Project, prefect_server: Environment
+) -> None:
     shutil.rmtree(checkout.path("data/raw/1"))
     shutil.rmtree(checkout.path("data/raw/2"))
     done = checkout.variegate("run", check=False, **prefect_server)
     assert done.returncode == 2
     expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
-    assert done.stderr.splitlines()[-1] == expected and not re.search("Traceback|NoneType", done.stderr)
+    assert done.stderr.splitlines()[-1] == expected and not re.search(
+        "Traceback|NoneType", done.stderr
+    )
 
 
-def test_a_fresh_clone_after_dvc_pull_makes_what_is_new_alone(finished: Project, tmp_path_factory: Any) -> None:
+def test_a_fresh_clone_after_dvc_pull_makes_what_is_new_alone(
+    finished: Project, tmp_path_factory: Any
+) -> None:
     remote, place = tmp_path_factory.mktemp("remote"), tmp_path_factory.mktemp("clone")
     finished.run("dvc", "remote", "add", "-d", "-q", "store", str(remote))
     finished.run("dvc", "push", "-q")
@@ -222,14 +259,19 @@ def test_a_fresh_clone_after_dvc_pull_makes_what_is_new_alone(finished: Project,
     lock = clone.path("dvc.lock").read_bytes()
     assert "made 4, reused 48" in said
     forget(clone)
-    assert "made 52, reused 0" in clone.run("dvc", "repro", "augment", VARIEGATE_CACHE=str(place / "other")).stdout
+    assert (
+        "made 52, reused 0"
+        in clone.run("dvc", "repro", "augment", VARIEGATE_CACHE=str(place / "other")).stdout
+    )
     assert hashes(clone.path("dvc.lock").read_bytes()) == hashes(lock)
 
 
 def hashes(lock: bytes) -> list[bytes]:
     """The hashes of the data stages in a dvc.lock."""
     stages = YAML(typ="safe").load(lock.decode())["stages"]
-    return [out["md5"] for name in ("ingest", "validate", "augment") for out in stages[name]["outs"]]
+    return [
+        out["md5"] for name in ("ingest", "validate", "augment") for out in stages[name]["outs"]
+    ]
 
 
 def test_a_bit_flipped_in_place_is_found_and_mended_in_every_copy(
@@ -242,17 +284,27 @@ def test_a_bit_flipped_in_place_is_found_and_mended_in_every_copy(
     in_cache = finished.path(f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
     damaged = bytearray(segment.read_bytes())
     damaged[700] ^= 1
-    for copy in (segment, kept, in_cache):  # one file with three names, until copies were made of it
+    for copy in (
+        segment,
+        kept,
+        in_cache,
+    ):  # one file with three names, until copies were made of it
         copy.chmod(0o644)
         copy.write_bytes(damaged)
     assert finished.variegate("verify", check=False).returncode == 1
-    assert "every variant is what the ledger says" in finished.variegate("verify", "--repair", **prefect_server).stdout
+    assert (
+        "every variant is what the ledger says"
+        in finished.variegate("verify", "--repair", **prefect_server).stdout
+    )
     for copy in (segment, kept, in_cache):
         assert hashlib.md5(copy.read_bytes()).hexdigest() == md5
     assert finished.path("dvc.lock").read_bytes() == lock
     finished.path("data/augmented/manifest.parquet").unlink()
     finished.path("data/augmented/manifest.parquet").write_bytes(b"spoilt")
-    assert "every variant is what the ledger says" in finished.variegate("verify", "--repair", **prefect_server).stdout
+    assert (
+        "every variant is what the ledger says"
+        in finished.variegate("verify", "--repair", **prefect_server).stdout
+    )
     assert finished.path("dvc.lock").read_bytes() == lock
 
 

@@ -10,14 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks import images, progress
-from tasks.augment import ledger
 from tasks.augment.__main__ import augment
-from tasks.augment.params import AugmentParams
+from tasks.common import events
+from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED
+from tasks.pixels import hashing
+from tasks.pixels.decode import decode
+from tasks.pixels.encode import encode
+from tasks.variants.params import AugmentParams
 
 POLICIES = (
     [{"Rotate": {"limit": 40, "p": 0.9}}],
-    [{"RandomCrop": {"height": 6, "width": 6}}, {"Rotate": {"limit": 40, "p": 0.9}}],  # smaller images: all rejected
+    [
+        {"RandomCrop": {"height": 6, "width": 6}},
+        {"Rotate": {"limit": 40, "p": 0.9}},
+    ],  # smaller images: all rejected
     ["InvertImg"],  # one new image, the others rejected
 )
 LABELS = "abc"
@@ -36,7 +42,10 @@ def plan(rng: random.Random) -> dict[str, Any]:
         case 1:
             return {"target_per_class": "max"}  # none for the largest class
         case 2 | 3:
-            return {"variants_per_image": 2, "per_class": {rng.choice(LABELS): {"variants_per_image": 0}}}
+            return {
+                "variants_per_image": 2,
+                "per_class": {rng.choice(LABELS): {"variants_per_image": 0}},
+            }
     return {"variants_per_image": rng.randrange(5)}
 
 
@@ -58,7 +67,9 @@ class Dataset:
     def params(self) -> AugmentParams:
         labels = {label for name, (label, _) in self.files.items() if split(name) == "train"}
         count = dict(self.count)
-        count["per_class"] = {name: own for name, own in count.get("per_class", {}).items() if name in labels}
+        count["per_class"] = {
+            name: own for name, own in count.get("per_class", {}).items() if name in labels
+        }
         return AugmentParams(policy=POLICIES[self.policy], **count)
 
     def validated(self) -> pd.DataFrame:
@@ -70,11 +81,18 @@ class Dataset:
             path = Path("data/raw") / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            sha256, shape = images.sha256(content), images.decode(content).pixels.shape
+            sha256, shape = hashing.sha256(content), decode(content).pixels.shape
             facts = {"source_id": sha256[:16], "sha256": sha256, "file_name": name, "label": label}
             place = {"container": None, "offset": None, "bytes": len(content)}
-            size = {"height": shape[0], "width": shape[1], "channels": 1 if len(shape) == 2 else 3, "bits": 8}
-            rows.append({**facts, **place, **size, "split": split(name), "format": "PNG", "status": "ok"})
+            size = {
+                "height": shape[0],
+                "width": shape[1],
+                "channels": 1 if len(shape) == 2 else 3,
+                "bits": 8,
+            }
+            rows.append(
+                {**facts, **place, **size, "split": split(name), "format": "PNG", "status": "ok"}
+            )
         return pd.DataFrame(rows)
 
     def path(self) -> str:
@@ -86,7 +104,9 @@ class Dataset:
     def content(self) -> bytes:
         numbers = np.random.default_rng(self.rng.getrandbits(32))
         side = self.rng.randint(4, 8)
-        return images.encode(numbers.integers(0, 256, (side, 7, 3)[: self.rng.randint(2, 3)], dtype=np.uint8), "png")
+        return encode(
+            numbers.integers(0, 256, (side, 7, 3)[: self.rng.randint(2, 3)], dtype=np.uint8), "png"
+        )
 
     # --- edits ---
 
@@ -128,14 +148,22 @@ class Dataset:
 
     def commit(self) -> None:
         shutil.rmtree(COMMITTED, ignore_errors=True)
-        shutil.copytree(ledger.FOLDER, COMMITTED)
+        shutil.copytree(AUGMENTED, COMMITTED)
 
     def commit_and_clone(self) -> None:
         self.commit()
         shutil.rmtree(".variegate")
 
     def edit(self) -> None:
-        edits = [self.add, self.delete, self.restore, self.rename, self.rename, self.relabel, self.replace]
+        edits = [
+            self.add,
+            self.delete,
+            self.restore,
+            self.rename,
+            self.rename,
+            self.relabel,
+            self.replace,
+        ]
         edits += [self.recount, self.recount, self.change_recipe, self.lose_half_of_the_cache]
         self.rng.choice([*edits, self.commit, self.commit_and_clone])()
 
@@ -144,12 +172,14 @@ def files_below(folder: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
 
 
-def run(dataset: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], dict[str, int]]:
+def run(
+    dataset: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, bytes], dict[str, int]]:
     """Run the stage in `folder`; what it left, and what it said."""
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
     said: dict[str, int] = {}
-    monkeypatch.setattr(progress, "counts", said.update)
+    monkeypatch.setattr(events, "report_counts", said.update)
     augment(dataset.validated(), dataset.params())
     files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}
-    return {**files, "metrics": ledger.METRICS.read_bytes()}, said
+    return {**files, "metrics": AUGMENT_METRICS.read_bytes()}, said

@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tasks import manifest
-from tasks.augment import caches, ledger, reuse, segments, stored, variants
-from tasks.augment.variants import Recipe
+from tasks.augment import caches, reuse, segments, stored
+from tasks.common import tables
+from tasks.dataset.paths import LEDGER, SEGMENTS
+from tasks.variants import make
+from tasks.variants.make import Recipe
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
 
 
@@ -17,7 +19,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of a few sources, one process, and a folder in the place of DVC's cache."""
     monkeypatch.setattr(segments, "MEAN_BYTES", 8 * 1024)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
-    monkeypatch.setattr(variants, "library_versions", dict)  # they take longer to ask for than all else
+    monkeypatch.setattr(make, "library_versions", dict)  # they take longer to ask for than all else
     # as in a dataset of so many segments that none is remembered
     monkeypatch.setattr(stored, "read_group", stored.read_group.__wrapped__)
     monkeypatch.setattr(reuse, "is_sound", stored.is_sound.__wrapped__)
@@ -27,7 +29,11 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def variants_in(path: Path) -> set[str]:
     rows = pq.read_table(path, columns=["variant_id", "variant_index"])
-    return {name for name, index in zip(*(column.to_pylist() for column in rows.columns), strict=True) if index}
+    return {
+        name
+        for name, index in zip(*(column.to_pylist() for column in rows.columns), strict=True)
+        if index
+    }
 
 
 def made_before(dataset: Dataset, folder: Path) -> set[str]:
@@ -35,7 +41,10 @@ def made_before(dataset: Dataset, folder: Path) -> set[str]:
     recipe = Recipe.from_params(dataset.params()).hash
     found: set[str] = set()
     for index in folder.glob(f".variegate/segments/{recipe}/*.sources"):
-        rows, tar = index.with_suffix(".parquet"), index.with_name(f"{index.stem.partition('-')[0]}.tar")
+        rows, tar = (
+            index.with_suffix(".parquet"),
+            index.with_name(f"{index.stem.partition('-')[0]}.tar"),
+        )
         found |= variants_in(rows) if rows.is_file() and tar.is_file() else set()
     committed = folder / COMMITTED / "manifest.parquet"
     if committed.exists() and list(committed.parent.glob("segments/*")):
@@ -45,7 +54,9 @@ def made_before(dataset: Dataset, folder: Path) -> set[str]:
     return found
 
 
-def live(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, dict[str, bytes]]:
+def live(
+    seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Dataset, dict[str, bytes]]:
     """A dataset with a history, and what its last run left; after each edit all that can be reused must be."""
     dataset = Dataset(random.Random(seed))
     left, _ = run(dataset, folder, monkeypatch)
@@ -53,15 +64,19 @@ def live(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Data
         dataset.edit()
         before = made_before(dataset, folder)
         left, said = run(dataset, folder, monkeypatch)
-        assert said["made"] == len(variants_in(ledger.MANIFEST) - before)
+        assert said["made"] == len(variants_in(LEDGER) - before)
         assert said["made"] + said["reused"] == said["planned"]
     return dataset, left
 
 
-@pytest.mark.parametrize("seed", [*range(80), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(80, 200))])
-def test_a_history_leaves_what_a_cold_run_leaves(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "seed", [*range(80), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(80, 200))]
+)
+def test_a_history_leaves_what_a_cold_run_leaves(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if seed % 10 == 0:  # row groups that part a source's rows
-        monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 7)
+        monkeypatch.setattr(tables, "ROWS_PER_GROUP", 7)
     dataset, left = live(seed, tmp_path / "warm", monkeypatch)
     cold, said = run(dataset, tmp_path / "cold", monkeypatch)
     assert said["reused"] == 0
@@ -69,7 +84,9 @@ def test_a_history_leaves_what_a_cold_run_leaves(seed: int, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(("seed", "workers"), [(1, "2"), (2, "4"), (3, "2")])
-def test_with_any_number_of_workers(seed: int, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_any_number_of_workers(
+    seed: int, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, expected = live(seed, tmp_path / "one", monkeypatch)
     monkeypatch.setenv("VARIEGATE_WORKERS", workers)
     assert live(seed, tmp_path / "many", monkeypatch)[1] == expected
@@ -87,14 +104,21 @@ def rename(dataset: Dataset, old: str, new: str) -> None:
     dataset.files[f"{new}.png"] = dataset.files.pop(f"{old}.png")
 
 
-def test_sources_without_images_at_the_ends_of_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_without_images_at_the_ends_of_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 1)
     dataset = some(random.Random(0), a1="b", a2="a", a3="b", a4="a", a5="b")
 
     def check(made: int, tars: int) -> None:
         left, said = run(dataset, tmp_path / "warm", monkeypatch)
         assert (said["made"], sum(name.endswith(".tar") for name in left)) == (made, tars)
-        assert left == run(dataset, tmp_path / f"cold after {len(list(tmp_path.iterdir()))}", monkeypatch)[0]
+        assert (
+            left
+            == run(dataset, tmp_path / f"cold after {len(list(tmp_path.iterdir()))}", monkeypatch)[
+                0
+            ]
+        )
         monkeypatch.chdir(tmp_path / "warm")
 
     check(made=4, tars=2)  # a1 a2, a3 a4, a5
@@ -109,14 +133,16 @@ def test_sources_without_images_at_the_ends_of_segments(tmp_path: Path, monkeypa
     check(made=0, tars=3)
 
 
-def test_segments_of_a_ledger_are_found_with_their_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_of_a_ledger_are_found_with_their_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 1)
-    monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(tables, "ROWS_PER_GROUP", 4)
     dataset = some(random.Random(0), a1="b", a2="a", a3="a", a4="b", a5="b", a6="a", a7="b")
     run(dataset, tmp_path, monkeypatch)
-    tars = {path.name: path for path in ledger.SEGMENTS.iterdir()}
+    tars = {path.name: path for path in SEGMENTS.iterdir()}
     recipe = Recipe.from_params(dataset.params()).hash
-    found = list(stored.read_segments(ledger.MANIFEST, recipe, tars))
+    found = list(stored.read_segments(LEDGER, recipe, tars))
     assert [(one.first, one.count, list(rows["rows"])) for one, rows in found] == [
         (0, 4, [1, 3]),
         (4, 3, [3]),
@@ -128,9 +154,9 @@ def test_segments_of_a_ledger_are_found_with_their_sources(tmp_path: Path, monke
             its = one.rows(int(source["start"]), int(source["start"]) + int(source["rows"]))
             assert its["sha256"][0].as_py() == source["sha256"].decode()
             assert its["variant_index"].to_pylist() == list(range(int(source["rows"])))
-    assert list(stored.read_segments(ledger.MANIFEST, "another", tars)) == []
+    assert list(stored.read_segments(LEDGER, "another", tars)) == []
     found[1][0].tar.unlink()
-    assert [one.name for one, _ in stored.read_segments(ledger.MANIFEST, recipe, tars)] == [
+    assert [one.name for one, _ in stored.read_segments(LEDGER, recipe, tars)] == [
         found[0][0].name,
         found[2][0].name,
     ]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.augment.params import AugmentParams
 from tasks.augment.plan import per_class, plan_counts, spread
-from tasks.errors import UserError
+from tasks.common.errors import UserError
+from tasks.variants.params import AugmentParams
 
 
 def sources(**classes: int) -> pd.DataFrame:
@@ -24,7 +24,12 @@ def counted(rows: pd.DataFrame, **params: object) -> dict[str, int]:
 def test_four_variants_of_100_sources_are_500_images() -> None:
     rows = sources(cat=100)
     table = per_class(rows, plan_counts(rows, AugmentParams(policy=[], variants_per_image=4)))
-    assert table.loc["cat"].to_dict() == {"sources": 100, "variants": 400, "training_images": 500, "multiplier": 5.0}
+    assert table.loc["cat"].to_dict() == {
+        "sources": 100,
+        "variants": 400,
+        "training_images": 500,
+        "multiplier": 5.0,
+    }
 
 
 def test_total_counts_the_originals() -> None:
@@ -39,8 +44,16 @@ def test_target_per_class_balances() -> None:
 def test_per_class_overrides() -> None:
     rows = sources(cat=10, dog=4, emu=2)
     override = {"dog": {"variants_per_image": 0}, "emu": {"target_per_class": 7}}
-    assert counted(rows, variants_per_image=3, per_class=override) == {"cat": 30, "dog": 0, "emu": 5}
-    assert counted(rows, total=100, per_class=override) == {"cat": 100 - 4 - 7 - 10, "dog": 0, "emu": 5}
+    assert counted(rows, variants_per_image=3, per_class=override) == {
+        "cat": 30,
+        "dog": 0,
+        "emu": 5,
+    }
+    assert counted(rows, total=100, per_class=override) == {
+        "cat": 100 - 4 - 7 - 10,
+        "dog": 0,
+        "emu": 5,
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,7 +108,9 @@ def test_the_order_of_the_sources_changes_nothing(number: int, count: int, rando
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
-def test_one_more_source_changes_as_few_others_as_the_arithmetic_allows(total_new: int, count: int) -> None:
+def test_one_more_source_changes_as_few_others_as_the_arithmetic_allows(
+    total_new: int, count: int
+) -> None:
     ids = sources(x=count + 1)["source_id"]
     before = spread(total_new, ids[:-1])
     after = spread(total_new - 1, ids)  # the new source is itself one of the images asked for

@@ -7,15 +7,15 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import images
 from tasks.augment import segments
 from tasks.augment.segments import Expanded, gather
-from tasks.augment.variants import Source, Variant
+from tasks.pixels import hashing
+from tasks.variants.make import Source, Variant
 
 
 def made(name: str, sizes: list[int | None]) -> tuple[Source, list[Variant]]:
     """A source called `name` with variants of so many bytes; None: rejected."""
-    sha256 = images.sha256(name.encode())
+    sha256 = hashing.sha256(name.encode())
     source = Source(name, None, 1, sha256[:16], sha256, "cat", "PNG", 9, 9, 1, 8, len(sizes))
     variants = []
     for index, size in enumerate(sizes, start=1):
@@ -40,18 +40,22 @@ def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     data = b"".join(segment.data)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
-        assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {(0o644, 0, 0, 0, "", "")}
+        assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {
+            (0o644, 0, 0, 0, "", "")
+        }
     variants = {variant.row["variant_id"]: variant for _, its in sources for variant in its}
     assert members == {variant.member: variant.data for variant in variants.values()}
     rows = segment.rows.to_pylist()
     assert [row["variant_index"] for row in rows] == [0, 1, 2, 3, 0, 1]
-    assert {(row["label"], row["split"], row["recipe_hash"]) for row in rows} == {("cat", "train", "recipe")}
+    assert {(row["label"], row["split"], row["recipe_hash"]) for row in rows} == {
+        ("cat", "train", "recipe")
+    }
     for row in rows:
         if row["variant_index"] == 0:
             assert row["segment"] is None and row["offset"] is None
         else:
             assert data[row["offset"] :][: row["length"]] == variants[row["variant_id"]].data
-            assert row["segment"] == segment.file_name == f"{images.sha256(data)[:16]}.tar"
+            assert row["segment"] == segment.file_name == f"{hashing.sha256(data)[:16]}.tar"
     path = tmp_path / "x.tar"
     path.write_bytes(data)
     listed = subprocess.run(["tar", "tf", path], capture_output=True, text=True, check=True)
@@ -60,7 +64,11 @@ def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
 
 
 def test_a_header_is_what_tarfile_makes() -> None:
-    for name, length in [("a.png", 0), ("0123456789abcdef-v001.jpg", 123_456), ("x" * 99, 8**11 - 1)]:
+    for name, length in [
+        ("a.png", 0),
+        ("0123456789abcdef-v001.jpg", 123_456),
+        ("x" * 99, 8**11 - 1),
+    ]:
         info = tarfile.TarInfo(name)
         info.size = length
         assert segments.header(name, length) == info.tobuf(tarfile.USTAR_FORMAT)
@@ -68,7 +76,11 @@ def test_a_header_is_what_tarfile_makes() -> None:
 
 def test_rejected_variants_take_no_place() -> None:
     rows = segments.build([expanded("a", [None, 10])], "recipe").rows.to_pylist()
-    assert [(row["segment"] is None, row["offset"]) for row in rows] == [(True, None), (True, None), (False, 512)]
+    assert [(row["segment"] is None, row["offset"]) for row in rows] == [
+        (True, None),
+        (True, None),
+        (False, 512),
+    ]
     assert segments.build([expanded("a", [None])], "recipe").file_name is None
 
 
@@ -91,7 +103,9 @@ def test_how_sources_are_gathered_changes_nothing(monkeypatch) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(0, 99), unique=True, max_size=60), st.integers(0, 99))
-def test_an_edit_touches_its_segment_and_at_most_one_beside_it(numbers: list[int], edited: int) -> None:
+def test_an_edit_touches_its_segment_and_at_most_one_beside_it(
+    numbers: list[int], edited: int
+) -> None:
     mean, segments.MEAN_BYTES = segments.MEAN_BYTES, 8 * 1024
     try:
         numbers.sort()

@@ -11,12 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.images import sha256
+from tasks.pixels.hashing import sha256
 from tests.conftest import Project, fill, marked, wait_until
 
 # in one process, which saves most of the time: each import of a stage takes as long as the stage
 NAMES = ("ingest", "validate", "augment")
-DATA_STAGES = "; ".join(f"from tasks.{name} import __main__ as {name}; {name}.main()" for name in NAMES)
+DATA_STAGES = "; ".join(
+    f"from tasks.{name} import __main__ as {name}; {name}.main()" for name in NAMES
+)
 LEDGER = "data/augmented/manifest.parquet"
 
 
@@ -43,7 +45,15 @@ def test_ledger_counts_and_tars_reconcile(digits: Project) -> None:
         with tarfile.open(path) as tar:
             members |= {m.name.removesuffix(".png"): sha256(tar.extractfile(m).read()) for m in tar}
     train = counts[counts["split"] == "train"]
-    assert list(counts) == ["source_id", "file_name", "label", "split", "planned", "written", "rejected"]
+    assert list(counts) == [
+        "source_id",
+        "file_name",
+        "label",
+        "split",
+        "planned",
+        "written",
+        "rejected",
+    ]
     assert len(counts) == 18 and len(train) == 12
     assert train["planned"].tolist() == [4] * 12
     assert (counts["planned"] == counts["written"] + counts["rejected"]).all()
@@ -65,7 +75,12 @@ def test_the_number_of_workers_changes_nothing(workers: str, digits: Project) ->
 
 
 def test_one_image_more_makes_only_its_own_and_equals_a_cold_run(digits: Project) -> None:
-    digits.set_params(validate__stratify="stable", validate__train=0.98, validate__validation=0.01, validate__test=0.01)
+    digits.set_params(
+        validate__stratify="stable",
+        validate__train=0.98,
+        validate__validation=0.01,
+        validate__test=0.01,
+    )
     digits.write_digits(per_class=70, folder="data/pool")
     for label in "012":  # enough for each split to hold some
         for path in sorted(digits.path(f"data/pool/{label}").iterdir())[6:69]:
@@ -81,7 +96,9 @@ def test_one_image_more_makes_only_its_own_and_equals_a_cold_run(digits: Project
     assert digits.data_hashes() == cold(digits)
 
 
-@pytest.mark.parametrize("change", ["delete", "rename", "relabel", "more variants", "fewer variants"])
+@pytest.mark.parametrize(
+    "change", ["delete", "rename", "relabel", "more variants", "fewer variants"]
+)
 def test_every_edit_reuses_and_equals_a_cold_run(change: str, digits: Project) -> None:
     run_data_stages(digits)
     first = digits.path("data/raw/0/0000.png")
@@ -138,7 +155,9 @@ def test_damage_in_any_cached_file_is_mended_by_a_run(ending: str, digits: Proje
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[: len(data) // 2])
-    digits.set_params(augment__variants_per_image=5)  # of each source some variants were made before
+    digits.set_params(
+        augment__variants_per_image=5
+    )  # of each source some variants were made before
     assert "made 60, reused 0" in run_data_stages(digits)
     expected = digits.data_hashes()
     assert "made 0, reused 60" in run_data_stages(digits)
@@ -200,7 +219,10 @@ def test_the_cache_is_bounded(digits: Project) -> None:
     run_data_stages(digits, VARIEGATE_CACHE_GB="0.00001")
     assert list(digits.path(".variegate").rglob("*.tar")) == []
     done = digits.stage("augment", check=False, VARIEGATE_CACHE_GB="lots")
-    assert (done.returncode, done.stderr) == (2, "error: VARIEGATE_CACHE_GB: needs a number, found 'lots'\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: VARIEGATE_CACHE_GB: needs a number, found 'lots'\n",
+    )
 
 
 def test_a_bad_policy_is_told_before_any_work(digits: Project) -> None:

@@ -17,13 +17,22 @@ def test_numbers_by_hand() -> None:
     assert found["balanced_accuracy"] == (1 + 0.5) / 2
     cat_f1, dog_f1 = 2 * (2 / 3) * 1 / (2 / 3 + 1), 2 * 1 * 0.5 / 1.5
     assert found["macro_f1"] == pytest.approx((cat_f1 + dog_f1) / 2, abs=1e-6)
-    assert found["log_loss"] == pytest.approx(-sum(map(math.log, (0.9, 0.6, 0.2, 0.7))) / 4, abs=1e-6)
-    assert found["per_class"]["dog"] == {"precision": 1.0, "recall": 0.5, "f1": 0.666667, "images": 2}
+    assert found["log_loss"] == pytest.approx(
+        -sum(map(math.log, (0.9, 0.6, 0.2, 0.7))) / 4, abs=1e-6
+    )
+    assert found["per_class"]["dog"] == {
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": 0.666667,
+        "images": 2,
+    }
 
 
 def test_calibration_error_by_hand() -> None:
     # each image is alone in its bin: |0.9-1|, |0.6-1|, |0.8-0|, |0.7-1|, each with a weight of 1/4
-    assert calibration_error(PROBABILITIES, TARGETS, 10) == pytest.approx((0.1 + 0.4 + 0.8 + 0.3) / 4)
+    assert calibration_error(PROBABILITIES, TARGETS, 10) == pytest.approx(
+        (0.1 + 0.4 + 0.8 + 0.3) / 4
+    )
     # one bin: mean confidence 0.75, accuracy 0.75
     assert calibration_error(PROBABILITIES, TARGETS, 1) == pytest.approx(0)
     certain = np.array([[1.0, 0.0]])

@@ -52,7 +52,12 @@ def test_the_worst_mistakes_come_first(tmp_path, monkeypatch: pytest.MonkeyPatch
     )
     length = (tmp_path / "data/raw/a.png").stat().st_size
     validated = pd.DataFrame(
-        {"file_name": list(predictions["file_name"]), "container": None, "offset": None, "bytes": length}
+        {
+            "file_name": list(predictions["file_name"]),
+            "container": None,
+            "offset": None,
+            "bytes": length,
+        }
     )
     assert [row["file_name"] for row in mistakes(predictions, validated, 2)] == ["c.png", "d.png"]
 
@@ -65,7 +70,12 @@ def test_confusion_is_shaded_by_row() -> None:
 
 def test_curves_are_the_same_each_time_and_carry_no_date() -> None:
     history = pd.DataFrame(
-        {"epoch": [1, 2], "train_loss": [2, 1], "validation_loss": [2, 1], "validation_accuracy": [0, 1]}
+        {
+            "epoch": [1, 2],
+            "train_loss": [2, 1],
+            "validation_loss": [2, 1],
+            "validation_accuracy": [0, 1],
+        }
     )
     assert training_curves(history) == training_curves(history)
     assert "date" not in training_curves(history)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks import images
+from tasks.pixels.encode import encode
 
 
 def png(number: int, side: int = 9) -> bytes:
     """A PNG image that no other number gives."""
-    return images.encode(np.random.default_rng(number).integers(0, 256, (side, side), dtype=np.uint8), "png")
+    return encode(
+        np.random.default_rng(number).integers(0, 256, (side, side), dtype=np.uint8), "png"
+    )
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> None:
@@ -28,5 +30,9 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
 def write_idx(path: Path, values: np.ndarray) -> None:
     """As MNIST: uint8, gzipped where the name says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    data = (
+        bytes([0, 0, 8, values.ndim])
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + values.tobytes()
+    )
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks import images
-from tasks.errors import UserError
-from tasks.ingest import RAW, sources
+from tasks.common.errors import UserError
+from tasks.dataset import image_bytes
+from tasks.dataset.paths import RAW
 from tasks.ingest.__main__ import Ingested, ingest
 from tasks.ingest.params import IngestParams
+from tasks.pixels.decode import decode
+from tasks.pixels.hashing import sha256
 from tests.tasks.ingest.containers import png, write_idx, write_tar
 
 
@@ -31,7 +33,10 @@ def listed(**params: str) -> tuple[pd.DataFrame, Ingested]:
 
 
 def read_back(rows: pd.DataFrame) -> dict[str, bytes]:
-    return {row.file_name: sources.read_row(row) for row in sources.locate(rows.reset_index()).itertuples()}
+    return {
+        row.file_name: image_bytes.read_row(row)
+        for row in image_bytes.locate(rows.reset_index()).itertuples()
+    }
 
 
 def said(rows: pd.DataFrame, *columns: str) -> dict[str, tuple[object, ...]]:
@@ -51,7 +56,7 @@ def test_a_plain_tar_is_a_folder() -> None:
         "cat/3.png": ("cat", None, None),
     }
     assert read_back(rows)["all.tar::dog/2.png"] == png(2)
-    assert all(images.sha256(data) == rows["sha256"][name] for name, data in read_back(rows).items())
+    assert all(sha256(data) == rows["sha256"][name] for name, data in read_back(rows).items())
     assert done.found["containers"] == {"all.tar": {"members": 3, "images": 3}}
     assert done.found["layout"] == "class folders; 1 container read in place (detected)"
 
@@ -68,9 +73,19 @@ def test_split_folders_may_lie_in_a_tar_or_around_it() -> None:
 
 
 def test_webdataset_shards() -> None:
-    shard = {"0001.png": png(1), "0001.cls": b"1", "0002.png": png(2), "0002.json": b'{"label": "cat", "group_id": 7}'}
-    write_tar(RAW / "train-000000.tar", shard | {"0003.png": png(3), "0003.txt": b"a caption", "0004.png": png(4)})
-    write_tar(RAW / "val-000000.tar", {"x/0005.seg.png": png(5), "x/0005.cls": b"0", "0006.json": b"{}"})
+    shard = {
+        "0001.png": png(1),
+        "0001.cls": b"1",
+        "0002.png": png(2),
+        "0002.json": b'{"label": "cat", "group_id": 7}',
+    }
+    write_tar(
+        RAW / "train-000000.tar",
+        shard | {"0003.png": png(3), "0003.txt": b"a caption", "0004.png": png(4)},
+    )
+    write_tar(
+        RAW / "val-000000.tar", {"x/0005.seg.png": png(5), "x/0005.cls": b"0", "0006.json": b"{}"}
+    )
     (RAW / "classes.json").write_text('["cat", "dog"]')
     rows, done = listed()
     assert said(rows, "label", "split", "group_id") == {
@@ -78,13 +93,19 @@ def test_webdataset_shards() -> None:
         "train-000000.tar::0002.png": ("cat", "train", "7"),
         "train-000000.tar::0003.png": (None, "train", None),
         "train-000000.tar::0004.png": (None, "train", None),
-        "val-000000.tar::0006.json": (None, "validation", None),  # it labels no image: a file as any other
+        "val-000000.tar::0006.json": (
+            None,
+            "validation",
+            None,
+        ),  # it labels no image: a file as any other
         "val-000000.tar::x/0005.seg.png": ("cat", "validation", None),
     }
     assert done.found["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
     assert done.found["label_files"] == ["classes.json"]
     inside = sum(content["images"] for content in done.found["containers"].values())
-    assert done.found["files"] == 3 == len(rows) - inside + len(done.found["containers"]) + 1  # and the label file
+    assert (
+        done.found["files"] == 3 == len(rows) - inside + len(done.found["containers"]) + 1
+    )  # and the label file
 
 
 def test_a_table_may_name_members() -> None:
@@ -137,7 +158,9 @@ def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     write_idx(RAW / f"train-images-idx{len(shape)}-ubyte{ending}", pixels)
     write_idx(RAW / f"train-labels-idx1-ubyte{ending}", np.arange(12, dtype=np.uint8))
-    write_idx(RAW / "t10k-images.idx3-ubyte", pixels[:2, :, :, 0] if len(shape) == 4 else pixels[:2])
+    write_idx(
+        RAW / "t10k-images.idx3-ubyte", pixels[:2, :, :, 0] if len(shape) == 4 else pixels[:2]
+    )
     write_idx(RAW / "t10k-labels.idx1-ubyte.gz", np.array([3, 4], np.uint8))
     rows, done = listed()
     name = f"train-images-idx{len(shape)}-ubyte{ending}"
@@ -146,8 +169,8 @@ def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:
     assert said(rows, "label", "split")["t10k-images.idx3-ubyte::1"] == ("4", "test")
     for number in (0, 11):
         data = read_back(rows)[f"{name}::{number:02d}"]
-        assert images.sha256(data) == rows["sha256"][f"{name}::{number:02d}"]
-        assert (images.decode(data).pixels == pixels[number]).all()
+        assert sha256(data) == rows["sha256"][f"{name}::{number:02d}"]
+        assert (decode(data).pixels == pixels[number]).all()
     assert len(done.found["label_files"]) == 2
 
 
@@ -162,15 +185,20 @@ def test_idx_files_that_are_damaged_or_have_other_labels() -> None:
     assert rows["reason"].dropna().to_dict() == {"a-images": "corrupt", "b-images.gz": "corrupt"}
     assert rows["detail"]["a-images"] == "after 2 images: needs 3 images"
     assert len(rows) == 2 + 1 + 3 + 1
-    assert read_back(rows.drop(["a-images", "b-images.gz"]))["b-images.gz::2"].endswith(bytes([1] * 16))
+    assert read_back(rows.drop(["a-images", "b-images.gz"]))["b-images.gz::2"].endswith(
+        bytes([1] * 16)
+    )
     write_idx(RAW / "a-labels", np.zeros(3, np.uint8))
     with pytest.raises(UserError) as caught:
         listed()
-    assert str(caught.value) == "data/raw/a-images: needs a label for each image, found 2 images and 3 labels"
+    assert (
+        str(caught.value)
+        == "data/raw/a-images: needs a label for each image, found 2 images and 3 labels"
+    )
 
 
 def test_what_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.ingest import reading
+    from tasks.ingest import read_files
 
     write_tar(RAW / "x.tar", {"cat/1.png": png(1)})
     for number in range(5):
@@ -179,25 +207,30 @@ def test_what_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch)
         os.utime(path, (1e9, 1e9))
     first, _ = listed()
     read: list[str] = []
-    look = reading.look
-    monkeypatch.setattr(reading, "look", lambda name: (read.append(name), look(name))[1])
+    look = read_files.read_file
+    monkeypatch.setattr(read_files, "read_file", lambda name: (read.append(name), look(name))[1])
     second, _ = listed()
     assert read == [] and second.equals(first)
     (RAW / "3.png").write_bytes(png(30))  # a new time
     third, _ = listed()
     assert read == ["3.png"]
-    assert third["sha256"]["3.png"] == images.sha256(png(30))
+    assert third["sha256"]["3.png"] == sha256(png(30))
     listed()
-    assert read == ["3.png"] * 2  # changed so lately that it may change again within a tick of the clock
+    assert (
+        read == ["3.png"] * 2
+    )  # changed so lately that it may change again within a tick of the clock
 
 
 def test_what_is_remembered_is_equal_to_what_is_read() -> None:
-    from tasks.ingest import reading
+    from tasks.ingest import read_files
 
     write_tar(RAW / "x.tar", {"cat/1.png": png(1), "bad\\name": b"x"})
-    for content in (reading.look("x.tar") or reading.read_container("x.tar"), reading.Facts(3, "ab", "corrupt", "é")):
-        assert reading._from_json(reading._to_json(content)) == content
-    assert json.loads(reading._to_json(reading.Facts()))[0] == "Facts"
+    for content in (
+        read_files.read_file("x.tar") or read_files.read_container("x.tar"),
+        read_files.FileFacts(3, "ab", "corrupt", "é"),
+    ):
+        assert read_files._from_json(read_files._to_json(content)) == content
+    assert json.loads(read_files._to_json(read_files.FileFacts()))[0] == "Facts"
 
 
 def test_names_that_come_twice_are_numbered_and_each_is_read_where_it_lies() -> None:
@@ -225,7 +258,9 @@ def test_members_that_point_outside_lead_nowhere() -> None:
 def test_two_tables_that_disagree_are_a_conflict_and_others_add_up() -> None:
     for name, text in {"a.csv": "label", "b.csv": "label", "c.csv": "group_id"}.items():
         value = {"a.csv": "cat", "b.csv": "dog", "c.csv": "7"}[name]
-        (RAW / name).write_text(f"file_name,{text}\n1.png,{value}\n" + ("2.png,dog\n" if name == "b.csv" else ""))
+        (RAW / name).write_text(
+            f"file_name,{text}\n1.png,{value}\n" + ("2.png,dog\n" if name == "b.csv" else "")
+        )
     for number in (1, 2):
         (RAW / f"{number}.png").write_bytes(png(number))
     rows, _ = listed()
@@ -251,7 +286,7 @@ def test_a_damaged_copy_of_what_was_inflated_is_made_anew(tmp_path: Path) -> Non
     first = read_back(rows)
     (copy,) = Path(".variegate/inflated").iterdir()
     copy.write_bytes(copy.read_bytes()[:-1] + b"x")
-    sources._open.cache_clear()
+    image_bytes._open.cache_clear()
     assert read_back(rows) == first
 
 

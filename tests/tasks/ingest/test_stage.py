@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.ingest import files
+from tasks.dataset import raw_files
 from tests.conftest import Project
 
 
@@ -23,7 +23,7 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     assert "layout: class folders (detected)" in done.stdout
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet"))
     assert len(rows) == 6 + 5
-    assert list(rows["file_name"]) == sorted(rows["file_name"], key=files.path_key)
+    assert list(rows["file_name"]) == sorted(rows["file_name"], key=raw_files.path_key)
     problems = rows.set_index("file_name")["detail"].dropna().to_dict()
     assert problems == {
         "0/broken": "No such file or directory",
@@ -66,8 +66,10 @@ def test_what_is_no_file_of_the_project_is_told_and_not_opened(project: Project)
 def test_names_are_sorted_alike_whatever_their_unicode_form() -> None:
     composed, decomposed = "\u00e9.png", "e\u0301.png"
     between = ["a.png", decomposed, composed, "z.png"]
-    assert files.path_key(composed)[0] == files.path_key(decomposed)[0]
-    assert sorted(between, key=files.path_key) == sorted(["z.png", composed, decomposed, "a.png"], key=files.path_key)
+    assert raw_files.path_key(composed)[0] == raw_files.path_key(decomposed)[0]
+    assert sorted(between, key=raw_files.path_key) == sorted(
+        ["z.png", composed, decomposed, "a.png"], key=raw_files.path_key
+    )
 
 
 @pytest.mark.parametrize(("make", "found"), [(False, "no folder"), (True, "no files")])

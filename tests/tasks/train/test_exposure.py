@@ -23,7 +23,10 @@ def test_what_was_shown_is_what_was_planned(
 ) -> None:
     # batches of 47: the offline epoch of 48 leaves its last image out
     digits.set_params(
-        augment__variants_per_image=3, train__augmentation=augmentation, train__epochs=3, train__batch_size=47
+        augment__variants_per_image=3,
+        train__augmentation=augmentation,
+        train__epochs=3,
+        train__batch_size=47,
     )
     run_data_stages(digits)
     digits.stage("train")
@@ -32,7 +35,10 @@ def test_what_was_shown_is_what_was_planned(
     left_out = 3 * (samples % 47 == 1)
     assert found["samples_per_epoch"] == samples and found["left_out"] == left_out
     assert found["presentations"] == 3 * samples - left_out == seen["presentations"].sum()
-    assert found["presentations_of_a_class"] == seen.groupby(seen["label"].astype(str))["presentations"].sum().to_dict()
+    assert (
+        found["presentations_of_a_class"]
+        == seen.groupby(seen["label"].astype(str))["presentations"].sum().to_dict()
+    )
     assert len(seen) == found["sources"] == 12
     assert found["distinct_images"] == kinds["original"] + kinds["stored"] + 3 * kinds["online"]
     for kind, count in kinds.items():
@@ -50,7 +56,9 @@ def test_online_training_gives_the_same_weights_with_any_number_of_workers(digit
 
 
 def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
-    places = pd.DataFrame({"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]})
+    places = pd.DataFrame(
+        {"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]}
+    )
     places = places.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
     exposure.reconcile(exposure.per_source(places), "both", 3, pd.Series({"a": 0}))
     for shown in ([4, 2], [3, 1]):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.errors import UserError
+from tasks.common.errors import UserError
 from tasks.train.feed import Feed, batches
 from tasks.train.fit import channel_statistics, fit
 from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
@@ -25,7 +25,9 @@ def trained(device: str = "cpu") -> tuple[dict, list]:
     fix_randomness(PARAMS.seed, PARAMS.threads)
     images, labels = two_classes(64)
     network = nn.Sequential(Normalise(*channel_statistics(images)), build_model("small_cnn", 2, 8))
-    best, history = fit(network, Feed(images, labels), (images[:20], labels[:20]), PARAMS, torch.device(device))
+    best, history = fit(
+        network, Feed(images, labels), (images[:20], labels[:20]), PARAMS, torch.device(device)
+    )
     return best, history["validation_accuracy"].tolist()
 
 
@@ -50,14 +52,19 @@ def test_a_loss_without_bounds_is_one_line() -> None:
     core = build_model("small_cnn", 2, 8)
     core.head.weight.data.fill_(float("inf"))
     network = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), core)
-    with pytest.raises(UserError, match=r"^params\.yaml train: the loss left all bounds in epoch 1; lower train\.lea"):
+    with pytest.raises(
+        UserError,
+        match=r"^params\.yaml train: the loss left all bounds in epoch 1; lower train\.lea",
+    ):
         fit(network, Feed(images, labels), (images, labels), PARAMS, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["foo", "meta", "cuda:99"])
 def test_a_device_that_is_not_here_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_DEVICE", name)
-    with pytest.raises(UserError, match=f"^VARIEGATE_DEVICE: needs a device that is here, found '{name}': "):
+    with pytest.raises(
+        UserError, match=f"^VARIEGATE_DEVICE: needs a device that is here, found '{name}': "
+    ):
         choose_device()
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tasks.errors import UserError
+from tasks.common.errors import UserError
 from tasks.train.model import build_model, choose_size
 
 
@@ -34,7 +34,9 @@ def test_a_wrong_network_is_one_line(name: str, size: int, expected: str) -> Non
 
 
 def test_a_size_that_a_network_does_not_take_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"params\.yaml train\.image_size: vit_b_16 does not take 30 pixels: "):
+    with pytest.raises(
+        UserError, match=r"params\.yaml train\.image_size: vit_b_16 does not take 30 pixels: "
+    ):
         build_model("vit_b_16", 3, 30)
 
 
@@ -50,5 +52,7 @@ def test_a_size_that_a_network_does_not_take_is_one_line() -> None:
         ("resnet18", 100, [600], 100),
     ],
 )
-def test_the_size_follows_the_images(name: str, given: int | str, sides: list[int], expected: int) -> None:
+def test_the_size_follows_the_images(
+    name: str, given: int | str, sides: list[int], expected: int
+) -> None:
     assert choose_size(name, given, sides) == expected

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from tasks import images
-from tasks.augment.params import Encoding
-from tasks.augment.policy import canonical_json
-from tasks.augment.variants import Recipe, Source, expand
+from tasks.pixels import hashing
+from tasks.pixels.decode import decode
+from tasks.pixels.encode import encode
 from tasks.train.online import OnlineBatches, OnlineVariants
+from tasks.variants.make import Recipe, Source, expand
+from tasks.variants.params import Encoding
+from tasks.variants.policy import canonical_json
 
 EPOCHS = 4
 PHOTO = [{"Rotate": {"limit": 20, "p": 1.0}}, {"GaussNoise": {"p": 0.5}}]
@@ -27,11 +29,26 @@ def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
     made = []
     for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 256, (12, 9 + number, 3), dtype=np.uint8)
-        data = images.encode(pixels, "png")
+        data = encode(pixels, "png")
         path = folder / f"{number}.png"
         path.write_bytes(data)
-        sha256 = images.sha256(data)
-        made.append(Source(str(path), None, len(data), sha256[:16], sha256, "a", "PNG", 9 + number, 12, 3, 8, planned))
+        sha256 = hashing.sha256(data)
+        made.append(
+            Source(
+                str(path),
+                None,
+                len(data),
+                sha256[:16],
+                sha256,
+                "a",
+                "PNG",
+                9 + number,
+                12,
+                3,
+                8,
+                planned,
+            )
+        )
     return made
 
 
@@ -40,13 +57,15 @@ def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
     found = []
     for source in sources(folder, EPOCHS):
         variants = expand(source, recipe, {})
-        found.append([images.decode(v.data or Path(source.path).read_bytes()).pixels for v in variants])
+        found.append([decode(v.data or Path(source.path).read_bytes()).pixels for v in variants])
     return found
 
 
 @pytest.mark.parametrize("policy", [PHOTO, FLIPS], ids=["photo", "flips"])
 @pytest.mark.parametrize("distinct", [True, False])
-def test_an_epoch_shows_what_the_segments_hold(policy: list, distinct: bool, tmp_path: Path) -> None:
+def test_an_epoch_shows_what_the_segments_hold(
+    policy: list, distinct: bool, tmp_path: Path
+) -> None:
     expected = stored(tmp_path, recipe(policy, distinct))
     dataset = OnlineVariants(sources(tmp_path, 0), recipe(policy, distinct), EPOCHS)
     for epoch in range(1, EPOCHS + 1):
@@ -58,16 +77,22 @@ def test_an_epoch_shows_what_the_segments_hold(policy: list, distinct: bool, tmp
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(workers: int, tmp_path: Path) -> None:
+def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
+    workers: int, tmp_path: Path
+) -> None:
     expected = stored(tmp_path, recipe(FLIPS))
     for first in (1, 3):
         dataset = OnlineVariants(sources(tmp_path, 0), recipe(FLIPS), EPOCHS, finish=_sum)
         loader = OnlineBatches(dataset, workers)
         for epoch in range(first, EPOCHS + 1):
-            order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(epoch)).tolist()
+            order = torch.randperm(
+                len(dataset), generator=torch.Generator().manual_seed(epoch)
+            ).tolist()
             batches = [order[:4], order[4:]]
             shown = [sums.tolist() for sums, _ in loader.epoch(epoch, batches)]
-            assert shown == [[_sum(expected[place][epoch - 1]) for place in batch] for batch in batches]
+            assert shown == [
+                [_sum(expected[place][epoch - 1]) for place in batch] for batch in batches
+            ]
 
 
 def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path) -> None:
@@ -77,7 +102,9 @@ def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path)
     rows = [variant.row for source in two for variant in expand(source, recipe(FLIPS), {})]
     dataset.remember(pd.DataFrame(rows))
     assert all(dataset.hashes[:, :2].flatten() != 0)
-    assert [np.array_equal(dataset[place][0], expected[place][2]) for place in range(len(two))] == [True] * len(two)
+    assert [np.array_equal(dataset[place][0], expected[place][2]) for place in range(len(two))] == [
+        True
+    ] * len(two)
 
 
 def _sum(pixels: np.ndarray) -> int:

@@ -18,7 +18,9 @@ def rows_with(*odd: dict, good: int = 40) -> pd.DataFrame:
 
 
 def found(rows: pd.DataFrame, **checks: Check) -> dict[str, str]:
-    return {finding.check: finding.text for finding in run_checks(rows, ValidateParams(checks=checks))}
+    return {
+        finding.check: finding.text for finding in run_checks(rows, ValidateParams(checks=checks))
+    }
 
 
 def test_nothing_is_found_where_nothing_is_odd() -> None:
@@ -28,14 +30,38 @@ def test_nothing_is_found_where_nothing_is_odd() -> None:
 @pytest.mark.parametrize(
     ("check", "odd", "text"),
     [
-        ("tiny", {"height": 7, "width": 700}, "a side of less than 8 pixels: 1 image, 0.png for one"),
-        ("huge", {"width": 10_001, "height": 15}, "a side of more than 10000 pixels: 1 image, 0.png for one"),
+        (
+            "tiny",
+            {"height": 7, "width": 700},
+            "a side of less than 8 pixels: 1 image, 0.png for one",
+        ),
+        (
+            "huge",
+            {"width": 10_001, "height": 15},
+            "a side of more than 10000 pixels: 1 image, 0.png for one",
+        ),
         ("blank", {"contrast": 1.9}, "blank (contrast below 2): 1 image, 0.png for one"),
         ("blurred", {"sharpness": 9.9}, "blurred (sharpness below 10): 1 image, 0.png for one"),
-        ("dark", {"brightness": 110.0}, "darker than the rest by 3.5 deviations: 1 image, 0.png for one"),
-        ("bright", {"brightness": 126.0}, "brighter than the rest by 3.5 deviations: 1 image, 0.png for one"),
-        ("odd_size", {"width": 1000, "height": 161}, "20 times as many pixels as the median, or as few: 1 image"),
-        ("odd_channels", {"channels": 1}, "channels or bits that less than 5% of all have: 1 image, 0.png for one"),
+        (
+            "dark",
+            {"brightness": 110.0},
+            "darker than the rest by 3.5 deviations: 1 image, 0.png for one",
+        ),
+        (
+            "bright",
+            {"brightness": 126.0},
+            "brighter than the rest by 3.5 deviations: 1 image, 0.png for one",
+        ),
+        (
+            "odd_size",
+            {"width": 1000, "height": 161},
+            "20 times as many pixels as the median, or as few: 1 image",
+        ),
+        (
+            "odd_channels",
+            {"channels": 1},
+            "channels or bits that less than 5% of all have: 1 image, 0.png for one",
+        ),
     ],
 )
 def test_odd_images_are_found_by_their_measures(check: CheckName, odd: dict, text: str) -> None:
@@ -62,7 +88,11 @@ def test_small_images_have_no_sharpness_to_speak_of() -> None:
 @pytest.mark.parametrize(
     ("check", "rows", "text"),
     [
-        ("few_images", rows_with(*[{"label": "dog"}] * 9), "class 'dog' has 9 usable images, fewer than 10"),
+        (
+            "few_images",
+            rows_with(*[{"label": "dog"}] * 9),
+            "class 'dog' has 9 usable images, fewer than 10",
+        ),
         (
             "few_images",
             rows_with({"label": "dog", "status": "quarantined"}),
@@ -97,4 +127,10 @@ def test_odd_classes_and_sets(check: CheckName, rows: pd.DataFrame, text: str) -
 
 def test_every_check_has_a_test() -> None:
     tested = {"tiny", "huge", "blank", "blurred", "dark", "bright", "odd_size", "odd_channels"}
-    assert tested | {"few_images", "imbalance", "class_names", "quarantined", "large_cluster"} == set(THRESHOLDS)
+    assert tested | {
+        "few_images",
+        "imbalance",
+        "class_names",
+        "quarantined",
+        "large_cluster",
+    } == set(THRESHOLDS)

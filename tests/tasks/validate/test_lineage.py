@@ -8,7 +8,13 @@ FIVE = [(name, name, "cat", None) for name in "abcde"]
 
 def test_clusters_are_named_by_their_first_image() -> None:
     near = pd.DataFrame({"a": [1, 2], "b": [2, 4]})
-    assert lineage.find_clusters(rows_of(*FIVE), near).fillna("").tolist() == ["", "b", "b", "", "b"]
+    assert lineage.find_clusters(rows_of(*FIVE), near).fillna("").tolist() == [
+        "",
+        "b",
+        "b",
+        "",
+        "b",
+    ]
 
 
 def test_lineages_join_groups_clusters_and_copies() -> None:

@@ -18,7 +18,9 @@ def assign(rows: pd.DataFrame) -> str:
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50), st.data())
-def test_a_stable_split_asks_nothing_but_the_image_itself(hashes: list[float], data: st.DataObject) -> None:
+def test_a_stable_split_asks_nothing_but_the_image_itself(
+    hashes: list[float], data: st.DataObject
+) -> None:
     whole = split.stable_split(pd.Series(hashes), FRACTIONS)
     kept = data.draw(st.lists(st.sampled_from(range(len(hashes))), unique=True))
     part = split.stable_split(pd.Series(hashes)[kept], FRACTIONS)
@@ -27,14 +29,19 @@ def test_a_stable_split_asks_nothing_but_the_image_itself(hashes: list[float], d
 
 def test_a_stable_split_cuts_at_the_fractions() -> None:
     hashes = pd.Series([0.0, 0.6999, 0.7001, 0.8499, 0.8501, 0.9999])
-    assert split.stable_split(hashes, FRACTIONS).tolist() == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
+    assert (
+        split.stable_split(hashes, FRACTIONS).tolist()
+        == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
+    )
     many = pd.Series([split.split_hash(42, str(number)) for number in range(20_000)])
     shares = split.stable_split(many, FRACTIONS).value_counts(normalize=True)
     assert shares.to_dict() == pytest.approx(FRACTIONS, abs=0.01)
 
 
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=60), st.randoms(use_true_random=False))
-def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(labels: list[str], random: object) -> None:
+def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(
+    labels: list[str], random: object
+) -> None:
     hashes = pd.Series([random.random() for _ in labels])  # type: ignore[attr-defined]
     splits = split.exact_split(hashes, pd.Series(labels), np.arange(len(labels)), FRACTIONS)
     for label in set(labels):
@@ -48,9 +55,7 @@ def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -
     names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
     rows = rows_of(*names)
     line = assign(rows)
-    pattern = (
-        r"split train and test as given; of the rest train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
-    )
+    pattern = r"split train and test as given; of the rest train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
     assert re.fullmatch(pattern, line)
     assert (rows["split"] == "test").sum() == 50
     assert 40 <= (rows["split"] == "validation").sum() <= 100
@@ -72,7 +77,9 @@ def lineages_of(sizes: list[int]) -> np.ndarray:
 @given(SIZES, st.randoms(use_true_random=False))
 def test_no_lineage_is_in_two_splits(stratify: str, sizes: list[int], random: object) -> None:
     lineages = lineages_of(sizes)
-    rows = rows_of(*((str(i), f"{random.random()}", random.choice("ab"), None) for i in range(len(lineages))))  # type: ignore[attr-defined]
+    rows = rows_of(
+        *((str(i), f"{random.random()}", random.choice("ab"), None) for i in range(len(lineages)))
+    )  # type: ignore[attr-defined]
     split.assign_splits(rows, lineages, ValidateParams(stratify=stratify))
     assert rows["split"].notna().all()
     assert (rows.groupby(lineages)["split"].nunique() == 1).all()
@@ -83,11 +90,18 @@ def test_a_lineage_goes_where_its_smallest_hash_goes_so_another_member_seldom_mo
     hashes = split.lineage_hashes(42, alone, np.array([0, 1, 2]))
     assert hashes.tolist() == [split.split_hash(42, sha256) for sha256 in "bca"]
     together = split.lineage_hashes(42, pd.Series(["b", "c", "x", "a"]), np.array([0, 1, 1, 2]))
-    assert together.tolist() == [hashes[0], hashes[1], hashes[1], hashes[2]]  # `x` joins `c`, which stays
+    assert together.tolist() == [
+        hashes[0],
+        hashes[1],
+        hashes[1],
+        hashes[2],
+    ]  # `x` joins `c`, which stays
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=40, max_size=120), st.integers(0, 10))
-def test_an_exact_split_with_small_lineages_still_holds_the_fractions(labels: list[str], pairs: int) -> None:
+def test_an_exact_split_with_small_lineages_still_holds_the_fractions(
+    labels: list[str], pairs: int
+) -> None:
     lineages = np.arange(len(labels))
     lineages[1 : 2 * pairs : 2] = lineages[: 2 * pairs : 2]
     hashes = pd.Series([split.split_hash(1, str(number)) for number in lineages])

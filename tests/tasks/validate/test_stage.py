@@ -7,13 +7,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks import images, ingest, manifest, validate
-from tasks.validate import lineage, look
+from tasks.common import tables
+from tasks.dataset.columns import INGESTED_COLUMNS, REASONS
+from tasks.dataset.paths import INGESTED_MANIFEST
+from tasks.pixels import hashing
+from tasks.pixels.encode import encode
+from tasks.validate import lineage, measure
 from tasks.validate.__main__ import validate as run
 from tasks.validate.params import ValidateParams
 from tests.conftest import Project
-from tests.tasks.test_odd_images import ROWS, expected_reason
-from tests.tasks.validate.test_near import photo
+from tests.tasks.pixels.test_odd_images import ROWS, expected_reason
+from tests.tasks.validate.test_near_duplicates import photo
 
 
 def validated(project: Project) -> pd.DataFrame:
@@ -41,7 +45,7 @@ def test_every_file_leaves_with_one_status_and_its_reason(digits: Project) -> No
         "README.md": "not_an_image",
         "astray.png": "no_label",
     }
-    assert set(set_aside["reason"]) <= set(validate.REASONS)
+    assert set(set_aside["reason"]) <= set(REASONS)
     assert set_aside["split"].isna().all()
     listed = pd.read_csv(digits.path("data/validated/quarantine.csv"))
     assert sorted(listed["file_name"]) == sorted(set_aside.index)
@@ -137,7 +141,9 @@ def test_the_real_odd_images_are_all_accounted_for(project: Project) -> None:
     expected = {f"odd/{row['path']}": expected_reason(row) for row in ROWS}
     got = rows["reason"].astype(object).where(rows["reason"].notna(), None)
     assert {name: got[name] for name in expected} == expected
-    assert rows.loc[["odd/LICENSE.pillow", "odd/table.csv"], "reason"].tolist() == ["not_an_image"] * 2
+    assert (
+        rows.loc[["odd/LICENSE.pillow", "odd/table.csv"], "reason"].tolist() == ["not_an_image"] * 2
+    )
     assert rows.loc[rows["status"] == "quarantined", "detail"].notna().all()
     for _, copies in rows[rows["status"] != "quarantined"].groupby("pixel_sha256"):
         assert sorted(copies["status"]) == ["duplicate"] * (len(copies) - 1) + ["ok"]
@@ -148,7 +154,7 @@ def test_16_bits_that_differ_below_the_8th_are_no_duplicates(project: Project) -
         path = project.path(f"data/raw/{'ab'[number % 2]}/{number}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
         dark = np.random.default_rng(number).integers(0, 256, (9, 9), dtype=np.uint16)
-        path.write_bytes(images.encode(dark, "png"))
+        path.write_bytes(encode(dark, "png"))
     project.stage("ingest")
     assert "ok 20, duplicate 0, quarantined 0" in project.stage("validate").stdout
 
@@ -190,16 +196,26 @@ def test_leaks_of_a_given_split_are_dropped_from_train(project: Project) -> None
     assert found["leaks"] == 2
     listed = pd.read_csv(project.path("data/validated/duplicates.csv"))
     pairs = listed[["kind", "file_name", "status", "other"]].to_numpy().tolist()
-    assert ["group", "train/0/group1_a.png", "leak", "test/1/group1_b.png"] in pairs and len(pairs) == 2
-    assert "leaks, images that belong together with one of another split: 2, left out" in found["warnings"]
+    assert ["group", "train/0/group1_a.png", "leak", "test/1/group1_b.png"] in pairs and len(
+        pairs
+    ) == 2
+    assert (
+        "leaks, images that belong together with one of another split: 2, left out"
+        in found["warnings"]
+    )
     assert len(rows) == 3 * 18 + 1
 
 
 def test_copies_of_what_leaks_leak_too(project: Project) -> None:
     leaky(project)
-    shutil.copy(project.path("data/raw/train/0/group1_a.png"), project.path("data/raw/train/0/z.png"))
+    shutil.copy(
+        project.path("data/raw/train/0/group1_a.png"), project.path("data/raw/train/0/z.png")
+    )
     rows = validated(project)
-    assert rows.loc[["train/0/group1_a.png", "train/0/z.png"], "reason"].tolist() == ["leak", "leak"]
+    assert rows.loc[["train/0/group1_a.png", "train/0/z.png"], "reason"].tolist() == [
+        "leak",
+        "leak",
+    ]
     originals = rows.loc[rows["status"] == "duplicate", "duplicate_of"]
     assert (rows.loc[originals, "status"] == "ok").all()
 
@@ -238,7 +254,9 @@ def test_no_lineage_crosses_splits_variants_included(project: Project) -> None:
     for number in range(0, 20, 2):
         again = Image.open(raw / f"{'ab'[number % 2]}/{number:02d}_g{number % 7}.png")
         again.save(raw / f"a/again{number}.jpg", quality=60)
-    project.set_params(ingest__group_pattern="_g(\\d)", validate__stratify="exact", augment__variants_per_image=2)
+    project.set_params(
+        ingest__group_pattern="_g(\\d)", validate__stratify="exact", augment__variants_per_image=2
+    )
     rows = validated(project)
     assert rows["cluster"].nunique() == 10
     lineages = lineage.find_lineages(rows.reset_index())
@@ -249,7 +267,9 @@ def test_no_lineage_crosses_splits_variants_included(project: Project) -> None:
     ledger = pd.read_parquet(project.path("data/augmented/manifest.parquet"))
     assert set(ledger["split"]) == {"train"}
     of_source = dict(zip(rows["source_id"], lineages, strict=True))
-    held_out = {of_source[source_id] for source_id in rows.loc[rows["split"] != "train", "source_id"]}
+    held_out = {
+        of_source[source_id] for source_id in rows.loc[rows["split"] != "train", "source_id"]
+    }
     assert not held_out & {of_source[source_id] for source_id in ledger["source_id"]}
 
 
@@ -262,7 +282,9 @@ def photos(project: Project, count: int) -> None:
 
 def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> None:
     photos(project, 20)
-    Image.open(project.path("data/raw/a/00_g0.png")).save(project.path("data/raw/b/again.jpg"), quality=60)
+    Image.open(project.path("data/raw/a/00_g0.png")).save(
+        project.path("data/raw/b/again.jpg"), quality=60
+    )
     rows = validated(project)
     assert rows.loc["b/again.jpg", "status"] == "ok"
     listed = pd.read_csv(project.path("data/validated/duplicates.csv"))
@@ -272,7 +294,10 @@ def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> 
         "other": "b/again.jpg", "other_label": "b", "other_split": None, "other_status": "ok",
     }  # fmt: skip
     warnings = json.loads(project.path("metrics/validate.json").read_text())["warnings"]
-    assert "pairs that look the same and have two labels: 1, a/00_g0.png and b/again.jpg for one" in warnings
+    assert (
+        "pairs that look the same and have two labels: 1, a/00_g0.png and b/again.jpg for one"
+        in warnings
+    )
     page = project.path("data/validated/report.html").read_text()
     assert "Look the same, and have two labels" in page and page.count("data:image/") == 2
 
@@ -296,12 +321,16 @@ def test_only_what_changed_is_decoded(project: Project, monkeypatch: pytest.Monk
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
     decoded: list[str] = []
-    see = look.see
-    monkeypatch.setattr(look, "see", lambda sha256, found: (decoded.append(sha256), see(sha256, found))[1])
+    see = measure.measure_pixels
+    monkeypatch.setattr(
+        measure,
+        "measure_pixels",
+        lambda sha256, found: (decoded.append(sha256), see(sha256, found))[1],
+    )
     project.environment["VARIEGATE_CACHE"] = str(project.path("other"))
-    listed = manifest.read_table(ingest.MANIFEST, ingest.COLUMNS, made_by="ingest")
+    listed = tables.read_table(INGESTED_MANIFEST, INGESTED_COLUMNS, made_by="ingest")
     second = run(listed, ValidateParams(stratify="exact")).rows.set_index("file_name")
-    assert decoded == [images.sha256(one.read_bytes())]
+    assert decoded == [hashing.sha256(one.read_bytes())]
     cold = validated(project)
     assert decoded == decoded[:1]
     assert (cold["pixel_sha256"] == second["pixel_sha256"].astype(str)).all()

@@ -1,0 +1,92 @@
+"""Preconditions of a run: a project's root, sound parameters, images in data/raw."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from flows.versions.raw_dvc import RAW_DVC, raw_hash, require_versionable
+from tasks.acquire import sample
+from tasks.common.errors import UserError
+from tasks.common.params import PARAMS_FILE, STAGES, read_blocks, read_params
+from tasks.common.temporary import has_files
+from tasks.dataset.paths import RAW
+from tasks.ingest.params import IngestParams
+
+
+def require_root() -> None:
+    """Raises UserError outside a project's root."""
+    if not Path("dvc.yaml").is_file():
+        raise UserError(f"dvc.yaml: not found in {Path.cwd()}; run this from the project's root")
+
+
+def check_params() -> None:
+    """Read every stage's block, so that a mistake is told before any work.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    from tasks.evaluate.params import EvaluateParams
+    from tasks.train.params import TrainParams
+    from tasks.validate.params import ValidateParams
+    from tasks.variants.params import AugmentParams
+    from tasks.variants.policy import Policy
+
+    blocks = read_blocks()
+    missing = [stage for stage in STAGES if stage not in blocks]
+    if missing:
+        raise UserError(
+            f"{PARAMS_FILE}: needs the block {missing[0]}: DVC tracks it; `{missing[0]}: {{}}` will do"
+        )
+    read_params("ingest", IngestParams)
+    read_params("validate", ValidateParams)
+    Policy(read_params("augment", AugmentParams).policy)
+    train = read_params("train", TrainParams)
+    read_params("evaluate", EvaluateParams)
+    if train.model != "small_cnn":
+        from tasks.train.model import check_name  # torch takes seconds
+
+        check_name(train.model)
+
+
+def write_sample_if_empty(name: str) -> int:
+    """Write a sample where data/raw is empty and nothing else is expected there; returns how many images.
+
+    Raises:
+        UserError: where data/raw.dvc says that other images belong there.
+    """
+    if has_files(RAW):
+        return 0
+    require_no_others({sample.DVC_HASH.get(name)})
+    return sample.write_sample(name, RAW)
+
+
+def require_no_others(samples: Collection[str | None]) -> None:
+    """Raises UserError where data/raw.dvc says that other images than these samples belong into the empty data/raw."""
+    if raw_hash() not in (None, *samples):
+        raise UserError(
+            f"{RAW} is empty: run dvc pull, or remove {RAW_DVC} to begin with other images"
+        )
+
+
+def require_room() -> None:
+    """Raises UserError where data/raw is empty because its images, other than a sample's, were not pulled."""
+    if not has_files(RAW):
+        require_no_others(set(sample.DVC_HASH.values()))
+
+
+def require_raw() -> None:
+    """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
+    require_versionable()
+    require_room()
+    if not has_files(RAW):
+        raise UserError(
+            f"{RAW} is empty: put images there in class folders, or run `variegate sample digits`"
+        )
+
+
+def require_stage(name: str) -> None:
+    """Raises UserError where dvc.yaml has no stage of that name."""
+    stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if name not in stages:
+        raise UserError(f"--until {name}: needs a stage of dvc.yaml: {', '.join(stages)}")

@@ -1,0 +1,65 @@
+"""What Prefect shows of a stage: its counts, its progress and the tables that people look for first."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from flows.versions.diff import as_markdown, code
+from tasks.augment.counts import per_class, read_counts
+
+
+def publish_counts(stage: str, counts: dict[str, Any]) -> None:
+    """The numbers that a stage counted, and for augment those of each class."""
+    rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
+    create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
+    if stage == "augment":
+        classes = per_class(read_counts())
+        table = [{"class": code(label), **numbers} for label, numbers in classes.items()]
+        create_table_artifact(
+            table, key="images-per-class", description="Training images per class, before and after"
+        )
+
+
+def publish_link(stage: str, text: str, path: str) -> None:
+    """Where a file lies that people want to open."""
+    create_markdown_artifact(
+        f"The {text}: {code(str(Path(path).resolve()))}", key=f"{stage}-{text}"
+    )
+
+
+def publish_picture(text: str, uri: str) -> None:
+    """A picture, as a `data:` URI."""
+    create_markdown_artifact(
+        f"![{text}]({uri})", key=text.replace(" ", "-"), description=text.capitalize()
+    )
+
+
+def publish_changes(found: dict[str, Any] | None) -> None:
+    """What the run changed in images since the last commit, where that has a dataset."""
+    if found is not None:
+        create_markdown_artifact(
+            as_markdown(found), key="changes", description="Since the last commit"
+        )
+
+
+class Progress:
+    """The progress bar of one stage; it appears with the first news."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.artifact: UUID | None = None
+
+    def show(self, what: str, done: int, total: int) -> None:
+        percent = 100 * done / total
+        if self.artifact is None:
+            made = create_progress_artifact(percent, key=f"{self.stage}-progress", description=what)
+            self.artifact = made if isinstance(made, UUID) else None
+        else:
+            update_progress_artifact(self.artifact, percent, description=what)

@@ -1,0 +1,53 @@
+"""Contact sheet: some sources, each followed by its variants, as one picture."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from tasks.dataset.selections import examples
+from tasks.pixels.decode import decode
+from tasks.pixels.thumbnails import thumbnail
+from tasks.variants.make import Recipe, Source, expand, read_pixels
+from tasks.variants.sources import to_sources
+
+CELL = 128  # pixels a side
+CAPTION = 14
+GAP = 6
+MOST_SHOWN = 8  # variants of one source
+
+
+def sample_sheet(
+    rows: pd.DataFrame, counts: pd.Series, recipe: Recipe, sources: int
+) -> tuple[np.ndarray, int, int]:
+    """The contact sheet of some training rows, and how many sources and variants it shows.
+
+    Args:
+        rows: see training_sources().
+        counts: the variants planned of each.
+        sources: the most to show.
+    """
+    chosen = examples(rows, sources)
+    shown = counts[chosen.index].clip(upper=MOST_SHOWN)
+    sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
+    return sheet, len(chosen), int(shown.sum())
+
+
+def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> np.ndarray:
+    """A row per source: itself, then its planned variants. uint8 (height, width, 3), RGB."""
+    columns = 1 + max((source.planned for source in sources), default=0)
+    size = (GAP + columns * (CELL + GAP), GAP + len(sources) * (CELL + CAPTION + GAP))
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for line, (source, label) in enumerate(zip(sources, labels, strict=True)):
+        top = GAP + line * (CELL + CAPTION + GAP)
+        cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source))]
+        for variant in expand(source, recipe, {}):
+            if variant.data is not None:
+                cells.append((f"v{variant.row['variant_index']:03d}", decode(variant.data).pixels))
+            else:
+                cells.append(("rejected", np.full((1, 1), 230, np.uint8)))
+        for column, (caption, pixels) in enumerate(cells):
+            left = GAP + column * (CELL + GAP)
+            sheet.paste(Image.fromarray(thumbnail(pixels, CELL)), (left, top))
+            draw.text((left, top + CELL + 1), caption[:22], fill="black")
+    return np.asarray(sheet)

@@ -1,0 +1,1 @@
+"""What the command line does that no stage runs: forecast, warnings of a plan, verify, export."""

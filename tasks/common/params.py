@@ -1,0 +1,82 @@
+"""Read params.yaml: one block for each stage, validated, errors with their place."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from tasks.common.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+STAGES = ("ingest", "validate", "augment", "train", "evaluate")
+
+
+class Block(BaseModel):
+    """A stage's block: exact types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+B = TypeVar("B", bound=Block)
+
+
+def read_params(stage: str, model: type[B], path: Path = PARAMS_FILE) -> B:
+    """Read the block named `stage` as a `model`.
+
+    Raises:
+        UserError: one line with the place, as in `params.yaml augment.seed: input should be a valid integer,
+            found 'x'`.
+    """
+    blocks = read_blocks(path)
+    for name in blocks:
+        if name not in STAGES:
+            raise UserError(f"{path} {name}: unknown block; known: {', '.join(STAGES)}")
+    block = blocks.get(stage)
+    if block is None:
+        block = {}
+    if not isinstance(block, dict):
+        raise UserError(f"{path} {stage}: needs keys and values, found {block!r}")
+    try:
+        return model.model_validate(block)
+    except ValidationError as error:
+        raise UserError(f"{path} {place_and_problem(error, stage, model)}") from None
+
+
+def place_and_problem(error: ValidationError, block: str, model: type[BaseModel]) -> str:
+    """The first problem of `error` as `block.key[2].other: what is needed, what was found`."""
+    first = error.errors()[0]
+    keys = [
+        part for part in first["loc"] if "[" not in str(part)
+    ]  # pydantic adds the types of a union that it tried
+    place = block + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys)
+    if first["type"] == "extra_forbidden":
+        known = f"; known: {', '.join(model.model_fields)}" if len(first["loc"]) == 1 else ""
+        return f"{place}: unknown key{known}"
+    if first["type"] == "missing":
+        return f"{place}: is missing"
+    if first["type"] == "value_error":
+        return f"{place}: {first['ctx']['error']}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{place}: {message}, found {first['input']!r}"
+
+
+def read_blocks(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """All blocks, by stage.
+
+    Raises:
+        UserError: where there is no such file, or it is none of blocks.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: not found in {Path.cwd()}; run this from the project's root")
+    try:
+        blocks = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise UserError(
+            f"{path}{place}: not valid YAML: {' '.join(str(getattr(error, 'problem', None) or error).split())}"
+        ) from None
+    if not isinstance(blocks, dict):
+        raise UserError(f"{path}: needs a block for each stage, found {type(blocks).__name__}")
+    return blocks

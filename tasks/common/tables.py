@@ -1,0 +1,128 @@
+"""Read and write tables: Parquet manifests, CSV for people, JSON metrics; each write is atomic.
+
+A manifest is written last of what a stage writes: one that exists is complete. Its bytes depend on
+the rows and on the version of pyarrow alone, so that DVC sees the same data as the same file.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.common.errors import UserError
+from tasks.common.temporary import atomic_write, remove_abandoned
+
+CONTROL = r"[\x00-\x1f\x7f]"
+ROWS_PER_GROUP = 16_384  # a group is held in memory until it is full
+
+
+def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write `rows` as Parquet with exactly the columns of `schema`."""
+    write_arrow(path, to_arrow(rows, schema))
+
+
+def write_arrow(path: Path, rows: pa.Table) -> None:
+    """Write an Arrow table as Parquet."""
+    with atomic_write(path) as temporary, ParquetWriter(temporary, rows.schema) as writer:
+        writer.write(rows)
+
+
+def to_arrow(rows: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """`rows` as an Arrow table of exactly the columns of `schema`."""
+    table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    return table.replace_schema_metadata(None)
+
+
+class ParquetWriter:
+    """A Parquet file written in parts. Row groups hold a fixed number of rows, however the parts are cut."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        # most strings differ from row to row: without a dictionary of them the file is smaller, and made in less time
+        self.file = pq.ParquetWriter(
+            path, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+        )
+        self.waiting = schema.empty_table()
+
+    def write(self, part: pa.Table) -> None:
+        self.waiting = pa.concat_tables([self.waiting, part])
+        while len(self.waiting) >= ROWS_PER_GROUP:
+            self.file.write_table(self.waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
+            self.waiting = self.waiting.slice(ROWS_PER_GROUP)
+
+    def __enter__(self) -> "ParquetWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if len(self.waiting):
+            self.file.write_table(self.waiting.combine_chunks())
+        self.file.close()
+
+
+def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
+    """Read the manifest at `path`.
+
+    Raises:
+        UserError: where it is missing or is not a manifest with the columns of `schema`.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{path}: not found; the {made_by} stage makes it: run `variegate run --until {made_by}`"
+        )
+    try:
+        return (
+            pq.read_table(path, columns=schema.names, page_checksum_verification=True)
+            .cast(schema)
+            .to_pandas()
+        )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = f"cannot be read as a manifest: {str(error).splitlines()[0]}"
+        raise UserError(
+            f"{path}: {why}; `variegate run --until {made_by} --force` makes it anew"
+        ) from None
+
+
+def write_csv(path: Path, rows: pd.DataFrame) -> None:
+    """Write `rows` as CSV for people, with a header and Unix line ends; control characters become \\xNN."""
+    for name in rows.select_dtypes(["object", "str"]).columns:
+        odd = rows[name].astype("str").str.contains(CONTROL, regex=True).fillna(False)
+        if odd.any():
+            rows = rows.assign(**{name: rows[name].mask(odd, rows.loc[odd, name].map(_visible))})
+    remove_abandoned(path.parent)
+    with atomic_write(path) as temporary:
+        rows.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _visible(value: Any) -> Any:
+    return (
+        re.sub(CONTROL, lambda c: f"\\x{ord(c[0]):02x}", value) if isinstance(value, str) else value
+    )
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON with a final newline; NaN is an error."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read what write_json() wrote.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read: {error}; `variegate run --until {made_by} --force` makes it anew"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    remove_abandoned(path.parent)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What every stage agrees on: paths, columns, selections of rows, and how an image's bytes are read."""

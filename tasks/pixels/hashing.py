@@ -1,0 +1,35 @@
+"""Hash file bytes and pixel arrays."""
+
+import hashlib
+
+import numpy as np
+import xxhash
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of `data` as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pixel_sha256(pixels: np.ndarray) -> str:
+    """The SHA-256 of an image's shape and pixels: equal for what looks equal, whatever the file's format or mode."""
+    if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
+        pixels = pixels[:, :, 0]
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def fast_pixel_hash(pixels: np.ndarray) -> int:
+    """XXH3 of an image's shape and pixels as an int64: ten times as fast as SHA-256, and safe among the variants of one
+    source, where nobody plants collisions and one by chance costs a second draw. Never 0.
+    """
+    digest = xxhash.xxh3_64(f"{pixels.shape} {pixels.dtype.char} ".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return int.from_bytes(digest.digest(), signed=True) or 1
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    return bool(
+        (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all()
+    )

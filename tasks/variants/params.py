@@ -1,0 +1,103 @@
+"""The augment block of params.yaml."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tasks.common.params import Block
+from tasks.pixels.encode import Format
+
+MOST_VARIANTS = 1_000_000  # of one image
+MOST_IMAGES = 10**12
+
+
+class Encoding(Block):
+    """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG.
+
+    `quality` serves JPEG and WebP, `lossless` WebP alone.
+    """
+
+    format: Literal["auto"] | Format = "auto"
+    quality: int = Field(default=95, ge=1, le=100)
+    lossless: bool = False
+
+    @model_validator(mode="after")
+    def _lossless_is_webp(self) -> "Encoding":
+        if self.lossless and self.format != "webp":
+            raise ValueError(
+                f"lossless needs format webp, found {self.format}; png is always lossless"
+            )
+        return self
+
+    def format_for(self, source_format: str) -> Format:
+        """The format of the variants of a source whose own format is `source_format` (Pillow's name)."""
+        if self.format != "auto":
+            return self.format
+        return "jpeg" if source_format in ("JPEG", "MPO") else "png"
+
+
+class ClassPlan(Block):
+    """What one class gets instead: `variants_per_image` or `target_per_class`."""
+
+    variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
+    target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> "ClassPlan":
+        if (self.variants_per_image is None) == (self.target_per_class is None):
+            raise ValueError("needs one of variants_per_image, target_per_class")
+        return self
+
+
+class AugmentParams(Block):
+    """How many variants (see tasks/augment/plan.py) and what they are made by (see tasks/variants/policy.py)."""
+
+    seed: int = Field(42, ge=0)
+    variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
+    total: int | None = Field(None, ge=1, le=MOST_IMAGES)
+    target_per_class: int | Literal["max"] | None = None
+    per_class: dict[str, ClassPlan] = Field(default_factory=dict)
+    max_per_image: int | None = Field(None, ge=0)
+    policy: list[Any]
+    encoding: Encoding = Field(default_factory=Encoding)
+    distinct: bool = True
+    max_attempts: int = Field(10, ge=1)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _one_step_alone(cls, policy: Any) -> Any:
+        return [policy] if isinstance(policy, str | dict) else policy
+
+    @field_validator("target_per_class", mode="before")
+    @classmethod
+    def _a_number_or_max(cls, target: Any) -> Any:
+        if target not in (None, "max") and (
+            isinstance(target, bool) or not isinstance(target, int)
+        ):
+            raise ValueError(f"needs a number or 'max', found {target!r}")
+        return target
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> "AugmentParams":
+        names = ("variants_per_image", "total", "target_per_class")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"needs one of {', '.join(names)}, found {' and '.join(given) or 'none'}"
+            )
+        if isinstance(self.target_per_class, int) and not 1 <= self.target_per_class <= MOST_IMAGES:
+            raise ValueError(
+                f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', found {self.target_per_class}"
+            )
+        for place, wanted in self._variants_asked_for():
+            if self.max_per_image is not None and wanted > self.max_per_image:
+                raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")
+        return self
+
+    def _variants_asked_for(self) -> list[tuple[str, int]]:
+        asked = [("variants_per_image", self.variants_per_image)]
+        asked += [
+            (f"per_class.{name}.variants_per_image", own.variants_per_image)
+            for name, own in self.per_class.items()
+        ]
+        return [(place, wanted) for place, wanted in asked if wanted is not None]

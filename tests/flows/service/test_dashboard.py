@@ -1,0 +1,86 @@
+"""What a person sees in a browser: the run's page, its artifacts, the report. Skipped where there is no Chromium."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Project, commit
+from tests.flows.service.test_server import dashboard
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+HOSTILE = "<img src=x onerror=alert(1)>"  # a class
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    """A page; what it asks of other hosts, and dialogs that scripts open, are collected in it."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the PATH")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.hosts, page.dialogs = set(), []
+        page.on(
+            "request",
+            lambda request: page.hosts.add(request.url.partition("//")[2].partition(":")[0]),
+        )
+        page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
+        yield page
+        browser.close()
+
+
+def open_artifact(page: Any, server: str, key: str) -> Any:
+    """The latest artifact of that key, in its own page."""
+    page.goto(f"{server}/artifacts/key/{key}")
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.wait_for_url("**/artifacts/artifact/**")
+    return page
+
+
+@pytest.mark.slow
+def test_the_dashboard_shows_the_run_and_the_report(
+    finished: Project, page: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    commit(finished, "what changes are told against")
+    finished.path("data/raw/2").rename(finished.path("data/raw") / HOSTILE)
+    with dashboard(finished, tmp_path_factory.mktemp("home")) as (_, environment, report):
+        finished.variegate("run", **environment)
+        server = f"http://127.0.0.1:{environment['PREFECT_SERVER_API_PORT']}"
+        expect = playwright.expect
+
+        page.goto(f"{server}/runs")
+        page.locator("a[href*='flow-run/']").first.click()
+        expect(page.get_by_text("Completed").first).to_be_visible(timeout=20_000)
+        for line in ("planned 48, written 48", "epoch 2: train loss", "test images 3, accuracy"):
+            expect(page.get_by_text(line).first).to_be_attached(timeout=20_000)
+        page.get_by_text("Task Runs", exact=True).first.click()
+        for stage in ("ingest", "validate", "augment", "train", "evaluate"):
+            expect(page.get_by_role("link", name=stage, exact=True).first).to_be_visible(
+                timeout=20_000
+            )
+
+        for key in ("contact-sheet", "training-curves"):
+            picture = open_artifact(page, server, key).locator("img[src^='data:image']").first
+            expect(picture).to_be_visible(timeout=20_000)
+            assert picture.evaluate("image => image.naturalWidth") > 300
+        for key in ("images-per-class", "changes"):
+            expect(open_artifact(page, server, key).get_by_text(HOSTILE).first).to_be_visible(
+                timeout=20_000
+            )
+        for key, text in (("augment-counts", "written"), ("evaluate-counts", "accuracy")):
+            expect(
+                open_artifact(page, server, key).get_by_text(text, exact=True).first
+            ).to_be_visible(timeout=20_000)
+
+        page.goto(report)
+        expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        expect(page.locator("svg").first).to_be_visible()
+        assert page.hosts - {""} == {"127.0.0.1"}
+        assert page.dialogs == []

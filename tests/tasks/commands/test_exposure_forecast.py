@@ -1,0 +1,93 @@
+"""Exposure against what the training loop does: its batches, and variants drawn for it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tasks.capacity.count import by_source
+from tasks.commands.exposure_forecast import as_lines, exposure
+from tasks.train.fit import batches
+from tasks.variants.policy import Policy
+
+
+def expected(
+    policy: list, planned: list[int], epochs: int, batch_size: int, distinct: bool = True
+) -> dict:
+    rows = pd.DataFrame({"height": 4, "width": 4}, index=range(len(planned)))
+    return exposure(pd.Series(planned), *by_source(rows, policy), epochs, batch_size, distinct)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 4, 7, 100])
+@pytest.mark.parametrize("planned", [[1, 0, 3], [2, 2], [0]])
+def test_presentations_are_those_of_the_training_loop(planned: list[int], batch_size: int) -> None:
+    table = expected(["GaussNoise"], planned, 3, batch_size)
+    sources, variants = len(planned), sum(planned)
+    for mode, samples in (
+        ("offline", sources + variants),
+        ("online", sources),
+        ("both", 2 * sources + variants),
+    ):
+        shown = [sum(map(len, batches(samples, batch_size, torch.Generator()))) for _ in range(3)]
+        row = table[mode]
+        assert row["samples_per_epoch"] == samples
+        assert samples - row["dropped_per_epoch"] == shown[0] and row["presentations"] == sum(shown)
+    assert [table[mode]["stored_images"] for mode in table] == [
+        sources + variants,
+        sources,
+        sources + variants,
+    ]
+
+
+def test_continuous_policies_show_an_image_more_in_each_epoch() -> None:
+    table = expected([{"GaussNoise": {"p": 1.0}}], [2, 2, 0], 10, 128)
+    assert {mode: row["expected_distinct_seen"] for mode, row in table.items()} == {
+        "offline": 3 + 4,
+        "online": 3 * 10,
+        "both": 3 + 4 + 3 * 10,
+    }
+
+
+def test_stored_variants_that_cannot_differ_show_nothing_more() -> None:
+    # one new image of each source: stored without copies, or once in two draws
+    assert expected(["HorizontalFlip"], [1, 1], 9, 128)["offline"]["expected_distinct_seen"] == 4
+    assert (
+        expected(["HorizontalFlip"], [1, 1], 9, 128, distinct=False)["offline"][
+            "expected_distinct_seen"
+        ]
+        == 3
+    )
+    assert expected(["HorizontalFlip"], [1, 1], 9, 128)["both"]["expected_distinct_seen"] == 4
+
+
+def test_different_images_seen_online_are_the_mean_of_simulations() -> None:
+    """5 sources in batches of 2: one sample, another each time, is left out of each of 4 epochs."""
+    policy = [{"D4": {"p": 0.8}}]
+    built = Policy(policy)
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    drawn = [built.apply(image, seed)[0].tobytes() for seed in range(500)]
+    random, trials = np.random.default_rng(0), []
+    for trial in range(400):
+        generator = torch.Generator().manual_seed(trial)
+        shown = [place for _ in range(4) for batch in batches(5, 2, generator) for place in batch]
+        trials.append(len({(place, drawn[random.integers(500)]) for place in shown}))
+    error = np.std(trials) / np.sqrt(len(trials))
+    assert (
+        abs(expected(policy, [0] * 5, 4, 2)["online"]["expected_distinct_seen"] - np.mean(trials))
+        < 4 * error + 0.05
+    )
+
+
+def test_the_table_marks_the_configured_mode_and_fits_a_terminal() -> None:
+    lines = as_lines(expected(["GaussNoise"], [10**6] * 50, 10**4, 3), 10**4, 3, "both")
+    assert max(map(len, lines)) <= 100
+    assert [line[2] for line in lines[2:5]] == [" ", " ", "*"]
+    assert lines[2].split() == [
+        "offline",
+        "50,000,050",
+        "50,000,050",
+        "1",
+        "500,000,490,000",
+        "about",
+        "50,000,050",
+    ]

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import pytest
+
+from tasks.common.errors import UserError
+from tasks.common.params import read_params
+from tasks.ingest.params import IngestParams
+from tasks.train.params import TrainParams
+from tasks.validate.params import ValidateParams
+from tasks.variants.params import AugmentParams
+
+
+def error_of(
+    text: str, stage: str, model: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_params(stage, model)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "stage", "model", "expected"),
+    [
+        (
+            "augment: {variants_per_image: four, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.variants_per_image: input should be a valid integer, found 'four'",
+        ),
+        (
+            "augment: {variants_per_image: -1, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.variants_per_image: input should be greater than or equal to 0, found -1",
+        ),
+        (
+            "augment: {variants_per_image: 4}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.policy: is missing",
+        ),
+        (
+            "augment: {policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: needs one of variants_per_image, total, target_per_class, found none",
+        ),
+        (
+            "augment: {total: 9, variants_per_image: 1, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: needs one of variants_per_image, total, target_per_class, "
+            "found variants_per_image and total",
+        ),
+        (
+            "augment: {variants_per_image: 4, max_per_image: 3, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: variants_per_image is 4, over max_per_image 3",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], per_class: {cat: {}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.per_class.cat: needs one of variants_per_image, target_per_class",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], encoding: {format: gif}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.encoding.format: input should be 'auto', found 'gif'",
+        ),
+        (
+            "ingest: {layuot: auto}",
+            "ingest",
+            IngestParams,
+            "params.yaml ingest.layuot: unknown key; known: layout, label_from, group_pattern",
+        ),
+        (
+            "validate: {train: 0.5}",
+            "validate",
+            ValidateParams,
+            "params.yaml validate: train, validation and test need to add up to 1, found 0.8",
+        ),
+        (
+            "train: {epochs: 0}",
+            "train",
+            TrainParams,
+            "params.yaml train.epochs: input should be greater than or equal to 1, found 0",
+        ),
+        (
+            "train: {image_size: 65}",
+            "train",
+            TrainParams,
+            "params.yaml train: image_size: small_cnn takes 8 to 64 pixels, found 65",
+        ),
+        (
+            "agument: {}",
+            "augment",
+            AugmentParams,
+            "params.yaml agument: unknown block; known: ingest, validate, augment, train, evaluate",
+        ),
+        ("train: 3", "train", TrainParams, "params.yaml train: needs keys and values, found 3"),
+        ("- 1", "train", TrainParams, "params.yaml: needs a block for each stage, found list"),
+        (
+            "train:\n  epochs: [1",
+            "train",
+            TrainParams,
+            "params.yaml line 3: not valid YAML: did not find expected ',' or ']'",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(
+    text: str,
+    stage: str,
+    model: type,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert error_of(text, stage, model, tmp_path, monkeypatch) == expected
+
+
+def test_without_params_the_place_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=f"params.yaml: not found in {tmp_path}; run this from the project's root"
+    ):
+        read_params("train", TrainParams)
+
+
+def test_a_missing_block_means_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("train: {epochs: 3}")
+    assert read_params("validate", ValidateParams) == ValidateParams()
+    assert read_params("train", TrainParams).epochs == 3

@@ -1,0 +1,276 @@
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from tasks.common.workers import map_ordered
+from tasks.pixels.hashing import sha256
+from tasks.validate import isolation
+from tasks.validate.isolation import Death
+
+
+def key_of(name: str) -> str:
+    return sha256(name.encode())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """The same as conftest's, without its imports: workers import this module."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def begin(act: Callable[[str], None], cache: Path, name: str = "a") -> BaseProcess:
+    """A process that acts on a file of that name, with a bound of 1 second."""
+    process = multiprocessing.get_context("spawn").Process(target=in_child, args=(act, cache, name))
+    process.start()
+    return process
+
+
+def in_child(act: Callable[[str], None], cache: Path, name: str) -> None:
+    os.environ["VARIEGATE_CACHE"] = str(cache)
+    isolation.MOST_SECONDS, isolation.LOOK_EVERY = 1.0, 0.05
+    act(name)
+
+
+def end_of(act: Callable[[str], None], cache: Path, name: str = "a") -> int | None:
+    """The exit code of such a process."""
+    process = begin(act, cache, name)
+    wait_until(lambda: process.exitcode is not None, seconds=60)
+    return process.exitcode
+
+
+# --- what a child does --------------------------------------------------------------------------------------------
+
+
+def finish(name: str) -> None:
+    with isolation.watched(key_of(name)):
+        pass
+
+
+def crash(name: str) -> None:
+    with isolation.watched(key_of("another")):
+        pass
+    with isolation.watched(key_of(name)):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(name: str) -> None:
+    with isolation.watched(key_of(name)):
+        raise ValueError(name)
+
+
+def sleep(name: str) -> None:
+    with isolation.watched(key_of(name)):
+        time.sleep(60)
+
+
+def keep_the_lock(name: str) -> None:
+    """Work that never ends, in C, without letting another thread in."""
+    with isolation.watched(key_of(name)):
+        re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def be_stopped(name: str) -> None:
+    with isolation.watched(key_of(name)):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.2)
+
+
+def crash_beside_a_child(name: str) -> None:
+    with isolation.watched(key_of(name)):
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_in_a_fork(name: str) -> None:
+    finish("the parent's")
+    child = os.fork()
+    if child == 0:
+        crash(name)
+    os.waitpid(child, 0)
+
+
+# --- tests --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_ends_its_process_is_known_and_forgotten(cache: Path) -> None:
+    assert isolation.deaths() == {} and isolation.verdict(key_of("a"), {}) is None
+    assert end_of(crash, cache) == -signal.SIGKILL
+    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+    assert isolation.verdict(key_of("a"), isolation.deaths()) is None  # once may be chance
+    assert end_of(crash, cache) == -signal.SIGKILL
+    assert (
+        isolation.verdict(key_of("a"), isolation.deaths()) == "the decoder ended its process twice"
+    )
+    assert isolation.verdict(key_of("b"), isolation.deaths()) is None
+    isolation.clear()
+    assert isolation.deaths() == {} and not list((cache / "watch").iterdir())
+
+
+@pytest.mark.parametrize("act", [finish, fail])
+def test_a_process_that_ends_by_itself_leaves_no_death(
+    act: Callable[[str], None], cache: Path
+) -> None:
+    end_of(act, cache)
+    assert len(list((cache / "watch").iterdir())) == 1 and isolation.deaths() == {}
+
+
+def test_a_decoder_that_does_not_end_is_ended(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert end_of(sleep, cache) == 1
+    assert isolation.deaths() == {key_of("a"): Death(1, slow=True)}
+    assert isolation.verdict(key_of("a"), isolation.deaths()) == "decoding took over 120 s"
+
+
+def test_a_decoder_that_keeps_the_interpreter_is_ended_too(cache: Path) -> None:
+    assert end_of(keep_the_lock, cache) == -signal.SIGPROF
+    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+
+
+def test_time_in_which_a_process_was_stopped_is_not_the_decoders(cache: Path) -> None:
+    process = begin(be_stopped, cache)
+    wait_until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text(), seconds=60)
+    time.sleep(1.5)
+    os.kill(process.pid or 0, signal.SIGCONT)
+    process.join(60)
+    assert process.exitcode == 0 and isolation.deaths() == {}
+
+
+def test_a_living_process_is_not_dead(cache: Path) -> None:
+    process = begin(sleep, cache)
+    wait_until(lambda: has_a_key(cache / "watch"), seconds=60)
+    assert isolation.deaths() == {}
+    isolation.clear()
+    process.kill()
+    process.join()
+    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+
+
+def has_a_key(folder: Path) -> bool:
+    return folder.is_dir() and any(
+        slot.read_bytes()[:1] not in (b"", b"\0") for slot in folder.iterdir()
+    )
+
+
+def test_a_process_that_is_asked_to_end_leaves_no_death(cache: Path) -> None:
+    process = begin(sleep, cache)
+    wait_until(lambda: has_a_key(cache / "watch"), seconds=60)
+    process.terminate()
+    process.join()
+    assert process.exitcode == -signal.SIGTERM and isolation.deaths() == {}
+
+
+@pytest.mark.parametrize("act", [crash_beside_a_child, crash_in_a_fork])
+def test_forks_hold_nobodys_slot(act: Callable[[str], None], cache: Path) -> None:
+    end_of(act, cache)
+    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+
+
+def test_slots_of_other_processes_that_cannot_be_read_are_passed_over(cache: Path) -> None:
+    (cache / "watch").mkdir()
+    (cache / "watch" / "1-0000").write_bytes(b"short")
+    (cache / "watch" / "2-0000").mkdir()
+    assert list(isolation.deaths()) == ["short".ljust(64, "\0")]
+
+
+def test_nothing_is_watched_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "watch").write_bytes(b"a file where the folder should be")
+    assert end_of(finish, tmp_path) == 0
+
+
+def test_it_costs_microseconds(cache: Path) -> None:
+    script = (
+        "import timeit; from tasks import watch\n"
+        "def use():\n    with watch.watched('a' * 64): pass\n"
+        "use(); print(min(timeit.repeat(use, number=1000, repeat=20)) / 1000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 20e-6
+
+
+# --- as a stage uses it -------------------------------------------------------------------------------------------
+
+
+def decode_part(part: tuple[Path, list[str]]) -> list[str]:
+    """What a stage's worker does with some files; the names say what their decoding does."""
+    cache, names = part
+    os.environ["VARIEGATE_CACHE"] = str(cache)
+    isolation.MOST_SECONDS, isolation.LOOK_EVERY = 3.0, 0.05
+    dead = isolation.deaths()
+    return [isolation.verdict(key_of(name), dead) or decode(name, cache) for name in names]
+
+
+def decode(name: str, cache: Path) -> str:
+    with isolation.watched(key_of(name)):
+        if name.startswith("crash"):
+            time.sleep(0.3)  # the other worker is at its own file
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name.startswith("hang"):
+            time.sleep(60)
+        if name.startswith("long"):
+            time.sleep(1)
+        if name.startswith("unlucky") and not (cache / name).exists():
+            (cache / name).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return f"{name} decoded"
+
+
+def test_files_that_end_workers_are_set_aside_and_all_others_are_not(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "2")
+    names = [
+        ["a", "crash 1", "b", "crash 2"],
+        ["long 1", "long 2", "long 3"],
+        ["unlucky", "hang", "c"],
+        ["d"],
+    ]
+    found = list(map_ordered(decode_part, [(cache, part) for part in names], most_deaths=20))
+    twice = "the decoder ended its process twice"
+    assert found == [
+        ["a decoded", twice, "b decoded", twice],
+        ["long 1 decoded", "long 2 decoded", "long 3 decoded"],
+        ["unlucky decoded", "decoding took over 3 s", "c decoded"],
+        ["d decoded"],
+    ]
+    isolation.clear()
+    assert isolation.deaths() == {}
+
+
+def run_a_stage(name: str) -> None:
+    os.environ["VARIEGATE_WORKERS"] = "2"
+    cache = Path(os.environ["VARIEGATE_CACHE"])
+    list(map_ordered(decode_part, [(cache, ["long 1"] * 20), (cache, ["long 2"] * 20)]))
+
+
+def test_workers_whose_stage_is_killed_leave_no_death(cache: Path) -> None:
+    stage = begin(run_a_stage, cache)
+    wait_until(
+        lambda: (cache / "watch").is_dir() and len(list((cache / "watch").iterdir())) == 2,
+        seconds=60,
+    )
+    time.sleep(0.3)  # both are at a file
+    stage.kill()
+    stage.join()
+    wait_until(lambda: len(list(isolation._dead())) == 2, seconds=60)
+    assert isolation.deaths() == {}

@@ -1,0 +1,152 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+
+from tasks.pixels.decode import Decoded
+from tasks.pixels.hashing import sha256
+from tasks.validate import measure, near_duplicates
+from tasks.validate.measure import ImageFacts, Measured
+
+
+def photo(number: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """A picture with structure: smooth noise in colour, another for each number."""
+    noise = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return (
+        Image.fromarray(noise)
+        .resize(size, Image.Resampling.BICUBIC)
+        .filter(ImageFilter.GaussianBlur(1))
+    )
+
+
+def seen(picture: Image.Image, name: str) -> Measured:
+    return measure.measure_pixels(name, Decoded(np.asarray(picture.convert("RGB")), "PNG", 8))
+
+
+def find(pictures: list[Image.Image], every_size: bool = False) -> list[tuple[int, int]]:
+    """The pairs that find_near() gives, thumbnails remembered."""
+    from tasks.common import fact_cache
+
+    all_seen = [
+        seen(picture, sha256(str(number).encode())) for number, picture in enumerate(pictures)
+    ]
+    with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
+        thumbnails.put((bytes.fromhex(one.sha256), one.thumbnail) for one in all_seen)
+    rows = pd.DataFrame([one.facts for one in all_seen], columns=ImageFacts._fields)
+    rows["sha256"] = [one.sha256 for one in all_seen]
+    hashes = rows.pop("hash")
+    pairs = near_duplicates.find_near_duplicates(
+        rows.assign(status="ok", file_name="x", container=None, offset=None, bytes=0),
+        hashes,
+        every_size,
+    )
+    return list(zip(pairs["a"].tolist(), pairs["b"].tolist(), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+
+
+def jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+def test_the_same_picture_made_anew_is_found_and_no_other() -> None:
+    first = photo(0, (320, 240))
+    same = [
+        jpeg(first, 60),
+        jpeg(first, 30),
+        first.resize((160, 120), Image.Resampling.LANCZOS),
+        first.resize((640, 480), Image.Resampling.BICUBIC),
+        first.point(lambda value: min(value + 15, 255)),
+    ]
+    others = [photo(number, (320, 240)) for number in range(1, 40)]
+    stretched = first.resize((320, 200))
+    mirrored = first.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    other_colour = Image.merge("RGB", first.split()[::-1])
+    pairs = find([first, *same, *others, stretched, mirrored, other_colour])
+    assert {(0, b) for b in range(1, 6)} <= set(pairs)
+    assert {place for pair in pairs for place in pair} == set(range(6))
+
+
+def test_what_differs_in_one_place_is_another_image() -> None:
+    first = photo(0)
+    marked = first.copy()
+    marked.paste((255, 255, 255), (70, 50, 90, 70))
+    assert find([first, marked]) == []
+
+
+def test_small_and_blank_images_are_left_out_unless_asked_for() -> None:
+    small = photo(0, (60, 45))
+    blank = Image.new("RGB", (100, 100), (200, 200, 200))
+    assert find([small, small.copy(), blank, blank.copy()]) == []
+    assert find([small, small.copy(), blank, blank.copy()], every_size=True) == [(0, 1)]
+
+
+def test_many_that_look_the_same_are_one_cluster_without_asking_for_every_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near_duplicates, "SMALL_GROUP", 100)
+    many = [photo(0)] * 400
+    pairs = find(many)
+    assert 399 <= len(pairs) <= 400 * near_duplicates.MOST_NEIGHBOURS < 400 * 399 / 2
+    from tasks.validate.lineage import components
+
+    assert len(set(components(400, *(np.array(side) for side in zip(*pairs, strict=True))))) == 1
+
+
+def test_lost_thumbnails_are_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    photo(0).save(path)
+    data = path.read_bytes()
+    rows = pd.DataFrame({"sha256": [sha256(data)], "path": str(path)})
+    rows = rows.assign(file_name="../../x", container=None, offset=None, bytes=len(data))
+    from tasks.common import fact_cache
+
+    with (
+        fact_cache.FactCache("thumbnails", measure.VERSION) as empty,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(
+            measure.sources, "locate", lambda table: table.rename(columns={"bytes": "length"})
+        )
+        patch.setenv("VARIEGATE_WORKERS", "1")
+        (found,) = near_duplicates.read_thumbnails(rows, empty)
+    assert found.tobytes() == seen(photo(0), "x").thumbnail
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 500])
+def test_every_pair_within_seven_bits_is_proposed(count: int) -> None:
+    rng = np.random.default_rng(count)
+    hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
+    flips = [
+        np.uint64(sum(1 << int(bit) for bit in rng.choice(64, bits, replace=False)))
+        for bits in range(1, 10)
+    ]
+    hashes = np.concatenate([hashes, *(hashes[:5] ^ flip for flip in flips)])
+    distance = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+    a, b = np.nonzero(np.triu(distance <= near_duplicates.MOST_BITS, 1))
+    found = {
+        tuple(sorted(pair))
+        for x, y in near_duplicates.propose(hashes, rng.random(len(hashes)))
+        for pair in zip(x.tolist(), y.tolist(), strict=True)
+    }
+    assert found == set(zip(a.tolist(), b.tolist(), strict=True))
+
+
+def test_a_copy_is_found_among_hundreds_that_share_its_hash() -> None:
+    """One picture in many colours of one luminance: few hashes, and all but the copies differ."""
+    grey = np.asarray(photo(0).convert("L"))[:, :, None] / 255
+    tints = np.random.default_rng(1).uniform(0.3, 1, (300, 3))
+    tints /= (tints @ [0.299, 0.587, 0.114])[:, None] * 2
+    coloured = [
+        Image.fromarray((grey * tint * 255).clip(0, 255).astype(np.uint8)) for tint in tints
+    ]
+    pairs = set(find(coloured + [jpeg(picture, 90) for picture in coloured[::10]]))
+    assert {(place * 10, 300 + place) for place in range(30)} <= pairs
