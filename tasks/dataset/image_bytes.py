@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tasks.common import machine
+from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_write, remove_abandoned
 from tasks.dataset import idx_format
-from tasks.dataset.paths import RAW
+from tasks.dataset.paths import RAW, SEGMENTS
+from tasks.pixels.hashing import sha256
 
 
 class Opened(NamedTuple):
@@ -39,11 +41,28 @@ def locate(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(path=paths).rename(columns={"bytes": "length"})
 
 
+def locate_variants(rows: pd.DataFrame) -> pd.DataFrame:
+    """Written rows of the ledger with what read_row() asks for: `path` is that of the segment."""
+    return rows.assign(path=str(SEGMENTS) + "/" + rows["segment"].astype(str))
+
+
 def read_row(row: Any) -> bytes:
     """The bytes of the image of a row of locate(), or of any other that has its `path`, `offset` and `length`."""
     return read_bytes(
         Path(row.path), None if pd.isna(row.offset) else int(row.offset), int(row.length)
     )
+
+
+def read_checked(row: Any, changed: str) -> bytes:
+    """The same, held against the row's `sha256`.
+
+    Raises:
+        UserError: `changed`, after the path, where the bytes are not those that were hashed.
+    """
+    data = read_row(row)
+    if sha256(data) != row.sha256:
+        raise UserError(f"{row.path}: {changed}")
+    return data
 
 
 def read_bytes(path: Path, offset: int | None, length: int) -> bytes:
