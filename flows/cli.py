@@ -325,7 +325,7 @@ def verify(
 
     Example: variegate verify --remake 100
     """
-    from tasks.augment import caches
+    from tasks.augment.committed_segments import forget_everywhere
     from tasks.commands.verify import verify as reconcile
     from tasks.dataset.paths import LEDGER
 
@@ -336,7 +336,7 @@ def verify(
         except UserError:
             damaged = [LEDGER.name]
         for name in damaged:
-            caches.forget(name)
+            forget_everywhere(name)
         if damaged:
             from flows.pipeline import bring_up_to_date
 
@@ -377,7 +377,7 @@ def replay(
         raise UserError(
             f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image"
         )
-    ending = variant.member.rpartition(".")[2]
+    ending = variant.extension
     _write(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
     print(
         f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}"
@@ -489,9 +489,9 @@ def _inputs() -> tuple[Any, Any, Any]:
     """The parameters of augment, their recipe and the validated manifest."""
     from tasks.common.params import read_params
     from tasks.dataset.manifests import read_validated
-    from tasks.variants.make import Recipe
     from tasks.variants.params import AugmentParams
     from tasks.variants.policy import Policy
+    from tasks.variants.recipe import Recipe
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)

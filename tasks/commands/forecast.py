@@ -2,19 +2,21 @@
 
 import textwrap
 import time
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from tasks.augment import plan
-from tasks.augment.segments import bytes_in_tar
+from tasks.augment.expand import expand_source
+from tasks.augment.tar_format import member_bytes
 from tasks.capacity.count import Capacity, by_source, check_places
 from tasks.commands import exposure_forecast
 from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import examples
-from tasks.variants.make import Recipe, expand
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 SAMPLED_SOURCES = 24
@@ -89,11 +91,12 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0
-    expand(sources[0], recipe, {})  # builds the policy
+    expand_source(sources[0], recipe)  # builds the policy
     started = time.perf_counter()
-    made = [variant for source in sources for variant in expand(source, recipe, {})]
+    made = list(chain.from_iterable(expand_source(source, recipe) for source in sources))
     seconds = time.perf_counter() - started
-    return bytes_in_tar(made) / len(made), seconds / len(made)
+    stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
+    return stored / len(made), seconds / len(made)
 
 
 def as_table(found: dict[str, Any]) -> str:

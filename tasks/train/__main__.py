@@ -25,8 +25,8 @@ from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
-from tasks.variants.make import Recipe
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
-from tasks.variants.make import Recipe, Source, draw, pixels_to_vary
+from tasks.variants.make import draw_variant
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source, read_policy_input
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 
@@ -60,7 +62,7 @@ class OnlineVariants(Dataset):
 
     def __getitem__(self, place: int) -> tuple[Any, bool]:
         source = self.sources[place]
-        pixels = pixels_to_vary(source, self.recipe)
+        pixels = read_policy_input(source, self.recipe)
         new = self._draw(place, source.planned + int(self.epoch), pixels)
         shown = pixels if new is None else new
         return (self.finish(shown) if self.finish else shown), new is not None
@@ -68,14 +70,14 @@ class OnlineVariants(Dataset):
     def _draw(self, place: int, index: int, pixels: np.ndarray) -> np.ndarray | None:
         source = self.sources[place]
         if not self.recipe.distinct:
-            return draw(source, pixels, self.recipe, index, ()).pixels
+            return draw_variant(source, pixels, self.recipe, index, ()).pixels
         known = self.hashes[place].numpy()
         seen = {fast_pixel_hash(pixels), *known[: index - 1].tolist()}
         new = None
         for missing in [*(np.flatnonzero(known[: index - 1] == 0) + 1), index]:
-            drawn = draw(source, pixels, self.recipe, int(missing), seen)
-            known[missing - 1] = drawn.digest or REJECTED
-            seen.add(drawn.digest)
+            drawn = draw_variant(source, pixels, self.recipe, int(missing), seen)
+            known[missing - 1] = drawn.pixel_hash or REJECTED
+            seen.add(drawn.pixel_hash)
             new = drawn.pixels
         return new
 
