@@ -54,7 +54,7 @@ def read_segments(
 
 
 def _read_sound(ledger: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray]:
-    """The sources of a ledger and the segment of each; none of another recipe, or of a damaged file.
+    """The sources of a ledger and the segment of each; none of another recipe or a damaged file.
 
     A source without images stands in the segment that comes after it, or in the last.
     """
@@ -85,7 +85,7 @@ def _read_group(file: pq.ParquetFile, group: int) -> pa.Table:
 
 
 def forget_everywhere(file_name: str) -> None:
-    """Delete every copy of a segment, the ledger or counts.csv: here, in the private and DVC's cache.
+    """Delete a segment, the ledger or counts.csv: here, in the private cache and in DVC's.
 
     Linked files are one file: damage in one copy is damage in all.
     """
@@ -99,14 +99,14 @@ def forget_everywhere(file_name: str) -> None:
 
 
 def committed_files(commit: str, cache: Path) -> dict[str, Path]:
-    """Where DVC's cache holds the files of data/augmented as of a commit; {} where unknown."""
+    """Where DVC's cache holds the files of data/augmented as of a commit; {} where it does not."""
     command = ["git", "show", f"{commit}:./dvc.lock"]
     lock = subprocess.run(command, capture_output=True, check=False).stdout
     return locked_files(lock, cache)
 
 
 def locked_files(lock: bytes, cache: Path) -> dict[str, Path]:
-    """Where DVC's cache holds the files of data/augmented that a dvc.lock names; {} where unknown."""
+    """Where DVC's cache holds the files of data/augmented that a dvc.lock names, or {}."""
     try:
         outs = YAML(typ="safe").load(lock.decode())["stages"]["augment"]["outs"]
         (folder,) = [out["md5"] for out in outs if out["path"] == str(AUGMENTED)]

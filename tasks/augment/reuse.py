@@ -45,7 +45,7 @@ class EarlierVariants:
         self.entries = map(range, first.data, beyond.data)  # of each source, in this table
 
     def batches(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Batch]:
-        """The sources, in order, in batches: those made before in runs, all others in lists to make.
+        """The sources, in order, in batches: those made before in runs, the others to be made.
 
         A batch holds the sources to make between many runs: handing out a batch takes longer than
         making one source's variants.
@@ -82,7 +82,7 @@ class EarlierVariants:
         return adjacent and same_segment and not last.ends_segment
 
     def _preference(self, entry: int) -> tuple[bool, int]:
-        """Of several copies that at the start of a segment, which may be taken whole; else the last."""
+        """Prefer the copy at the start of a segment, which may be taken whole; else the last."""
         return self.start[entry] == 0, entry
 
     def _is_full(self, batch: Batch, entry: int | None) -> bool:

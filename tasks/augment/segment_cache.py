@@ -107,7 +107,7 @@ def forget(stored: StoredSegment) -> None:
 
 
 def trim(limit_bytes: int) -> None:
-    """Remove what killed runs left, and the segments longest unused until all take `limit_bytes`."""
+    """Remove what killed runs left, and the segments longest unused beyond `limit_bytes`."""
     folder = machine.cache_folder() / "segments"
     for recipe_folder in folder.glob("*"):
         remove_abandoned(recipe_folder)

@@ -31,7 +31,7 @@ BYTES_AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A segment made before: its tar, and its `count` rows of the ledger at `path`, from `first` on.
+    """A segment made before: its tar, and `count` rows of the ledger at `path`, from `first` on.
 
     `digest`: the XXH3 of the file at `path` where that holds these rows alone, else None.
     """
@@ -71,7 +71,7 @@ class Finished:
     tar: bytearray | None = None
 
     def add(self, source: Source, members: bytes, reused: int, stop: int) -> None:
-        """Take in one more source, whose rows end before `stop`, and the tar members of its images."""
+        """Take in one more source, whose rows end before `stop`, and its images as tar members."""
         assert self.tar is not None
         self.sources.append(source)
         self.tar += members
@@ -111,7 +111,7 @@ class Finished:
 
 
 def ends_segment(source: Source, bytes_in_tar: int) -> bool:
-    """The cutting rule: the source's SHA-256, as a fraction of 1, is below its share of MEAN_BYTES."""
+    """The cutting rule: the SHA-256, as a fraction of 1, is below the share of MEAN_BYTES."""
     return int(source.sha256[:13], 16) / 16**13 < bytes_in_tar / MEAN_BYTES
 
 
@@ -159,7 +159,7 @@ def place_rows(
 
 
 def written_by_source(rows: pa.Table) -> np.ndarray:
-    """How many variants of each source were written: int64, in the order of the sources in `rows`."""
+    """How many variants of each source were written: int64, in the order of `rows`."""
     index = rows["variant_index"].to_numpy()
     written = (index > 0) & rows["segment"].is_valid().to_numpy()
     return np.add.reduceat(written, np.flatnonzero(index == 0), dtype=np.int64)
@@ -183,7 +183,7 @@ def has_bytes_of(tar: Path, name: str) -> bool:
 
 @lru_cache(maxsize=16)
 def is_sound(stored: StoredSegment) -> bool:
-    """Whether the tar has the bytes that name it, and the rows their hash or their pages' checksums."""
+    """Whether the tar has the bytes that name it, and the rows their hash or checksums."""
     try:
         if stored.digest is not None:
             rows_sound = xxhash.xxh3_64_digest(stored.path.read_bytes()) == stored.digest

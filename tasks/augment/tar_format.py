@@ -15,7 +15,7 @@ HEADER_SUM = sum(HEADER[100:124] + HEADER[135:148] + b" " * 8 + HEADER[156:])
 
 
 def member_bytes(length: int) -> int:
-    """What an image of `length` bytes takes: a header block and its own, rounded up to whole blocks."""
+    """What an image of `length` bytes takes: a header block and its own, in whole blocks."""
     return BLOCK + -(-length // BLOCK) * BLOCK
 
 

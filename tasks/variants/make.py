@@ -120,7 +120,7 @@ def encode_variant(
 
 
 def _failure(error: Exception) -> str:
-    """The reason of a rejected variant. A lack of memory says nothing of the image: it is raised."""
+    """The reason of a rejected variant. A lack of memory says nothing of it, and is raised."""
     if isinstance(error, MemoryError):
         raise error
     return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -80,7 +80,7 @@ def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
 
 
 def read_policy_input(source: Source, recipe: Recipe) -> np.ndarray:
-    """The pixels that variants are made of: grey and 16 bits stay where policy and format take them."""
+    """The pixels that the policy gets: grey and 16 bits stay where policy and format take them."""
     policy = recipe.build_policy()
     keep_depth = policy.takes_16_bits and recipe.encoding.format_for(source.format) == "png"
     pixels = read_pixels(source, keep_depth)
