@@ -57,8 +57,8 @@ def test_a_plain_tar_is_a_folder() -> None:
     }
     assert read_back(rows)["all.tar::dog/2.png"] == png(2)
     assert all(sha256(data) == rows["sha256"][name] for name, data in read_back(rows).items())
-    assert done.found["containers"] == {"all.tar": {"members": 3, "images": 3}}
-    assert done.found["layout"] == "class folders; 1 container read in place (detected)"
+    assert done.findings["containers"] == {"all.tar": {"members": 3, "images": 3}}
+    assert done.findings["layout"] == "class folders; 1 container read in place (detected)"
 
 
 def test_split_folders_may_lie_in_a_tar_or_around_it() -> None:
@@ -100,11 +100,11 @@ def test_webdataset_shards() -> None:
         ),  # it labels no image: a file as any other
         "val-000000.tar::x/0005.seg.png": ("cat", "validation", None),
     }
-    assert done.found["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
-    assert done.found["label_files"] == ["classes.json"]
-    inside = sum(content["images"] for content in done.found["containers"].values())
+    assert done.findings["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
+    assert done.findings["label_files"] == ["classes.json"]
+    inside = sum(content["images"] for content in done.findings["containers"].values())
     assert (
-        done.found["files"] == 3 == len(rows) - inside + len(done.found["containers"]) + 1
+        done.findings["files"] == 3 == len(rows) - inside + len(done.findings["containers"]) + 1
     )  # and the label file
 
 
@@ -171,7 +171,7 @@ def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:
         data = read_back(rows)[f"{name}::{number:02d}"]
         assert sha256(data) == rows["sha256"][f"{name}::{number:02d}"]
         assert (decode(data).pixels == pixels[number]).all()
-    assert len(done.found["label_files"]) == 2
+    assert len(done.findings["label_files"]) == 2
 
 
 def test_idx_files_that_are_damaged_or_have_other_labels() -> None:
@@ -307,9 +307,9 @@ def test_what_looks_like_a_mistake_is_noted() -> None:
     (RAW / "labels.csv").write_text("id,breed\n1,x\n")
     (RAW / "groups.csv").write_text("file_name,group_id\ngone.png,7\n")
     _, done = listed(group_pattern="patient(\\d+)")
-    assert done.found["notes"] == [
+    assert done.findings["notes"] == [
         "labels.csv labels nothing: needs the columns file_name and label, found 'id,breed'",
-        "tables name files that are not there: 1, gone.png in groups.csv for one; names count from the table's folder; "
-        "see data/ingested/missing.csv",
+        "tables name files that are not there: 1, gone.png in groups.csv for one; "
+        "names count from the table's folder; see data/ingested/missing.csv",
         "ingest.group_pattern finds no group in 2 of 2 images: each stands alone",
     ]
