@@ -187,7 +187,7 @@ def _plain_parts(member: Member) -> list[str]:
     return parts
 
 
-# --- what archives hold -------------------------------------------------------------------------------------------
+# --- what archives hold ---------------------------------------------------------------------------
 
 Expect = Callable[[Path, int], None]
 

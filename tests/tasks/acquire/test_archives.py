@@ -89,7 +89,7 @@ def import_(*paths: Path, max_gb: float = 1) -> Unpacked:
     return found
 
 
-# --- what arrives -------------------------------------------------------------------------------------------------
+# --- what arrives ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -213,7 +213,7 @@ def test_an_empty_folder_is_filled_and_what_a_killed_import_left_removed() -> No
     assert files() == {"dog/1.png": b"1"} and below("data/raw") == ["dog"]
 
 
-# --- what is refused ----------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 NEEDS = {
     "/etc/cat.png": "needs a relative name",
@@ -368,7 +368,7 @@ def test_files_in_the_folder_are_never_touched() -> None:
     assert files() == {"cat/1.png": b"mine"}
 
 
-# --- damage -------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 NOISE = np.random.default_rng(7).bytes(200_000)
 MANY = {f"cat/{number}.png": NOISE[number * 20_000 :][:20_000] for number in range(10)}
@@ -452,7 +452,7 @@ def test_headers_of_a_tar_that_lie_are_refused() -> None:
     assert refused(Path("x.tar")).startswith("x.tar: is damaged: ")
 
 
-# --- bounds -------------------------------------------------------------------------------------------------------
+# --- bounds ---------------------------------------------------------------------------------------
 
 
 def test_an_honest_bomb_is_refused_before_it_is_unpacked() -> None:
@@ -533,7 +533,7 @@ def test_a_bound_that_is_none_is_refused(bound: float) -> None:
     )
 
 
-# --- all or nothing -----------------------------------------------------------------------------------------------
+# --- all or nothing -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])

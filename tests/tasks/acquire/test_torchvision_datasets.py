@@ -73,7 +73,7 @@ def below(folder: str) -> set[str]:
     return {path.name for path in Path(folder).iterdir()}
 
 
-# --- which datasets -----------------------------------------------------------------------------------------------
+# --- which datasets -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -95,7 +95,7 @@ def test_names_are_known_in_small_and_capital_letters() -> None:
     assert not Path("data").exists()
 
 
-# --- what is written ----------------------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
@@ -289,7 +289,7 @@ def test_class_names_make_folders_on_every_system() -> None:
     assert class_names(object()) == []
 
 
-# --- what fails ---------------------------------------------------------------------------------------------------
+# --- what fails -----------------------------------------------------------------------------------
 
 
 def refused(name: str) -> str:
