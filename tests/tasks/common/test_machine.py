@@ -11,7 +11,7 @@ from tasks.common.machine import alone_on
 
 HOLD = """
 import sys
-from tasks.machine import alone_on
+from tasks.common.machine import alone_on
 with alone_on(sys.argv[1]):
     print("has it", flush=True)
     sys.stdin.read()
