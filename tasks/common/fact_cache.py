@@ -96,7 +96,7 @@ class FactCache:
 
     def _give_up(self, error: Exception) -> None:
         """Go on without the database; the next run begins it anew where it is damaged."""
-        events.say(f"what is learned of the files is not kept: {_path()}: {error}")
+        events.say(f"the fact cache is not kept: {_path()}: {error}")
         if self.database:
             with suppress(sqlite3.Error):
                 self.database.close()

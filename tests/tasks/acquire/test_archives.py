@@ -335,7 +335,10 @@ def test_what_is_no_archive_is_one_line() -> None:
     Path("cat.png").write_bytes(b"\x89PNG" + bytes(600))
     Path("empty.zip").touch()
     Path("cat.tar.gz").write_bytes(gzip.compress(b"cat" * 1000))
-    need = "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; found another kind of file"
+    need = (
+        "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; "
+        "found another kind of file"
+    )
     assert refused(Path("cat.png")) == f"cat.png: {need}"
     assert refused(Path("empty.zip")) == f"empty.zip: {need}"
     assert (
@@ -376,7 +379,7 @@ MANY = {f"cat/{number}.png": NOISE[number * 20_000 :][:20_000] for number in ran
 
 @pytest.mark.parametrize("kind", ["zip", *PACKERS])
 def test_no_damaged_archive_arrives_in_part(kind: str) -> None:
-    """Cut anywhere or with any byte turned round, an archive is refused, or all that it held arrives."""
+    """Cut anywhere or with any byte inverted, an archive is refused or unpacked completely."""
     whole = (zip_of("x", MANY) if kind == "zip" else tar_of("x", MANY, PACKERS[kind])).read_bytes()
     random = np.random.default_rng(3)
     for place in random.integers(0, len(whole), 25).tolist():
@@ -504,7 +507,7 @@ def test_a_zip_that_claims_less_than_it_holds_is_damaged() -> None:
 
 
 def test_members_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
     path = zip_of("x.zip", {"cat/": b"", "cat/1": b"", "cat/.DS_Store": b""})
     assert import_(path) == Unpacked(1, 1)
     need = "needs to hold at most 3 files and folders, found more"
