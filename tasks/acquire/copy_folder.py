@@ -11,6 +11,7 @@ from pathlib import Path
 from tasks.acquire.archives import JUNK
 from tasks.common import events
 from tasks.common.errors import UserError
+from tasks.common.temporary import temporary_folder
 from tasks.dataset import raw_files
 from tasks.dataset.paths import RAW
 
@@ -64,14 +65,9 @@ def copy_new(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
         raise UserError(f"{folder}: needs files to mirror, found none; is it mounted?")
     if mirror:
         result.removed = _remove_others(raw, {*names, *result.skipped})
-    temporary = raw.with_name(f".{raw.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with temporary_folder(raw) as temporary:
         for name in events.track(names, len(names), "bringing", "file"):
             _copy_one(name, folder, raw, temporary / "file", mirror, result)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return result
 
 

@@ -64,7 +64,7 @@ def memory_bytes() -> int:
 
 
 @contextmanager
-def alone_on(gpu: str | None) -> Iterator[None]:
+def gpu_lock(gpu: str | None) -> Iterator[None]:
     """Run the block while no other process of this machine runs such a block for the same GPU.
 
     A process that comes second waits. The lock is on a file: however its holder ends, the system

@@ -105,8 +105,7 @@ def _remove(path: Path) -> None:
 def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `folder` when the block ends without an error.
 
-    After an error, Ctrl-C included, it is removed. Its name is always the same (`.raw.tmp` beside
-    `raw`): so git can ignore it, and what a killed process left is removed by the next one.
+    After an error, Ctrl-C included, it is removed.
 
     Args:
         folder: has to hold no files.
@@ -116,19 +115,32 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
         UserError: where `folder` holds files.
     """
     _require_empty(folder, what)
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    with temporary_folder(folder) as temporary:
+        try:
+            yield temporary
+            _require_empty(folder, what)  # files may have come meanwhile
+            _remove_empty_folders(folder)
+            temporary.rename(folder)
+        except OSError as error:
+            if error.errno is not None and error.filename is None:
+                error.filename = str(folder)  # a full disk names no file
+            raise
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, which is removed when the block ends, unless it was renamed.
+
+    Its name is always the same (`.raw.tmp` beside `raw`): so git can ignore it, and what a killed
+    process left is removed by the next one.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        _require_empty(folder, what)  # files may have come meanwhile
-        _remove_empty_folders(folder)
-        temporary.rename(folder)
-    except BaseException as error:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            error.filename = str(folder)  # a full disk names no file
-        raise
 
 
 def has_files(folder: Path) -> bool:
