@@ -14,7 +14,7 @@ import typer
 from flows import console, preconditions, refresh
 from flows.service.processes import ended_by_signals
 from tasks.commands import moved_images
-from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, told
+from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, with_prefix
 
 app = typer.Typer(
     help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
@@ -532,5 +532,5 @@ def main() -> None:
             raise
         if line is None:
             line = f"{type(error).__name__}: {error} (run with --debug before the command for the traceback)"
-        print(told(error, line), file=sys.stderr)
+        print(with_prefix(error, line), file=sys.stderr)
         sys.exit(exit_code(error) if one_line(error) else 1)

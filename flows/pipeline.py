@@ -27,7 +27,7 @@ from flows.versions import publish
 from flows.versions.stale_checkout import require_not_stale
 from tasks.acquire.copy_folder import CopyResult, copy_new, lines
 from tasks.common.errors import UserError, one_line
-from tasks.common.params import place_and_problem
+from tasks.common.params import key_and_problem
 from tasks.dataset.paths import RAW
 
 
@@ -176,7 +176,7 @@ def stage_task(step: Step) -> Any:
     try:
         options = Options.model_validate(step.meta).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise UserError(f"dvc.yaml {place_and_problem(error, f'{name}.meta', Options)}") from None
+        raise UserError(f"dvc.yaml {key_and_problem(error, f'{name}.meta', Options)}") from None
     return named(run_stage, name).with_options(**options)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tasks.common import errors, events, tables, workers
-from tasks.common.machine import alone_on, worker_count
+from tasks.common.machine import gpu_lock, worker_count
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.manifests import read_ledger, read_validated
@@ -70,7 +70,7 @@ def main() -> None:
             else None,
         )
         held_out = (image_array.usable_memory(validation_array), numbers[1])
-        with alone_on(gpu_of(device)):
+        with gpu_lock(gpu_of(device)):
             best, history = fit(network, feed, held_out, params, device)
     write(
         best,

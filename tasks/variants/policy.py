@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from tasks.common.errors import UserError
-from tasks.common.params import place_and_problem
+from tasks.common.params import key_and_problem
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for news on import
 _masked = "torch" not in sys.modules
@@ -127,7 +127,7 @@ def build_step(step: Any, place: str) -> Any:
                 _check_values(kind, arguments)
             return kind(**arguments)
     except ValidationError as error:
-        raise UserError(place_and_problem(error, f"{place} {name}", kind.InitSchema)) from None
+        raise UserError(key_and_problem(error, f"{place} {name}", kind.InitSchema)) from None
     except (TypeError, ValueError) as error:
         raise UserError(f"{place} {name}: {' '.join(str(error).split())}") from None
 

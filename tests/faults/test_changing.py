@@ -17,7 +17,7 @@ from tests.faults.conftest import DOORS, Environment, Undisturbed, copy, lines_o
 pytestmark = pytest.mark.slow
 
 READERS = {  # the function that reads one file
-    "ingest": ("tasks/ingest/read_files.py", "look"),
+    "ingest": ("tasks/ingest/read_files.py", "read_file"),
     "validate": ("tasks/dataset/image_bytes.py", "read_row"),
     "augment": ("tasks/dataset/image_bytes.py", "read_row"),
 }
