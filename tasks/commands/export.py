@@ -21,11 +21,12 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.augment.segments import BLOCK
-from tasks.commands.export_layouts import LAYOUTS, differs
+from tasks.commands.export_layouts import LAYOUTS, other_bytes
 from tasks.common import events, tables
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes, raw_files
-from tasks.dataset.paths import AUGMENTED, LEDGER, SEGMENTS, VALIDATED_MANIFEST
+from tasks.dataset.paths import AUGMENTED, LEDGER, VALIDATED_MANIFEST
+from tasks.dataset.selections import originals, usable, written_variants
 from tasks.variants.make import variant_id
 
 MANIFEST = "manifest.parquet"
@@ -95,30 +96,26 @@ def export(validated: pd.DataFrame, rows: pd.DataFrame, folder: Path, kind: str)
 # --- which images -------------------------------------------------------------------------------------------------
 
 
-def images_of(validated: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def images_of(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     """The images to export, originals first: the columns of COLUMNS but `file`, and where each lies and what it is:
     path, offset and length in bytes, extension.
 
     Raises:
         UserError: where the ledger was made from other sources.
     """
-    usable = validated[validated["status"] == "ok"]
-    check_same_sources(usable[usable["split"] == "train"], rows[rows["variant_index"] == 0])
-    originals = image_bytes.locate(usable).assign(
-        variant_id=[variant_id(source_id, 0) for source_id in usable["source_id"]],
+    check_same_sources(usable(validated, "train"), originals(ledger))
+    sources = image_bytes.locate(usable(validated))
+    sources = sources.assign(
+        variant_id=[variant_id(source_id, 0) for source_id in sources["source_id"]],
         variant_index=0,
-        extension=usable["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
+        extension=sources["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
     )
-    variants = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
-    variants = variants.assign(
-        path=str(SEGMENTS) + "/" + variants["segment"].astype(str),
-        extension=extensions_of(
-            variants, variants["source_id"].map(usable.set_index("source_id")["format"])
-        ),
-    )
+    variants = image_bytes.locate_variants(written_variants(ledger))
+    formats = variants["source_id"].map(sources.set_index("source_id")["format"])
+    variants = variants.assign(extension=extensions_of(variants, formats))
     columns = [name for name in COLUMNS.names if name not in ("class_index", "file")]
     columns += ["path", "offset", "length", "extension"]
-    found = pd.concat([originals[columns], variants[columns]], ignore_index=True)
+    found = pd.concat([sources[columns], variants[columns]], ignore_index=True)
     return found.assign(class_index=pd.Categorical(found["label"]).codes.astype("int32")).astype(
         {"length": "int64"}
     )
@@ -143,14 +140,13 @@ def extensions_of(variants: pd.DataFrame, formats: pd.Series) -> pd.Series:
 
 
 def _extension_in_segment(row: Any) -> str:
-    path = SEGMENTS / row.segment
-    with path.open("rb") as file:
+    with Path(row.path).open("rb") as file:
         file.seek(int(row.offset) - BLOCK)
         head = file.read(BLOCK)
     try:
         return tarfile.TarInfo.frombuf(head, "utf-8", "strict").name.rpartition(".")[2]
     except (tarfile.HeaderError, UnicodeDecodeError):
-        raise differs(path, row.variant_id) from None
+        raise UserError(f"{row.path}: {other_bytes(row.variant_id)}") from None
 
 
 # --- the folder ---------------------------------------------------------------------------------------------------

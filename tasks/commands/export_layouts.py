@@ -17,18 +17,17 @@ SHARD_SAMPLES = 10_000
 
 
 def read_bytes(row: Any) -> bytes:
-    """The encoded bytes of a row of images_of(), checked against its sha256."""
-    data = image_bytes.read_row(row)
-    if sha256(data) != row.sha256:
-        raise differs(row.path, row.variant_id)
-    return data
+    """The encoded bytes of a row of images_of().
+
+    Raises:
+        UserError: where they are not those that the row's sha256 names.
+    """
+    return image_bytes.read_checked(row, other_bytes(row.variant_id))
 
 
-def differs(path: object, name: str) -> UserError:
-    """What to say of an image that is not what the manifests say."""
-    return UserError(
-        f"{path}: {name} has other bytes than the manifests say; `variegate verify` tells more"
-    )
+def other_bytes(name: str) -> str:
+    """The message for an image whose bytes are not those that the manifests name."""
+    return f"{name} has other bytes than the manifests say; `variegate verify` tells more"
 
 
 # --- image folders ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tasks.capacity.count import Capacity, by_source, check_places
 from tasks.commands import exposure_forecast
 from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import class_names, examples
 from tasks.variants.make import Recipe, expand
 from tasks.variants.params import AugmentParams
 from tasks.variants.sources import to_sources, training_sources
@@ -39,7 +39,7 @@ def forecast(
     distinct = exposure_forecast.per_source(counts, places, capacities, Capacity.expected_distinct)
     table = plan.per_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
-    table = table.reindex(classes_of(validated), fill_value=0)
+    table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
     total = int(counts.sum())
     found = {
@@ -76,11 +76,6 @@ def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
         else None,
         "capacity_exact": all(found.exact for found in capacities),
     }
-
-
-def classes_of(validated: pd.DataFrame) -> list[str]:
-    """Every class with a usable image, in order; some may have none to train on."""
-    return sorted(validated.loc[validated["status"] == "ok", "label"].unique())
 
 
 def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:

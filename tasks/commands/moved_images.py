@@ -4,6 +4,7 @@ import pandas as pd
 
 from tasks.common.errors import UserError
 from tasks.dataset.manifests import read_validated
+from tasks.dataset.selections import usable
 
 
 def splits_of_images() -> pd.DataFrame:
@@ -13,7 +14,7 @@ def splits_of_images() -> pd.DataFrame:
         rows = read_validated(columns)
     except UserError:
         rows = pd.DataFrame(columns=columns)
-    return rows[rows["status"] == "ok"].set_index("sha256")[["file_name", "label", "split"]]
+    return usable(rows).set_index("sha256")[["file_name", "label", "split"]]
 
 
 def moved_between(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, str]]:

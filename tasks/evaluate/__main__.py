@@ -26,6 +26,7 @@ from tasks.dataset.paths import (
     VALIDATE_REPORT,
     WEIGHTS,
 )
+from tasks.dataset.selections import usable
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
 from tasks.train import image_array
@@ -85,9 +86,7 @@ def main() -> None:
     network, card = load_model()
     validated = read_validated()
     variants = read_ledger()
-    test = validated[(validated["status"] == "ok") & (validated["split"] == "test")].reset_index(
-        drop=True
-    )
+    test = usable(validated, "test").reset_index(drop=True)
     classes = card["classes"]
     probabilities = predict_files(
         image_array.split_files(validated, "test"), network, card["image_size"]

@@ -12,8 +12,13 @@ from markupsafe import Markup
 
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import SPLITS
-from tasks.dataset.paths import SEGMENTS
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import (
+    count_by_class,
+    examples,
+    planned_variants,
+    usable,
+    written_variants,
+)
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
 from tasks.train.image_array import read_bytes
@@ -63,22 +68,17 @@ def render(findings: Findings, worst_mistakes: int) -> str:
 
 def count_table(validated: pd.DataFrame, variants: pd.DataFrame) -> list[dict[str, Any]]:
     """For each class: usable images per split, variants written and rejected, training images."""
-    usable = validated[validated["status"] == "ok"]
-    new = variants[variants["variant_index"] > 0]
-    rows = []
-    for label in sorted(usable["label"].unique()):
-        splits = usable.loc[usable["label"] == label, "split"].value_counts()
-        status = new.loc[new["label"] == label, "status"].value_counts()
-        row = {split: int(splits.get(split, 0)) for split in SPLITS}
-        row |= {name: int(status.get(name, 0)) for name in ("written", "rejected")}
-        rows.append({"label": label, **row, "after": row["train"] + row["written"]})
-    return rows
+    images = count_by_class(usable(validated), "split", list(SPLITS))
+    new = count_by_class(planned_variants(variants), "status", ["written", "rejected"])
+    table = images.join(new.reindex(images.index, fill_value=0))
+    table["after"] = table["train"] + table["written"]
+    return table.reset_index().to_dict("records")
 
 
 def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[dict[str, str]]]:
     """Some training images, each followed by its variants as they are stored: pictures with captions."""
-    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
-    train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
+    written = image_bytes.locate_variants(written_variants(variants))
+    train = usable(validated, "train")
     rows = []
     for source in image_bytes.locate(examples(train, SHEET_ROWS)).itertuples():
         cells = [
@@ -88,7 +88,7 @@ def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[
             }
         ]
         own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
-        for variant in own.assign(path=str(SEGMENTS) + "/" + own["segment"]).itertuples():
+        for variant in own.itertuples():
             names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
             cells.append(
                 {

@@ -17,6 +17,13 @@ from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
+from tasks.dataset.selections import (
+    class_names,
+    originals,
+    planned_variants,
+    usable,
+    written_variants,
+)
 from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure, image_array
 from tasks.train.feed import Feed
@@ -41,8 +48,8 @@ def main() -> None:
     variants = read_ledger()
     places = feed_places(validated, variants, params.augmentation)
     validation = image_array.split_files(validated, "validation")
-    classes = sorted(validated.loc[validated["status"] == "ok", "label"].unique())
-    sides = validated.loc[validated["split"] == "train", ["width", "height"]].max(axis=1)
+    classes = class_names(validated)
+    sides = usable(validated, "train")[["width", "height"]].max(axis=1)
     size = choose_size(params.model, params.image_size, [int(side) for side in sides])
     core = build_model(params.model, len(classes), size)
     weights = sum(weight.numel() for weight in core.parameters())
@@ -89,8 +96,11 @@ def main() -> None:
 def feed_places(validated: pd.DataFrame, variants: pd.DataFrame, augmentation: str) -> pd.DataFrame:
     """A row for each image that an epoch shows: its `kind` (original, stored, online) and training_files() of it."""
     files = image_array.training_files(validated, variants)
-    originals, stored = files[files["variant_index"] == 0], files[files["variant_index"] > 0]
-    kinds = {"original": originals, "stored": stored, "online": originals}
+    kinds = {
+        "original": originals(files),
+        "stored": planned_variants(files),
+        "online": originals(files),
+    }
     shown = {
         "offline": ("original", "stored"),
         "online": ("online",),
@@ -107,7 +117,7 @@ def online_batches(
     """The variants made on the fly: in place of the stored ones, or, with `both`, those that would come after them."""
     recipe = Recipe.from_params(read_params("augment", AugmentParams))
     rows = training_sources(validated)
-    new = variants[variants["variant_index"] > 0]
+    new = planned_variants(variants)
     planned = rows["source_id"].map(new.groupby("source_id").size()).fillna(0).astype(int)
     counts = planned if params.augmentation == "both" else planned * 0
     dataset = OnlineVariants(
@@ -123,7 +133,7 @@ def online_batches(
 
 def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -> None:
     """Write what each source was shown, once it is known to be what was planned."""
-    stored = variants[(variants["variant_index"] > 0) & (variants["status"] == "written")]
+    stored = written_variants(variants)
     written = stored.groupby("source_id").size().reindex(places["source_id"].unique(), fill_value=0)
     seen = exposure.per_source(places)
     exposure.reconcile(seen, params.augmentation, params.epochs, written)

@@ -8,18 +8,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tasks.common import events, machine, workers
-from tasks.common.errors import UserError
 from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
-from tasks.dataset.paths import SEGMENTS
+from tasks.dataset.selections import usable, written_variants
 from tasks.pixels.convert import resize, to_8_bits, to_rgb
 from tasks.pixels.decode import decode
-from tasks.pixels.hashing import sha256
 
 IMAGES_PER_TASK = 128
 COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
@@ -30,17 +29,13 @@ def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFr
 
     Columns: source_id, variant_index, label, path, offset (null: the whole file) and length in bytes, sha256.
     """
-    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
-    paths = str(SEGMENTS) + "/" + written["segment"].astype(str)
-    return pd.concat(
-        [split_files(validated, "train"), written.assign(path=paths)[COLUMNS]], ignore_index=True
-    )
+    stored = image_bytes.locate_variants(written_variants(variants))
+    return pd.concat([split_files(validated, "train"), stored[COLUMNS]], ignore_index=True)
 
 
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
-    rows = validated[(validated["status"] == "ok") & (validated["split"] == split)]
-    rows = image_bytes.locate(rows).assign(variant_index=0)
+    rows = image_bytes.locate(usable(validated, split)).assign(variant_index=0)
     return rows[COLUMNS].reset_index(drop=True)
 
 
@@ -89,14 +84,15 @@ def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
     return resize(to_rgb(to_8_bits(pixels)), size, size).transpose(2, 0, 1)
 
 
-def read_bytes(row: object) -> bytes:
-    """The encoded bytes of a row of training_files(), checked against its sha256."""
-    data = image_bytes.read_row(row)
-    if sha256(data) != row.sha256:  # type: ignore[attr-defined]
-        raise UserError(
-            f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which"
-        )  # type: ignore[attr-defined]
-    return data
+def read_bytes(row: Any) -> bytes:
+    """The encoded bytes of a row of training_files().
+
+    Raises:
+        UserError: where they are not those that the row's sha256 names.
+    """
+    return image_bytes.read_checked(
+        row, "bytes differ from the manifest's; `variegate verify` tells which"
+    )
 
 
 def usable_memory(array: np.ndarray) -> np.ndarray:

@@ -21,18 +21,18 @@ from tests.tasks.augment.test_stage import run_data_stages
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tasks import manifest, validate
-from tasks.augment import export, layouts, ledger
-layouts.SHARD_SAMPLES = 10
-read, reads = layouts.read_bytes, 0
+from tasks.commands import export, export_layouts
+from tasks.dataset.manifests import read_ledger, read_validated
+export_layouts.SHARD_SAMPLES = 10
+read, reads = export_layouts.read_bytes, 0
 def read_until_killed(row):
     global reads
     reads += 1
     if reads == 25:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(row)
-layouts.read_bytes = read_until_killed
-export.export(validate.read(), ledger.read(), Path("out"), sys.argv[1])
+export_layouts.read_bytes = read_until_killed
+export.export(read_validated(), read_ledger(), Path("out"), sys.argv[1])
 """
 
 
