@@ -167,8 +167,7 @@ def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
     before = next((name for name in (MANIFEST, UNFINISHED) if (folder / name).is_file()), None)
     own = {UNFINISHED}
     if before:
-        rows = tables.read_table(folder / before, COLUMNS, made_by="augment")
-        own |= {MANIFEST, CLASSES, *rows["file"]}
+        own |= {MANIFEST, CLASSES, *files_listed_in(folder / before)}
     there = list(raw_files.list_files(folder)) if folder.is_dir() else []
     others = [name for name in there if _without_temporary(name) not in own]
     if others:
@@ -182,6 +181,21 @@ def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
             with suppress(OSError):  # not empty
                 Path(place).rmdir()
     tables.write_table(folder / UNFINISHED, found, COLUMNS)
+
+
+def files_listed_in(manifest: Path) -> list[str]:
+    """The files that an earlier export names in its manifest, below the manifest's folder.
+
+    Raises:
+        UserError: where it is damaged: nothing else says which files are the export's.
+    """
+    try:
+        return tables.read_table(manifest, COLUMNS, made_by="export")["file"].tolist()
+    except UserError:
+        raise UserError(
+            f"{manifest}: is damaged, and only it says which files an earlier export wrote; "
+            f"delete {manifest.parent} or export into an empty folder"
+        ) from None
 
 
 def _without_temporary(name: str) -> str:

@@ -220,6 +220,23 @@ def test_what_it_refuses(made: Project) -> None:
         export(rows, read_ledger().assign(label=".."), Path("new"), "imagefolder")
 
 
+@pytest.mark.parametrize("name", ["manifest.parquet", "unfinished.parquet"])
+def test_a_damaged_manifest_of_an_earlier_export_is_said_to_be_that(
+    name: str, made: Project
+) -> None:
+    run_export("out", "webdataset")
+    Path("out/manifest.parquet").unlink()
+    Path("out", name).write_bytes(b"PAR1 damaged")
+    before = tree("out")
+    with pytest.raises(UserError) as caught:
+        run_export("out", "webdataset")
+    assert str(caught.value) == (
+        f"out/{name}: is damaged, and only it says which files an earlier export wrote; "
+        "delete out or export into an empty folder"
+    )
+    assert tree("out") == before
+
+
 def test_the_command(made: Project) -> None:
     done = made.variegate("export", "out", "--format", "webdataset", "--json")
     assert json.loads(done.stdout)["shards"] == 3
