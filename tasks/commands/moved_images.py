@@ -1,4 +1,4 @@
-"""Images that are in another split than after the last run."""
+"""Find the images that are in another split than after the last run."""
 
 import pandas as pd
 
@@ -8,7 +8,11 @@ from tasks.dataset.selections import usable
 
 
 def splits_of_images() -> pd.DataFrame:
-    """The usable images of the last run, by their bytes: file_name, label, split; none where there was no run."""
+    """The usable images of the last run; no rows where there was no run.
+
+    Returns:
+        file_name, label and split; the index is the SHA-256 of the image's bytes.
+    """
     columns = ["sha256", "file_name", "label", "split", "status"]
     try:
         rows = read_validated(columns)
@@ -18,7 +22,15 @@ def splits_of_images() -> pd.DataFrame:
 
 
 def moved_between(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, str]]:
-    """The images that are in another split than before: file_name, before, after. See splits_of_images()."""
+    """The images that are in another split than before.
+
+    Args:
+        before: see splits_of_images().
+        after: the same, later.
+
+    Returns:
+        file_name and the splits `before` and `after` of each, in the order of file_name.
+    """
     both = after.join(before["split"].rename("before"), how="inner")
     moved = both[both["split"] != both["before"]].rename(columns={"split": "after"})
     return moved[["file_name", "before", "after"]].sort_values("file_name").to_dict("records")

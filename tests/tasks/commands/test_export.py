@@ -38,7 +38,7 @@ export.export(read_validated(), read_ledger(), Path("out"), sys.argv[1])
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """18 digits as PNG, a JPEG without extension and a PNG that is called .jpeg, with their variants."""
+    """18 digits as PNG, a JPEG without extension and a PNG called .jpeg, with their variants."""
     project = fill(tmp_path_factory.mktemp("made"))
     project.write_digits()
     for number, (name, kind) in enumerate((("1/photo", "jpeg"), ("2/picture.jpeg", "png"))):
@@ -141,7 +141,17 @@ def test_webdataset_reads_the_shards(made: Project, monkeypatch: pytest.MonkeyPa
 def test_a_shard_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_layouts, "SHARD_BYTES", 100)
     monkeypatch.setattr(export_layouts, "SHARD_SAMPLES", 3)
-    assert export_layouts.cut([60, 40, 1, 1, 1, 1, 300, 99, 2]) == [0, 0, 1, 1, 1, 2, 3, 4, 5]
+    assert export_layouts.shard_numbers([60, 40, 1, 1, 1, 1, 300, 99, 2]) == [
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "webdataset"])
