@@ -19,11 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from flows import preconditions
 from flows.run import artifacts
-from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
 from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
 from flows.service.processes import end_with_this_process
 from flows.versions import publish
+from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
 from flows.versions.stale_checkout import require_not_stale
 from tasks.acquire.copy_folder import CopyResult, copy_new, lines
 from tasks.common.errors import UserError, one_line

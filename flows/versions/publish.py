@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from flows.versions.dvc_graph import in_repo
 from flows.versions.diff import as_text, compare, count_line
+from flows.versions.dvc_graph import in_repo
 from flows.versions.git import git
 from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 from tasks.common import machine

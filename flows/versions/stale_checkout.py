@@ -6,8 +6,8 @@ are wanted now, and those that others added would be gone from the dataset witho
 
 from dvc.repo import Repo
 
-from flows.versions.dvc_graph import Step, in_repo
 from flows.versions import raw_listing
+from flows.versions.dvc_graph import Step, in_repo
 from flows.versions.git import git
 from flows.versions.raw_dvc import RAW_DVC, raw_hash
 from tasks.acquire import sample

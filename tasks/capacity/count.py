@@ -66,10 +66,10 @@ def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[C
 def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams) -> None:
     """Raise a UserError where distinct variants are asked for and are known not to exist."""
     if params.distinct:
-        check_places(rows, counts, *by_source(rows, params.policy))
+        check_enough(rows, counts, *by_source(rows, params.policy))
 
 
-def check_places(
+def check_enough(
     rows: pd.DataFrame, counts: pd.Series, places: np.ndarray, capacities: list[Capacity]
 ) -> None:
     """The same for capacities that `by_source` has found."""

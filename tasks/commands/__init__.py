@@ -1,1 +1,1 @@
-"""What the command line does that no stage runs: forecast, warnings of a plan, verify, export."""
+"""Commands that no stage runs: forecast a plan and warn of it, verify, export."""

@@ -1,11 +1,12 @@
-"""Export: the images of every split, written for other tools.
+"""Export the images of every split, and the training split's variants, for other tools.
 
-    imagefolder    <split>/<label>/<variant_id>.<ext>
-    webdataset     <split>-000000.tar, ... with <variant_id>.<ext> and <variant_id>.cls; classes.json
+    imagefolder   <split>/<label>/<variant_id>.<ext>
+    webdataset    <split>-000000.tar, ... with <variant_id>.<ext> and <variant_id>.cls; classes.json
 
-An export is all there when it has its `manifest.parquet`. Until then that file is called `unfinished.parquet`: it names
-every file that the export will have, so that the next run knows what is its own, keeps what is whole and removes what a
-later dataset has no use for.
+An export is complete when it has its `manifest.parquet`. Until then that file is called
+`unfinished.parquet`. It is written first and names every file that the export will have. So an
+export that was killed can be resumed: the next run knows which files are the export's, keeps those
+that are whole, and removes those that the dataset no longer has.
 """
 
 import os
@@ -21,11 +22,12 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.augment.tar_format import BLOCK
-from tasks.commands.export_layouts import LAYOUTS, differs
+from tasks.commands.export_layouts import LAYOUTS, other_bytes
 from tasks.common import events, tables
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes, raw_files
-from tasks.dataset.paths import AUGMENTED, LEDGER, SEGMENTS, VALIDATED_MANIFEST
+from tasks.dataset.paths import AUGMENTED, LEDGER, VALIDATED_MANIFEST
+from tasks.dataset.selections import originals, usable, written_variants
 from tasks.variants.make import variant_id
 
 MANIFEST = "manifest.parquet"
@@ -36,27 +38,27 @@ COLUMNS = pa.schema(
         "variant_id": pa.string(),
         "source_id": pa.string(),
         "label": pa.string(),
-        "class_index": pa.int32(),  # place of the label among all labels, sorted
+        "class_index": pa.int32(),  # index of the label among all labels, sorted
         "split": pa.string(),
         "variant_index": pa.int32(),  # 0 is the original
         "file": pa.string(),  # below the export's folder: the image, or the shard that holds it
         "sha256": pa.string(),  # of the image's bytes
     }
 )
-EXTENSIONS = {
-    "JPEG": "jpg",
-    "MPO": "jpg",
-    "TIFF": "tif",
-    "JPEG2000": "jp2",
-}  # others: Pillow's name in small letters
+# By Pillow's name of the format; of any other format, that name in small letters.
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
 
 
-def export(validated: pd.DataFrame, rows: pd.DataFrame, folder: Path, kind: str) -> dict[str, Any]:
-    """Write originals of every split and the training split's variants into `folder`, as `kind` (see layouts.LAYOUTS).
+def export(
+    validated: pd.DataFrame, ledger: pd.DataFrame, folder: Path, layout: str
+) -> dict[str, Any]:
+    """Write originals of every split and the training split's variants into `folder`.
 
     Args:
         validated: the validated manifest.
-        rows: the ledger.
+        ledger: the ledger.
+        folder: empty, missing, or an earlier export.
+        layout: a key of LAYOUTS.
 
     Returns:
         What was written, in numbers; `kept` counts files that were there already, whole.
@@ -64,103 +66,121 @@ def export(validated: pd.DataFrame, rows: pd.DataFrame, folder: Path, kind: str)
     Raises:
         UserError: where `folder` holds other files, or bytes are not those that the manifests name.
     """
-    if kind not in LAYOUTS:
-        raise UserError(f"--format {kind}: needs one of {', '.join(LAYOUTS)}")
-    arrange, write = LAYOUTS[kind]
-    found = arrange(images_of(validated, rows))
-    classes = sorted(found["label"].unique())
-    claim(folder, found, {CLASSES} if kind == "webdataset" else set())
-    if kind == "webdataset":
+    if layout not in LAYOUTS:
+        raise UserError(f"--format {layout}: needs one of {', '.join(LAYOUTS)}")
+    images = LAYOUTS[layout].assign_files(images_to_export(validated, ledger))
+    classes = sorted(images["label"].unique())
+    begin(folder, images, {CLASSES} if layout == "webdataset" else set())
+    if layout == "webdataset":
         tables.write_json(folder / CLASSES, classes)
-    # one process: several are no faster, the disk decides
-    count = found["file"].nunique()
-    files = groupby(found.itertuples(index=False), key=attrgetter("file"))
-    kept = sum(
-        write(folder / name, list(of_it))
-        for name, of_it in events.track(files, count, "exporting", "file")
-    )
+    kept = write_files(folder, images, layout)
     (folder / UNFINISHED).replace(folder / MANIFEST)
-    splits = found["split"].value_counts().sort_index()
+    splits = images["split"].value_counts().sort_index()
     return {
-        "format": kind,
-        "images": len(found),
+        "format": layout,
+        "images": len(images),
         "classes": len(classes),
         "splits": {str(name): int(count) for name, count in splits.items()},
-        "shards" if kind == "webdataset" else "files": count,
+        "shards" if layout == "webdataset" else "files": images["file"].nunique(),
         "kept": kept,
-        "bytes": int(found["length"].sum()),
+        "bytes": int(images["length"].sum()),
     }
 
 
-# --- which images -------------------------------------------------------------------------------------------------
+def write_files(folder: Path, images: pd.DataFrame, layout: str) -> int:
+    """Write every file of the export; returns how many were there already, whole.
+
+    In this process alone: more are no faster, since the disk is the limit.
+    """
+    files = groupby(images.itertuples(index=False), key=attrgetter("file"))
+    kept = 0
+    for name, rows in events.track(files, images["file"].nunique(), "exporting", "file"):
+        kept += LAYOUTS[layout].write(folder / name, list(rows))
+    return kept
 
 
-def images_of(validated: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The images to export, originals first: the columns of COLUMNS but `file`, and where each lies and what it is:
-    path, offset and length in bytes, extension.
+# --- which images ---------------------------------------------------------------------------------
+
+
+def images_to_export(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """The images to export: originals first, then variants.
+
+    Returns:
+        The columns of COLUMNS but `file`, and those of image_bytes.read_row() and `extension`.
 
     Raises:
         UserError: where the ledger was made from other sources.
     """
-    usable = validated[validated["status"] == "ok"]
-    check_same_sources(usable[usable["split"] == "train"], rows[rows["variant_index"] == 0])
-    originals = image_bytes.locate(usable).assign(
-        variant_id=[variant_id(source_id, 0) for source_id in usable["source_id"]],
+    check_same_sources(usable(validated, "train"), originals(ledger))
+    sources = image_bytes.locate(usable(validated))
+    sources = sources.assign(
+        variant_id=[variant_id(source_id, 0) for source_id in sources["source_id"]],
         variant_index=0,
-        extension=usable["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
+        extension=sources["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
     )
-    variants = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
-    variants = variants.assign(
-        path=str(SEGMENTS) + "/" + variants["segment"].astype(str),
-        extension=extensions_of(
-            variants, variants["source_id"].map(usable.set_index("source_id")["format"])
-        ),
-    )
+    variants = image_bytes.locate_variants(written_variants(ledger))
+    formats = variants["source_id"].map(sources.set_index("source_id")["format"])
+    variants = variants.assign(extension=extensions_of(variants, formats))
     columns = [name for name in COLUMNS.names if name not in ("class_index", "file")]
     columns += ["path", "offset", "length", "extension"]
-    found = pd.concat([originals[columns], variants[columns]], ignore_index=True)
-    return found.assign(class_index=pd.Categorical(found["label"]).codes.astype("int32")).astype(
-        {"length": "int64"}
-    )
+    images = pd.concat([sources[columns], variants[columns]], ignore_index=True)
+    class_index = pd.Categorical(images["label"]).codes.astype("int32")
+    return images.assign(class_index=class_index).astype({"length": "int64"})
 
 
 def check_same_sources(training: pd.DataFrame, sources: pd.DataFrame) -> None:
-    """Raises UserError where the ledger's sources are not the validated training images."""
+    """Check that the ledger's sources are the validated training images.
+
+    Raises:
+        UserError: where they are not.
+    """
     both = training.merge(sources, on=["source_id", "label"])
     if not len(both) == len(training) == len(sources):
         raise UserError(
-            f"{LEDGER}: needs to be made from {VALIDATED_MANIFEST}, which has other training images; "
-            "run `variegate run --until augment`"
+            f"{LEDGER}: needs to be made from {VALIDATED_MANIFEST}, "
+            "which has other training images; run `variegate run --until augment`"
         )
 
 
 def extensions_of(variants: pd.DataFrame, formats: pd.Series) -> pd.Series:
-    """The extension of each variant: one recipe gives all sources of one format the same, which segments tell."""
-    firsts = variants.groupby(formats).head(1)
-    return formats.map(
-        {formats[row.Index]: _extension_in_segment(row) for row in firsts.itertuples()}
-    )
+    """The extension of each variant; `formats` are those of their sources.
+
+    A recipe gives all sources of one format the same extension, so it is read from the segments
+    once for each format.
+    """
+    extensions = {
+        formats[row.Index]: _extension_in_segment(row)
+        for row in variants.groupby(formats).head(1).itertuples()
+    }
+    return formats.map(extensions)
 
 
 def _extension_in_segment(row: Any) -> str:
-    path = SEGMENTS / row.segment
-    with path.open("rb") as file:
+    """The extension of a variant's name in the tar header before its bytes."""
+    with Path(row.path).open("rb") as file:
         file.seek(int(row.offset) - BLOCK)
-        head = file.read(BLOCK)
+        header = file.read(BLOCK)
     try:
-        return tarfile.TarInfo.frombuf(head, "utf-8", "strict").name.rpartition(".")[2]
+        return tarfile.TarInfo.frombuf(header, "utf-8", "strict").name.rpartition(".")[2]
     except (tarfile.HeaderError, UnicodeDecodeError):
-        raise differs(path, row.variant_id) from None
+        raise UserError(f"{row.path}: {other_bytes(row.variant_id)}") from None
 
 
-# --- the folder ---------------------------------------------------------------------------------------------------
+# --- the folder -----------------------------------------------------------------------------------
 
 
-def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
-    """Make `folder` this export's: remove what an earlier one left of other images, say what it will hold.
+def begin(folder: Path, images: pd.DataFrame, extra: set[str]) -> None:
+    """Make `folder` ready for the export: remove files of an earlier one that it will not have.
+
+    Then UNFINISHED names what the export will hold.
+
+    Args:
+        folder: see export().
+        images: with their `file`.
+        extra: files that the export will have besides.
 
     Raises:
-        UserError: where it holds files of others, or lies where the pipeline writes.
+        UserError: where the folder holds files of others, or lies where the pipeline writes.
     """
     if folder.resolve().is_relative_to(AUGMENTED.parent.resolve()):
         raise UserError(
@@ -168,27 +188,46 @@ def claim(folder: Path, found: pd.DataFrame, extra: set[str]) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: needs a folder, found a file")
-    before = next((name for name in (MANIFEST, UNFINISHED) if (folder / name).is_file()), None)
-    own = {UNFINISHED}
-    if before:
-        rows = tables.read_table(folder / before, COLUMNS, made_by="augment")
-        own |= {MANIFEST, CLASSES, *rows["file"]}
-    there = list(raw_files.list_files(folder)) if folder.is_dir() else []
-    others = [name for name in there if _without_temporary(name) not in own]
-    if others:
-        raise UserError(f"{folder}: needs to be empty or an earlier export, found {min(others)!r}")
-    if before:
-        (folder / before).replace(folder / UNFINISHED)
-    for name in set(there) - set(found["file"]) - extra - {MANIFEST, UNFINISHED}:
+    earlier = next((name for name in (MANIFEST, UNFINISHED) if (folder / name).is_file()), None)
+    of_export = {UNFINISHED}
+    if earlier:
+        of_export |= {MANIFEST, CLASSES, *files_listed_in(folder / earlier)}
+    present = list(raw_files.list_files(folder)) if folder.is_dir() else []
+    foreign = [name for name in present if _name_when_complete(name) not in of_export]
+    if foreign:
+        raise UserError(f"{folder}: needs to be empty or an earlier export, found {min(foreign)!r}")
+    if earlier:
+        (folder / earlier).replace(folder / UNFINISHED)
+    for name in set(present) - set(images["file"]) - extra - {MANIFEST, UNFINISHED}:
         (folder / name).unlink()
-    for place, _, _ in os.walk(folder, topdown=False):
-        if place != str(folder):
+    _remove_empty_folders(folder)
+    tables.write_table(folder / UNFINISHED, images, COLUMNS)
+
+
+def files_listed_in(manifest: Path) -> list[str]:
+    """The files that an earlier export names in its manifest, below the manifest's folder.
+
+    Raises:
+        UserError: where it is damaged: nothing else says which files are the export's.
+    """
+    try:
+        return tables.read_table(manifest, COLUMNS, made_by="export")["file"].tolist()
+    except UserError:
+        raise UserError(
+            f"{manifest}: is damaged, and only it says which files an earlier export wrote; "
+            f"delete {manifest.parent} or export into an empty folder"
+        ) from None
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    """Remove the folders below `folder` that hold no file."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        if path != str(folder):
             with suppress(OSError):  # not empty
-                Path(place).rmdir()
-    tables.write_table(folder / UNFINISHED, found, COLUMNS)
+                Path(path).rmdir()
 
 
-def _without_temporary(name: str) -> str:
-    """The name that a file was to get: a killed export leaves a file of manifest.replacing()."""
+def _name_when_complete(name: str) -> str:
+    """The name that a file of atomic_write() was to get; a killed export leaves such files."""
     temporary = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", Path(name).name)
     return Path(name).with_name(temporary[1]).as_posix() if temporary else name

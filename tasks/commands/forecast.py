@@ -1,20 +1,22 @@
-"""Forecast of a plan: how many images result, what they take on disk, how many can differ."""
+"""Forecast a plan: how many images result, how many can differ, what they take on disk and in time.
+
+Nothing is written. Cost is measured: a few variants are made, and their bytes and seconds counted.
+"""
 
 import textwrap
 import time
-from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from tasks.augment import plan
-from tasks.augment.expand import expand_source
+from tasks.augment.expand import Encoded, expand_source
 from tasks.augment.tar_format import member_bytes
-from tasks.capacity.count import Capacity, by_source, check_places
+from tasks.capacity.count import Capacity, by_source, check_enough
 from tasks.commands import exposure_forecast
 from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import class_names, examples
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
@@ -26,25 +28,34 @@ COLUMNS = 100  # of a terminal
 def forecast(
     validated: pd.DataFrame, params: AugmentParams, training: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Counts per class and in all, capacity, warnings, and disk and time estimated from a few variants made for it.
+    """Counts per class and in all, capacity, warnings, disk space and time.
 
-    `training`: `epochs`, `batch_size` and `augmentation`, where what training sees is asked for.
+    Args:
+        validated: the validated manifest.
+        params: the augment block.
+        training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
+            leaves that out.
+
+    Returns:
+        What `variegate plan --json` prints; disk_bytes and seconds are estimates.
 
     Raises:
-        UserError: for a plan that cannot be kept.
+        UserError: for a plan that cannot be fulfilled.
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    places, capacities = by_source(rows, params.policy)
+    capacity_index, capacities = by_source(rows, params.policy)
     if params.distinct:
-        check_places(rows, counts, places, capacities)
-    distinct = exposure_forecast.per_source(counts, places, capacities, Capacity.expected_distinct)
+        check_enough(rows, counts, capacity_index, capacities)
+    distinct = exposure_forecast.forecast_per_source(
+        counts, capacity_index, capacities, Capacity.expected_distinct
+    )
     table = plan.per_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
-    table = table.reindex(classes_of(validated), fill_value=0)
+    table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
     total = int(counts.sum())
-    found = {
+    result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
         "sources": len(rows),
         "variants": total,
@@ -54,46 +65,49 @@ def forecast(
         "expected_distinct": round(float(distinct.sum()), 1),
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
-        "warnings": plan_warnings(params.policy, rows, counts, places, capacities, params.distinct),
+        "warnings": plan_warnings(
+            params.policy, rows, counts, capacity_index, capacities, params.distinct
+        ),
     }
     if training is not None:
-        asked = training["epochs"], training["batch_size"]
-        found["training"] = {
-            **training,
-            "modes": exposure_forecast.exposure(
-                counts, places, capacities, *asked, params.distinct
-            ),
-        }
-    return found
+        modes = exposure_forecast.forecast_exposure(
+            counts,
+            capacity_index,
+            capacities,
+            training["epochs"],
+            training["batch_size"],
+            params.distinct,
+        )
+        result["training"] = {**training, "modes": modes}
+    return result
 
 
 def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
     """The least and the most different images of one source; None where there is no bound."""
-    counts = [found.count for found in capacities]
-    bounded = [count for count in counts if count is not None]
+    counts = [capacity.count for capacity in capacities if capacity.count is not None]
+    if len(counts) < len(capacities):  # one of them has no bound
+        counts = []
     return {
-        "capacity_per_image": min(bounded, default=None) if len(bounded) == len(counts) else None,
-        "capacity_per_image_most": max(bounded, default=None)
-        if len(bounded) == len(counts)
-        else None,
-        "capacity_exact": all(found.exact for found in capacities),
+        "capacity_per_image": min(counts, default=None),
+        "capacity_per_image_most": max(counts, default=None),
+        "capacity_exact": all(capacity.exact for capacity in capacities),
     }
 
 
-def classes_of(validated: pd.DataFrame) -> list[str]:
-    """Every class with a usable image, in order; some may have none to train on."""
-    return sorted(validated.loc[validated["status"] == "ok", "label"].unique())
-
-
 def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
-    """Bytes in a segment and seconds of one worker that a variant takes: means over one each of a few sources."""
+    """What a variant takes: bytes in a segment, and seconds of one worker.
+
+    Both are means over one variant each of SAMPLED_SOURCES sources; 0 where there is no source.
+    """
     chosen = examples(rows, SAMPLED_SOURCES)
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0
     expand_source(sources[0], recipe)  # builds the policy
     started = time.perf_counter()
-    made = list(chain.from_iterable(expand_source(source, recipe) for source in sources))
+    made: list[Encoded] = []
+    for source in sources:
+        made += expand_source(source, recipe)
     seconds = time.perf_counter() - started
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
     return stored / len(made), seconds / len(made)

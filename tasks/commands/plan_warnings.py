@@ -1,5 +1,6 @@
-"""Warnings about a plan: what it allows and its owner may not want, and what to do."""
+"""Warnings about a plan: what its owner may not want, such as flipped digits, and what to do."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from tasks.variants.policy import built, leaves
 
 FLIPS = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
 RESAMPLING = (
-    "Affine", "CropAndPad", "ElasticTransform", "GridDistortion", "GridElasticDeform", "LongestMaxSize",
-    "OpticalDistortion", "Perspective", "PiecewiseAffine", "RandomResizedCrop", "RandomScale", "RandomSizedCrop",
-    "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate", "SmallestMaxSize", "ThinPlateSpline",
+    "Affine", "CropAndPad", "ElasticTransform", "GridDistortion", "GridElasticDeform",
+    "LongestMaxSize", "OpticalDistortion", "Perspective", "PiecewiseAffine", "RandomResizedCrop",
+    "RandomScale", "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate",
+    "SmallestMaxSize", "ThinPlateSpline",
 )  # fmt: skip
-ROTATIONS = {
+ROTATIONS = {  # the argument that limits the angle
     "Affine": "rotate",
     "Rotate": "limit",
     "SafeRotate": "limit",
@@ -28,18 +30,27 @@ def plan_warnings(
     policy: list[Any],
     rows: pd.DataFrame,
     counts: pd.Series,
-    places: np.ndarray,
+    capacity_index: np.ndarray,
     capacities: list[Capacity],
     distinct: bool = True,
 ) -> list[str]:
-    """All cautions about a plan: `rows` (label, height, width), variants and capacities of its training sources."""
+    """All warnings about a plan, a sentence each.
+
+    Args:
+        policy: as in params.yaml.
+        rows: label, height and width of each training source.
+        counts: variants planned of each.
+        capacity_index: int (sources,), the index of each source's capacity in `capacities`.
+        capacities: see by_source().
+        distinct: whether variants that are equal to others are rejected.
+    """
     transforms = built(policy)
     return [
         *flipped_symbols(transforms, sorted(rows["label"].unique())),
         *repeated_resampling(transforms),
         *far_rotations(transforms),
-        *too_small(rows, counts, places, capacities),
-        *too_many(counts, places, capacities, distinct),
+        *too_small(rows, counts, capacity_index, capacities),
+        *too_many(counts, capacity_index, capacities, distinct),
     ]
 
 
@@ -51,10 +62,10 @@ def flipped_symbols(transforms: list[Any], classes: list[str]) -> list[str]:
     )
     if not (names and classes and symbols):
         return []
-    some = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
+    examples = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
     return [
-        f"{', '.join(names)}: the classes ({some}) look like digits or letters, and a flipped or turned one may be "
-        "another or none; leave it out of augment.policy"
+        f"{', '.join(names)}: the classes ({examples}) look like digits or letters, and a flipped "
+        "or turned one may be another or none; leave it out of augment.policy"
     ]
 
 
@@ -65,68 +76,74 @@ def repeated_resampling(transforms: list[Any]) -> list[str]:
         return []
     names = sorted({_name(leaf) for leaf in _applied(transforms)} & set(RESAMPLING))
     return [
-        f"{', '.join(names)}: up to {times} of them resample an image one after another, and each blurs it; use one "
-        "Affine for scale, shift and rotation, or put them into a OneOf"
+        f"{', '.join(names)}: up to {times} of them resample an image one after another, and each "
+        "blurs it; use one Affine for scale, shift and rotation, or put them into a OneOf"
     ]
 
 
 def far_rotations(transforms: list[Any]) -> list[str]:
     """Rotations by more than FAR_DEGREES, by default or as asked for."""
-    found = []
+    warnings = []
     for leaf in _applied(transforms):
         argument = ROTATIONS.get(_name(leaf))
         limits = getattr(leaf, argument) if argument else (0,)
-        if max(abs(limit) for limit in limits) > FAR_DEGREES:
-            found.append(
-                f"{_name(leaf)}: turns by up to {max(abs(limit) for limit in limits):g} degrees; if images have an "
-                f"upside, set {argument}: {FAR_DEGREES} or less"
+        degrees = max(abs(limit) for limit in limits)
+        if degrees > FAR_DEGREES:
+            warnings.append(
+                f"{_name(leaf)}: turns by up to {degrees:g} degrees; if images have an upside, "
+                f"set {argument}: {FAR_DEGREES} or less"
             )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(warnings))
 
 
 def too_small(
-    rows: pd.DataFrame, counts: pd.Series, places: np.ndarray, capacities: list[Capacity]
+    rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
 ) -> list[str]:
-    """Images that a crop does not fit into."""
-    failing = (
-        np.array([found.failing for found in capacities])[places] if capacities else np.zeros(0)
-    )
+    """Images that are smaller than a crop."""
+    failing = np.array([capacity.failing for capacity in capacities], float)[capacity_index]
     small = rows[(failing > 0) & (counts.to_numpy() > 0)]
     if small.empty:
         return []
     example = small.loc[(small["height"] * small["width"]).idxmin()]
     share = "variants" if failing.min(initial=1, where=failing > 0) == 1 else "some variants"
     return [
-        f"a crop is larger than {len(small):,} of {len(rows):,} training images (one has {example['width']} x "
-        f"{example['height']} pixels), and {share} of theirs will be rejected; crop less or set pad_if_needed: true"
+        f"a crop is larger than {len(small):,} of {len(rows):,} training images (one has "
+        f"{example['width']} x {example['height']} pixels), and {share} of theirs will be "
+        "rejected; crop less or set pad_if_needed: true"
     ]
 
 
 def too_many(
-    counts: pd.Series, places: np.ndarray, capacities: list[Capacity], distinct: bool
+    counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity], distinct: bool
 ) -> list[str]:
-    """More variants than can differ."""
-    new = np.array(
-        [np.inf if found.new() is None or found.failing else found.new() for found in capacities],
-        float,
-    )
-    short = counts.to_numpy() - new[places] if capacities else np.zeros(0)
-    if not (short > 0).any():
+    """More variants planned of an image than can differ."""
+    new = np.array([_most_new(capacity) for capacity in capacities], float)
+    surplus = counts.to_numpy() - new[capacity_index]
+    concerned = surplus > 0
+    if not concerned.any():
         return []
-    copies = f"{short[short > 0].sum():,.0f} of {counts.sum():,} variants will be {'rejected' if distinct else 'copies'}"
+    end = "rejected" if distinct else "copies"
     return [
-        f"{(short > 0).sum():,} training images get more variants than can differ: at least {copies}; plan fewer or "
-        "widen the policy"
+        f"{concerned.sum():,} training images get more variants than can differ: at least "
+        f"{surplus[concerned].sum():,.0f} of {counts.sum():,} variants will be {end}; plan fewer "
+        "or widen the policy"
     ]
 
 
+def _most_new(capacity: Capacity) -> float:
+    """How many new images there can be; infinite without a bound, or where too_small() warns."""
+    new = capacity.new()
+    return math.inf if new is None or capacity.failing else new
+
+
 def _applied(transforms: list[Any]) -> list[Any]:
+    """The transforms that have a probability."""
     return [leaf for leaf in leaves(transforms) if getattr(leaf, "p", 1) > 0]
 
 
 def _resamplings(transform: Any) -> int:
     """How often a step may resample one image."""
-    inner = [_resamplings(one) for one in getattr(transform, "transforms", None) or []]
+    inner = [_resamplings(step) for step in getattr(transform, "transforms", None) or []]
     if getattr(transform, "p", 1) == 0:
         return 0
     match _name(transform):

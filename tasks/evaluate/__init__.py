@@ -1,5 +1,7 @@
-"""Evaluate: the model on the untouched test split, and the report.
+"""The evaluate stage: the model on the test split, which training never saw, and the report.
 
-params    what the user decides          report    what people look at: reports/index.html
-metrics   numbers from labels and probabilities
+__main__  the stage: loads the model, predicts the test images, writes numbers and the report
+params    the evaluate block of params.yaml
+metrics   accuracy, F1, calibration and confusion, from true labels and probabilities
+report    reports/index.html: one page with its pictures in it
 """

@@ -1,7 +1,8 @@
-"""Run the stage: judge the best weights on the test split and write the report."""
+"""Run the evaluate stage: judge the best weights on the test split and write the report."""
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from tasks.dataset.paths import (
     VALIDATE_REPORT,
     WEIGHTS,
 )
+from tasks.dataset.selections import usable
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
 from tasks.train import image_array
@@ -38,7 +40,7 @@ def load_model() -> tuple[nn.Module, dict]:
     """The trained network, from uint8 images to logits, and its card.
 
     Raises:
-        UserError: where there is none.
+        UserError: where there is none, or it cannot be read.
     """
     if not (WEIGHTS.is_file() and CARD.is_file()):
         raise UserError(
@@ -57,7 +59,13 @@ def load_model() -> tuple[nn.Module, dict]:
 
 
 def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndarray:
-    """Probabilities, float64 (files, classes)."""
+    """The class probabilities of images: float64 (files, classes), rows add up to 1.
+
+    Args:
+        files: see image_array.split_files().
+        network: from uint8 images to logits.
+        size: of its input, in pixels a side.
+    """
     device = choose_device()
     network.to(device)
     with image_array.decoded(files, size, "decoding test images") as array:
@@ -68,7 +76,12 @@ def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndar
 def prediction_rows(
     test: pd.DataFrame, probabilities: np.ndarray, classes: list[str]
 ) -> pd.DataFrame:
-    """A line per test image: what it is, what was predicted, and the probabilities of both; to 6 digits."""
+    """The content of reports/predictions.csv: a row for each row of `test`.
+
+    Returns:
+        source_id, file_name, label; `predicted`, the likeliest class, and its `probability`;
+        `probability_of_label`; probabilities to 6 digits.
+    """
     targets = [classes.index(label) for label in test["label"]]
     rows = test[["source_id", "file_name", "label"]].copy()
     rows["predicted"] = [classes[i] for i in probabilities.argmax(axis=1)]
@@ -83,41 +96,43 @@ def main() -> None:
     train_params = read_params("train", TrainParams)
     fix_randomness(train_params.seed, train_params.threads)
     network, card = load_model()
-    validated = read_validated()
-    variants = read_ledger()
-    test = validated[(validated["status"] == "ok") & (validated["split"] == "test")].reset_index(
-        drop=True
-    )
-    classes = card["classes"]
-    probabilities = predict_files(
-        image_array.split_files(validated, "test"), network, card["image_size"]
-    )
-    targets = np.array([classes.index(label) for label in test["label"]])
+    validated, ledger = read_validated(), read_ledger()
+    files = image_array.split_files(validated, "test")
+    probabilities = predict_files(files, network, card["image_size"])
 
+    classes = card["classes"]
+    targets = np.array([classes.index(label) for label in files["label"]])
     numbers = metrics.summarise(probabilities, targets, classes, params.calibration_bins)
-    predictions = prediction_rows(test, probabilities, classes)
+    predictions = prediction_rows(usable(validated, "test"), probabilities, classes)
+    write_tables(numbers, predictions)
+    findings = report.Findings(
+        validated=validated,
+        ledger=ledger,
+        history=pd.read_csv(HISTORY),
+        numbers=numbers,
+        confusion=metrics.confusion(probabilities, targets),
+        predictions=predictions,
+        card=card,
+    )
+    write_report(report.render(findings, params.worst_mistakes))
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
+    events.report_counts(test_images=numbers["images"], **{name: numbers[name] for name in names})
+    events.emit("link", text="report", path=str(REPORT))
+
+
+def write_tables(numbers: dict[str, Any], predictions: pd.DataFrame) -> None:
+    """Write the metrics, the predictions, and what DVC draws the confusion matrix from."""
     tables.write_json(EVALUATE_METRICS, numbers)
     actual = predictions.rename(columns={"label": "actual"})
     tables.write_csv(CONFUSION, actual[["actual", "predicted"]])
     tables.write_csv(PREDICTIONS, predictions)
-    page = report.render(
-        report.Findings(
-            validated=validated,
-            variants=variants,
-            history=pd.read_csv(HISTORY),
-            numbers=numbers,
-            confusion=metrics.confusion(probabilities, targets),
-            predictions=predictions,
-            card=card,
-        ),
-        params.worst_mistakes,
-    )
+
+
+def write_report(page: str) -> None:
+    """Write the report and, beside it, a copy of what validate found, to which it links."""
     with atomic_write(REPORT) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    told = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
-    events.report_counts(test_images=numbers["images"], **{name: numbers[name] for name in told})
     shutil.copyfile(VALIDATE_REPORT, DATA_REPORT)
-    events.emit("link", text="report", path=str(REPORT))
 
 
 if __name__ == "__main__":

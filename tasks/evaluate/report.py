@@ -1,4 +1,4 @@
-"""The report: one HTML page that carries its pictures with it and loads nothing."""
+"""Render reports/index.html: one page that contains its pictures and loads nothing."""
 
 import json
 from dataclasses import dataclass
@@ -12,8 +12,13 @@ from markupsafe import Markup
 
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import SPLITS
-from tasks.dataset.paths import SEGMENTS
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import (
+    count_by_class,
+    examples,
+    planned_variants,
+    usable,
+    written_variants,
+)
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
 from tasks.train.image_array import read_bytes
@@ -25,101 +30,100 @@ SHEET_VARIANTS = 6
 
 @dataclass(frozen=True)
 class Findings:
-    """What the pipeline found, as the report needs it: manifests, history, metrics and predictions."""
+    """What the report shows: manifests, history, metrics and predictions."""
 
     validated: pd.DataFrame
-    variants: pd.DataFrame
-    history: pd.DataFrame
-    numbers: dict[str, Any]
-    confusion: np.ndarray  # (classes, classes), rows true
-    predictions: pd.DataFrame
-    card: dict[str, Any]
+    ledger: pd.DataFrame
+    history: pd.DataFrame  # of training, a row for each epoch
+    numbers: dict[str, Any]  # see metrics.summarise()
+    confusion: np.ndarray  # int (classes, classes), rows true
+    predictions: pd.DataFrame  # a row for each test image
+    card: dict[str, Any]  # of the model
 
 
 def render(findings: Findings, worst_mistakes: int) -> str:
-    """The page."""
+    """The page as HTML; `worst_mistakes`: how many wrong predictions it shows."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    classes = count_table(findings.validated, findings.variants)
+    classes = count_table(findings.validated, findings.ledger)
     return environment.get_template("report.html.j2").render(
         card=findings.card,
         numbers=findings.numbers,
         classes=classes,
         never_trained=[row["label"] for row in classes if row["train"] == 0],
-        totals={name: sum(row[name] for row in classes) for name in classes[0] if name != "label"},
+        totals=pd.DataFrame(classes).drop(columns="label").sum().to_dict(),
         files=len(findings.validated),
         set_aside=findings.validated["reason"].value_counts().to_dict(),
         duplicates=int((findings.validated["status"] == "duplicate").sum()),
-        sheet=variant_sheet(findings.validated, findings.variants),
+        sheet=variant_sheet(findings.validated, findings.ledger),
         curves=Markup(training_curves(findings.history)),
         confusion=confusion_cells(findings.confusion),
         mistakes=mistakes(findings.predictions, findings.validated, worst_mistakes),
     )
 
 
-def count_table(validated: pd.DataFrame, variants: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each class: usable images per split, variants written and rejected, training images."""
-    usable = validated[validated["status"] == "ok"]
-    new = variants[variants["variant_index"] > 0]
+def count_table(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[dict[str, Any]]:
+    """Images of each class: by split, variants written and rejected, and `after`: trained on."""
+    images = count_by_class(usable(validated), "split", list(SPLITS))
+    new = count_by_class(planned_variants(ledger), "status", ["written", "rejected"])
+    table = images.join(new.reindex(images.index, fill_value=0))
+    table["after"] = table["train"] + table["written"]
+    return table.reset_index().to_dict("records")
+
+
+def variant_sheet(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[list[dict[str, str]]]:
+    """A few training images, each followed by its variants as they are stored.
+
+    Returns:
+        A row for each image, of cells: `picture`, a `data:` URI, and `caption`.
+    """
+    written = image_bytes.locate_variants(written_variants(ledger))
+    sources = image_bytes.locate(examples(usable(validated, "train"), SHEET_ROWS))
     rows = []
-    for label in sorted(usable["label"].unique()):
-        splits = usable.loc[usable["label"] == label, "split"].value_counts()
-        status = new.loc[new["label"] == label, "status"].value_counts()
-        row = {split: int(splits.get(split, 0)) for split in SPLITS}
-        row |= {name: int(status.get(name, 0)) for name in ("written", "rejected")}
-        rows.append({"label": label, **row, "after": row["train"] + row["written"]})
+    for source in sources.itertuples():
+        variants = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
+        original = _cell(image_bytes.read_row(source), f"{source.label}: {source.file_name}")
+        rows.append([original, *(_variant_cell(variant) for variant in variants.itertuples())])
     return rows
 
 
-def variant_sheet(validated: pd.DataFrame, variants: pd.DataFrame) -> list[list[dict[str, str]]]:
-    """Some training images, each followed by its variants as they are stored: pictures with captions."""
-    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
-    train = validated[(validated["status"] == "ok") & (validated["split"] == "train")]
-    rows = []
-    for source in image_bytes.locate(examples(train, SHEET_ROWS)).itertuples():
-        cells = [
-            {
-                "picture": picture(image_bytes.read_row(source), THUMBNAIL),
-                "caption": f"{source.label}: {source.file_name}",
-            }
-        ]
-        own = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
-        for variant in own.assign(path=str(SEGMENTS) + "/" + own["segment"]).itertuples():
-            names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
-            cells.append(
-                {
-                    "picture": picture(read_bytes(variant), THUMBNAIL),
-                    "caption": f"{variant.variant_id}: {names or 'unchanged'}",
-                }
-            )
-        rows.append(cells)
-    return rows
+def _variant_cell(variant: Any) -> dict[str, str]:
+    names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
+    return _cell(read_bytes(variant), f"{variant.variant_id}: {names or 'unchanged'}")
+
+
+def _cell(data: bytes, caption: str) -> dict[str, str]:
+    return {"picture": picture(data, THUMBNAIL), "caption": caption}
 
 
 def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
-    """Counts with their share of the row, for shading."""
+    """The counts of the confusion matrix, each with its share of the row, 0..1, for shading."""
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return [
-        [
-            {"count": int(count), "share": round(float(share), 4)}
-            for count, share in zip(counts, shares, strict=True)
-        ]
-        for counts, shares in zip(confusion, confusion / totals, strict=True)
-    ]
+    shares = confusion / totals
+    return [_shaded_row(*row) for row in zip(confusion.tolist(), shares.tolist(), strict=True)]
+
+
+def _shaded_row(counts: list[int], shares: list[float]) -> list[dict[str, float]]:
+    cells = zip(counts, shares, strict=True)
+    return [{"count": count, "share": round(share, 4)} for count, share in cells]
 
 
 def mistakes(
     predictions: pd.DataFrame, validated: pd.DataFrame, limit: int
 ) -> list[dict[str, Any]]:
-    """The wrong predictions in which the true label had the least probability."""
-    places = image_bytes.locate(validated).set_index("file_name")
+    """The worst wrong predictions, those with the least probability of the true label first.
+
+    Returns:
+        At most `limit` rows of `predictions`, each with its `picture`, a `data:` URI.
+    """
+    located = image_bytes.locate(validated).set_index("file_name")
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
     return [
-        {**row, "picture": picture(image_bytes.read_row(places.loc[row["file_name"]]), THUMBNAIL)}
+        {**row, "picture": picture(image_bytes.read_row(located.loc[row["file_name"]]), THUMBNAIL)}
         for row in worst.to_dict("records")
     ]

@@ -1,7 +1,13 @@
-"""Train: a classifier from the training originals and their variants.
+"""The train stage: a classifier from the training originals and their variants.
 
-params    what the user decides                      model      the networks, by name
-images    which images, as one array of one size     inference  logits from images
-feed      what an epoch shows                        online     variants made when they are asked for
-fit       the loop                                   exposure   what the model really saw
+__main__     the stage: reads the manifests, trains, writes the model and its numbers
+params       the train block of params.yaml
+model        the networks, by name
+image_array  images decoded into one array of one size
+online       variants made on the fly, in worker processes
+feed         the batches of an epoch, and how often each image was shown
+fit          the training loop
+inference    logits from images; which device; what makes a run deterministic
+exposure     how often each source was shown, compared with the plan
+curves       loss and accuracy over the epochs, as a picture
 """

@@ -1,7 +1,8 @@
-"""Run the stage: train, validate after each epoch, keep the best weights.
+"""Run the train stage: train, validate after each epoch, keep the weights of the best epoch.
 
-Deterministic for one machine and device: seeds, thread count and algorithms are fixed. Another CPU may take sums in
-another order, so weights may differ there in their last digits, and what follows from them.
+Deterministic for one machine and device: seeds, thread count and algorithms are fixed. Another CPU
+may take sums in another order, so weights may differ there in their last digits, and what follows
+from them.
 """
 
 from functools import partial
@@ -17,6 +18,13 @@ from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
+from tasks.dataset.selections import (
+    class_names,
+    originals,
+    planned_variants,
+    usable,
+    written_variants,
+)
 from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure, image_array
 from tasks.train.feed import Feed
@@ -37,20 +45,15 @@ def main() -> None:
         workers.start_early("tasks.train.online")
     fix_randomness(params.seed, params.threads)
     device = choose_device()
-    validated = read_validated()
-    variants = read_ledger()
-    places = feed_places(validated, variants, params.augmentation)
+    validated, ledger = read_validated(), read_ledger()
+    samples = training_samples(validated, ledger, params.augmentation)
     validation = image_array.split_files(validated, "validation")
-    classes = sorted(validated.loc[validated["status"] == "ok", "label"].unique())
-    sides = validated.loc[validated["split"] == "train", ["width", "height"]].max(axis=1)
-    size = choose_size(params.model, params.image_size, [int(side) for side in sides])
+    classes = class_names(validated)
+    size = input_size(validated, params)
     core = build_model(params.model, len(classes), size)
-    weights = sum(weight.numel() for weight in core.parameters())
-    events.say(
-        f"{params.model}, {weights:,} weights, {size} x {size} pixels, {len(classes)} classes, on {device}"
-    )
-    stored = places[places["kind"] != "online"]
-    # without stored images the originals still say what the channels' mean and deviation are
+    announce(core, params.model, size, len(classes), device)
+    stored = samples[samples["kind"] != "online"]
+    # where nothing stored is shown, the originals give the mean and deviation of the channels
     decoded = stored if len(stored) else image_array.split_files(validated, "train")
     with (
         image_array.decoded(decoded, size, "decoding training images") as train_array,
@@ -58,118 +61,145 @@ def main() -> None:
     ):
         mean, std = channel_statistics(train_array)
         network = nn.Sequential(Normalise(mean, std), core)
-        numbers = [
-            torch.tensor([classes.index(label) for label in rows["label"]])
-            for rows in (places, validation)
-        ]
         feed = Feed(
-            image_array.usable_memory(train_array[: len(stored)]),
-            numbers[0],
-            online_batches(validated, variants, params, size)
-            if params.augmentation != "offline"
-            else None,
+            image_array.in_memory_if_small(train_array[: len(stored)]),
+            class_numbers(samples, classes),
+            online_batches(validated, ledger, params, size),
         )
-        held_out = (image_array.usable_memory(validation_array), numbers[1])
+        held_out = (
+            image_array.in_memory_if_small(validation_array),
+            class_numbers(validation, classes),
+        )
         with gpu_lock(gpu_of(device)):
-            best, history = fit(network, feed, held_out, params, device)
-    write(
-        best,
-        history,
-        params,
-        {"classes": classes, "image_size": size, "mean": mean, "std": std},
-        variants,
-    )
-    account(
-        places.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out),
-        variants,
-        params,
-    )
+            best_weights, history = fit(network, feed, held_out, params, device)
+    card = {"classes": classes, "image_size": size, "mean": mean, "std": std}
+    write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])
+    report_history(history, params)
+    counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
+    write_exposure(counted, ledger, params)
 
 
-def feed_places(validated: pd.DataFrame, variants: pd.DataFrame, augmentation: str) -> pd.DataFrame:
-    """A row for each image that an epoch shows: its `kind` (original, stored, online) and training_files() of it."""
-    files = image_array.training_files(validated, variants)
-    originals, stored = files[files["variant_index"] == 0], files[files["variant_index"] > 0]
-    kinds = {"original": originals, "stored": stored, "online": originals}
-    shown = {
+# --- what is trained on ---------------------------------------------------------------------------
+
+
+def training_samples(
+    validated: pd.DataFrame, ledger: pd.DataFrame, augmentation: str
+) -> pd.DataFrame:
+    """A row for each image that an epoch shows: those that lie on disk first, in the feed's order.
+
+    Returns:
+        The columns of image_array.training_files(), of an online variant those of its source; and
+        `kind`: original, stored (a written variant) or online (a variant made on the fly).
+    """
+    files = image_array.training_files(validated, ledger)
+    of_kind = {
+        "original": originals(files),
+        "stored": planned_variants(files),
+        "online": originals(files),
+    }
+    kinds = {
         "offline": ("original", "stored"),
         "online": ("online",),
         "both": ("original", "stored", "online"),
     }
-    return pd.concat(
-        [kinds[kind].assign(kind=kind) for kind in shown[augmentation]], ignore_index=True
-    )
+    parts = [of_kind[kind].assign(kind=kind) for kind in kinds[augmentation]]
+    return pd.concat(parts, ignore_index=True)
+
+
+def class_numbers(rows: pd.DataFrame, classes: list[str]) -> Tensor:
+    """The index of each row's label in `classes`: int64 (rows,)."""
+    return torch.tensor([classes.index(label) for label in rows["label"]])
+
+
+def input_size(validated: pd.DataFrame, params: TrainParams) -> int:
+    """The side of the square images that the network takes, in pixels."""
+    longer_sides = usable(validated, "train")[["width", "height"]].max(axis=1)
+    return choose_size(params.model, params.image_size, [int(side) for side in longer_sides])
 
 
 def online_batches(
-    validated: pd.DataFrame, variants: pd.DataFrame, params: TrainParams, size: int
-) -> OnlineBatches:
-    """The variants made on the fly: in place of the stored ones, or, with `both`, those that would come after them."""
+    validated: pd.DataFrame, ledger: pd.DataFrame, params: TrainParams, size: int
+) -> OnlineBatches | None:
+    """The variants made on the fly, of each training source one per epoch; None where offline.
+
+    With `online`, epoch k shows variant k; with `both`, the k-th after the stored ones.
+    """
+    if params.augmentation == "offline":
+        return None
     recipe = Recipe.from_params(read_params("augment", AugmentParams))
     rows = training_sources(validated)
-    new = variants[variants["variant_index"] > 0]
-    planned = rows["source_id"].map(new.groupby("source_id").size()).fillna(0).astype(int)
+    stored = planned_variants(ledger)
+    planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)
     counts = planned if params.augmentation == "both" else planned * 0
-    dataset = OnlineVariants(
-        list(to_sources(rows, counts)),
-        recipe,
-        params.epochs,
-        partial(image_array.as_input, size=size),
-    )
+    to_input = partial(image_array.as_input, size=size)
+    dataset = OnlineVariants(list(to_sources(rows, counts)), recipe, params.epochs, to_input)
     if params.augmentation == "both":
-        dataset.remember(new)
+        dataset.remember(stored)
     return OnlineBatches(dataset, worker_count())
 
 
-def account(places: pd.DataFrame, variants: pd.DataFrame, params: TrainParams) -> None:
-    """Write what each source was shown, once it is known to be what was planned."""
-    stored = variants[(variants["variant_index"] > 0) & (variants["status"] == "written")]
-    written = stored.groupby("source_id").size().reindex(places["source_id"].unique(), fill_value=0)
-    seen = exposure.per_source(places)
-    exposure.reconcile(seen, params.augmentation, params.epochs, written)
-    tables.write_csv(EXPOSURE, seen)
-    distinct = (
-        exposure.distinct_images(places) if read_params("augment", AugmentParams).distinct else None
+# --- what is reported and written -----------------------------------------------------------------
+
+
+def announce(core: nn.Module, model: str, size: int, classes: int, device: torch.device) -> None:
+    """Say what is trained, before it takes its time."""
+    weights = sum(weight.numel() for weight in core.parameters())
+    events.say(
+        f"{model}, {weights:,} weights, {size} x {size} pixels, {classes} classes, on {device}"
     )
-    numbers = exposure.summary(seen, params.augmentation, params.epochs, distinct)
-    tables.write_json(EXPOSURE_METRICS, numbers)
-    events.report_counts(presentations=numbers["presentations"], left_out=numbers["left_out"])
 
 
-def write(
-    best: dict[str, Tensor],
+def best_epoch(history: pd.DataFrame) -> pd.Series:
+    """The row of the history with the best validation accuracy; among equals, the least loss."""
+    keys = ["validation_accuracy", "validation_loss"]
+    return history.sort_values(keys, ascending=[False, True], kind="stable").iloc[0]
+
+
+def write_model(
+    weights: dict[str, Tensor],
     history: pd.DataFrame,
     params: TrainParams,
     card: dict,
-    variants: pd.DataFrame,
+    recipe_hash: str,
 ) -> None:
-    """Write the weights, what is needed to use them, the history and the best epoch's numbers."""
-    chosen = history.sort_values(
-        ["validation_accuracy", "validation_loss"], ascending=[False, True], kind="stable"
-    ).iloc[0]
+    """Write the weights, and the card: how to use them, and their recipe and epoch."""
     with atomic_write(WEIGHTS) as temporary:
-        temporary.write_bytes(save(best))
-    recipe_hash = variants["recipe_hash"].iloc[0]
-    tables.write_json(
-        CARD,
-        {"model": params.model, **card, "recipe_hash": recipe_hash, "epoch": int(chosen["epoch"])},
-    )
+        temporary.write_bytes(save(weights))
+    provenance = {"recipe_hash": recipe_hash, "epoch": int(best_epoch(history)["epoch"])}
+    tables.write_json(CARD, {"model": params.model, **card, **provenance})
+
+
+def report_history(history: pd.DataFrame, params: TrainParams) -> None:
+    """Write the history of all epochs and the numbers of the best one; report both to the flow."""
     tables.write_csv(HISTORY, history.round(6))
-    numbers = {
-        name: round(float(chosen[name]), 6)
-        for name in ("validation_accuracy", "validation_loss", "train_loss")
-    }
-    tables.write_json(
-        TRAIN_METRICS, {"best_epoch": int(chosen["epoch"]), "epochs": params.epochs, **numbers}
-    )
-    events.report_counts(
-        best_epoch=int(chosen["epoch"]), validation_accuracy=numbers["validation_accuracy"]
-    )
+    best = best_epoch(history)
+    names = ("validation_accuracy", "validation_loss", "train_loss")
+    numbers = {name: round(float(best[name]), 6) for name in names}
+    epoch = int(best["epoch"])
+    tables.write_json(TRAIN_METRICS, {"best_epoch": epoch, "epochs": params.epochs, **numbers})
+    events.report_counts(best_epoch=epoch, validation_accuracy=numbers["validation_accuracy"])
     if events.has_listener():
         from tasks.train.curves import training_curves  # matplotlib takes half a second
 
         picture = training_curves(history, transparent=False).encode()
         events.emit("picture", text="training curves", uri=data_uri(picture, "svg+xml"))
+
+
+def write_exposure(counted: pd.DataFrame, ledger: pd.DataFrame, params: TrainParams) -> None:
+    """Write how often each source was shown, once that is known to be what was planned.
+
+    `counted`: training_samples() with the feed's counts `shown`, `replaced` and `left_out`.
+    """
+    sources = exposure.per_source(counted)
+    written = written_variants(ledger).groupby("source_id").size()
+    written = written.reindex(sources["source_id"], fill_value=0)
+    exposure.reconcile(sources, params.augmentation, params.epochs, written)
+    tables.write_csv(EXPOSURE, sources)
+    distinct = read_params("augment", AugmentParams).distinct
+    images = exposure.distinct_images(counted) if distinct else None
+    numbers = exposure.summary(sources, params.augmentation, params.epochs, images)
+    tables.write_json(EXPOSURE_METRICS, numbers)
+    events.report_counts(presentations=numbers["presentations"], left_out=numbers["left_out"])
 
 
 if __name__ == "__main__":

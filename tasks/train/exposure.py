@@ -1,4 +1,9 @@
-"""Exposure: what the model really saw, counted for each source and held against the plan."""
+"""Exposure: how often training showed each source and its variants, compared with the plan.
+
+A sample is one image of an epoch, a presentation is one showing of it. With 3 variants of a source
+stored, offline training shows it 4 samples of that source in each epoch: in 10 epochs, 40
+presentations. The feed counts what it showed (feed.py); here the counts are summed for each source.
+"""
 
 from typing import Any
 
@@ -7,68 +12,91 @@ import pandas as pd
 COLUMNS = ("original", "stored", "online", "replaced", "left_out")
 
 
-def per_source(places: pd.DataFrame) -> pd.DataFrame:
+def per_source(samples: pd.DataFrame) -> pd.DataFrame:
     """Presentations of each source over all epochs.
 
     Args:
-        places: a row per place of the feed: source_id, label, kind (original, stored, online), and its counts shown,
-            replaced and left_out.
+        samples: a row for each sample of the feed: source_id, label, kind (original, stored,
+            online), and its counts shown, replaced and left_out.
 
     Returns:
-        source_id, label; original, stored, online: presentations of itself, its stored variants, and variants made on
-        the fly; replaced: times it stood in for a variant that was rejected; left_out: presentations that a last batch
-        of one image cost; presentations: all but left_out.
+        A row for each source, in the order of the samples: source_id, label;
+        original, stored, online: presentations of itself, of its stored variants, and of variants
+        made on the fly;
+        replaced: presentations of itself in place of a variant on the fly that was rejected;
+        left_out: presentations missed because a last batch of one sample is left out;
+        presentations: the sum of all but left_out.
     """
-    counted = places.assign(
-        **{kind: places["shown"] * (places["kind"] == kind) for kind in ("original", "stored")}
+    shown, kind = samples["shown"], samples["kind"]
+    counted = samples.assign(
+        original=shown * (kind == "original"),
+        stored=shown * (kind == "stored"),
+        online=shown * (kind == "online") - samples["replaced"],
+        presentations=shown,
     )
-    counted["online"] = counted["shown"] * (counted["kind"] == "online") - counted["replaced"]
-    counted["presentations"] = counted["shown"]
-    return (
-        counted.groupby(["source_id", "label"], sort=False)[[*COLUMNS, "presentations"]]
-        .sum()
-        .reset_index()
-    )
+    sources = counted.groupby(["source_id", "label"], sort=False)
+    return sources[[*COLUMNS, "presentations"]].sum().reset_index()
 
 
-def reconcile(seen: pd.DataFrame, augmentation: str, epochs: int, written: pd.Series) -> None:
-    """Raise RuntimeError unless each source was shown as often as the plan says, but for what was left out.
+def reconcile(sources: pd.DataFrame, augmentation: str, epochs: int, written: pd.Series) -> None:
+    """Compare what was shown with the plan.
 
-    `written`: its stored variants, on source_id. An epoch shows, offline, it and these; online, one variant; both, all.
+    An epoch shows of each source, offline: itself and its stored variants; online: one variant made
+    on the fly; both: all of these.
+
+    Args:
+        sources: see per_source().
+        augmentation: offline, online or both.
+        epochs: how many were trained.
+        written: how many variants of each source are stored; its index is the source_id.
+
+    Raises:
+        RuntimeError: where a source was shown more or less often, but for what was left out.
     """
-    stored = 1 + written.loc[seen["source_id"]].to_numpy()
+    stored = 1 + written.loc[sources["source_id"]].to_numpy()
     expected = epochs * (stored * (augmentation != "online") + (augmentation != "offline"))
-    wrong = seen[seen["presentations"] + seen["left_out"] != expected]
+    wrong = sources[sources["presentations"] + sources["left_out"] != expected]
     if len(wrong):
         raise RuntimeError(f"source {wrong['source_id'].iloc[0]} was not shown as often as planned")
 
 
-def distinct_images(places: pd.DataFrame) -> int:
-    """How many different images were among those shown, where `distinct` held while they were made."""
-    online = places["kind"] == "online"
-    kept = int((places["shown"][~online] > 0).sum())
-    made = int((places["shown"] - places["replaced"])[online].sum())
-    # a source that stood in for its variant is an image too, unless it is shown as itself anyway
-    stood_in = 0 if "original" in set(places["kind"]) else int((places["replaced"] > 0).sum())
-    return kept + made + stood_in
+def distinct_images(samples: pd.DataFrame) -> int:
+    """How many different images were shown, if `distinct` held while the variants were made.
+
+    `samples`: see per_source().
+    """
+    online = samples["kind"] == "online"
+    from_disk = int((samples["shown"][~online] > 0).sum())
+    made = int((samples["shown"] - samples["replaced"])[online].sum())
+    if "original" in set(samples["kind"]):
+        return from_disk + made
+    # a source shown in place of its rejected variant is one more image
+    return from_disk + made + int((samples["replaced"] > 0).sum())
 
 
 def summary(
-    seen: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None
+    sources: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None
 ) -> dict[str, Any]:
-    """The content of metrics/exposure.json; `distinct`: distinct_images(), None where nobody looked for equal ones."""
-    totals = {name: int(seen[name].sum()) for name in (*COLUMNS, "presentations")}
-    classes = seen.groupby("label")["presentations"].sum()
+    """The content of metrics/exposure.json.
+
+    Args:
+        sources: see per_source().
+        augmentation: offline, online or both.
+        epochs: how many were trained.
+        distinct: see distinct_images(); None where variants may be equal to each other.
+    """
+    totals = {name: int(sources[name].sum()) for name in (*COLUMNS, "presentations")}
+    classes = sources.groupby("label")["presentations"].sum()
     return {
         "augmentation": augmentation,
         "epochs": epochs,
-        "sources": len(seen),
+        "sources": len(sources),
         "samples_per_epoch": (totals["presentations"] + totals["left_out"]) // epochs,
         **totals,
         "distinct_images": distinct,
         "presentations_of_a_source": {
-            "least": int(seen["presentations"].min()),
-            "most": int(seen["presentations"].max()),
+            "least": int(sources["presentations"].min()),
+            "most": int(sources["presentations"].max()),
         },
         "presentations_of_a_class": {str(label): int(count) for label, count in classes.items()},
     }

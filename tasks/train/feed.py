@@ -1,4 +1,7 @@
-"""What training is fed with: images decoded before, variants made on the fly, or both; and what it was shown."""
+"""The batches of each training epoch, from decoded images, variants made on the fly, or both.
+
+A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown.
+"""
 
 from collections.abc import Iterator
 
@@ -10,20 +13,29 @@ from tasks.train.online import OnlineBatches
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
-    """The places 0..count-1 in random order, in batches; a last batch of one is left out: batch norm cannot use it."""
+    """The samples 0..count-1 in random order, in batches of `size`: int64 (batch,).
+
+    A last batch of one sample is left out: batch normalisation cannot use it.
+    """
     order = torch.randperm(count, generator=generator).numpy()
     for start in range(0, count, size):
-        places = order[start : start + size]
-        if len(places) > 1:
-            yield places
+        samples = order[start : start + size]
+        if len(samples) > 1:
+            yield samples
 
 
 class Feed:
-    """Training images by place: those of `array` first, then one for each source of `online`.
+    """The training samples: first the images of `array`, then one for each source of `online`.
 
-    `array`: uint8 (images, 3, size, size). `labels`: class numbers of all places, int64 (places,). `shown` counts the
-    presentations of each place, `replaced` those of a source whose variant was rejected, `left_out` those that a last
-    batch of one image cost.
+    Args:
+        array: uint8 (images, 3, size, size).
+        labels: the class number of every sample, int64 (samples,).
+        online: makes the variants on the fly; None where there are none.
+
+    Attributes, each int64 (samples,), summed over all epochs:
+        shown: how often each sample was shown.
+        replaced: how often an online sample's variant was rejected and its source shown instead.
+        left_out: how often each sample was missed, alone in a last batch.
     """
 
     def __init__(
@@ -42,25 +54,38 @@ class Feed:
     def epoch(
         self, number: int, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over all images in random order: uint8 images and their class numbers, batch by batch."""
+        """One pass over all samples in random order, batch by batch.
+
+        Args:
+            number: of the epoch, from 1: it decides which variants are made on the fly.
+            batch_size: samples in a batch, at most.
+            generator: of the order.
+
+        Yields:
+            uint8 (batch, 3, size, size) and the class numbers, int64 (batch,).
+        """
         order = list(batches(len(self), batch_size, generator))
         self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
-        stored = [places[places < len(self.array)] for places in order]
-        to_make = [places[places >= len(self.array)] for places in order]
-        made = self._made(number, to_make)
-        for here, there in zip(stored, to_make, strict=True):
-            images = torch.from_numpy(self.array[here])
-            if len(there):
-                online_images, were_made = next(made)
+        from_array = [samples[samples < len(self.array)] for samples in order]
+        to_make = [samples[samples >= len(self.array)] for samples in order]
+        online = self._make_online(number, to_make)
+        for decoded, made in zip(from_array, to_make, strict=True):
+            images = torch.from_numpy(self.array[decoded])
+            if len(made):
+                online_images, succeeded = next(online)
                 images = torch.cat([images, online_images])
-                self.replaced[there] += ~were_made.numpy()
-            places = np.concatenate([here, there])
-            self.shown[places] += 1
-            yield images, self.labels[places]
+                self.replaced[made] += ~succeeded.numpy()
+            samples = np.concatenate([decoded, made])
+            self.shown[samples] += 1
+            yield images, self.labels[samples]
 
-    def _made(self, number: int, to_make: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _make_online(
+        self, number: int, to_make: list[np.ndarray]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The variants of each batch that has any; see OnlineBatches.epoch()."""
         if self.online is None:
             return iter(())
+        first = len(self.array)
         return self.online.epoch(
-            number, [(places - len(self.array)).tolist() for places in to_make if len(places)]
+            number, [(samples - first).tolist() for samples in to_make if len(samples)]
         )

@@ -1,7 +1,8 @@
-"""The loop: epochs over the training images, judged on the validation split after each."""
+"""The training loop: epochs over the samples, each followed by the loss on the validation split."""
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,23 @@ from tasks.train.inference import autocast, on_device, predict
 from tasks.train.params import TrainParams
 
 
+class Judged(NamedTuple):
+    """Loss (cross-entropy, mean over the images) and accuracy on the validation split."""
+
+    loss: float
+    accuracy: float
+
+
 def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of uint8 (images, 3, height, width), in 0..1, to 4 digits."""
+    """Mean and standard deviation of each channel over all images.
+
+    Args:
+        array: uint8 (images, 3, height, width).
+
+    Returns:
+        Three means and three deviations, of pixels scaled to 0..1, to 4 digits; a deviation is
+        0.001 at least, so that it can be divided by.
+    """
     total, squares, count = np.zeros(3), np.zeros(3), 0
     for start in range(0, len(array), 1024):
         part = array[start : start + 1024].astype(np.float64) / 255
@@ -31,22 +47,25 @@ def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
 
 def train_epoch(
     network: nn.Module,
-    coming: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     params: TrainParams,
     device: torch.device,
 ) -> float:
-    """One pass over batches of uint8 images and class numbers; returns the mean loss."""
+    """One pass over the batches of an epoch; see Feed.epoch().
+
+    Returns:
+        The mean training loss of a sample.
+    """
     network.train()
     total = torch.zeros((), device=device)
     seen = 0
-    for images, labels in coming:
+    for images, labels in batches:
         with autocast(device):
             logits = network(on_device(images, device))
-        wanted = labels.to(device)
         loss = functional.cross_entropy(
-            logits.float(), wanted, label_smoothing=params.label_smoothing
+            logits.float(), labels.to(device), label_smoothing=params.label_smoothing
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -64,7 +83,23 @@ def fit(
     params: TrainParams,
     device: torch.device,
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train; returns the weights of the best epoch (validation accuracy, then loss) and the history, a row an epoch."""
+    """Train with AdamW and one cycle of the learning rate.
+
+    Args:
+        network: normalisation, then the core whose weights are kept; from uint8 images to logits.
+        training: the batches of each epoch.
+        validation: uint8 (images, 3, height, width) and the class numbers, int64 (images,).
+        params: the train block.
+        device: where it runs.
+
+    Returns:
+        The core's weights, on the CPU, after the epoch with the best validation accuracy (among
+        equals, the least loss); and a row for each epoch: epoch, train_loss, validation_loss,
+        validation_accuracy.
+
+    Raises:
+        UserError: where the loss becomes infinite or no number.
+    """
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
@@ -76,35 +111,50 @@ def fit(
         optimizer, params.learning_rate, total_steps=max(steps, 2)
     )
     generator = torch.Generator().manual_seed(params.seed)
-    best: dict[str, Tensor] = {}
-    best_key = (-1.0, 0.0)
+    best_weights: dict[str, Tensor] = {}
+    best = (-1.0, 0.0)  # accuracy, then loss with its sign turned
     history = []
     for epoch in range(1, params.epochs + 1):
-        coming = training.epoch(epoch, params.batch_size, generator)
-        train_loss = train_epoch(network, coming, optimizer, schedule, params, device)
-        logits = predict(network, validation[0], device)
-        loss = float(functional.cross_entropy(logits, validation[1]))
-        if not (math.isfinite(train_loss) and math.isfinite(loss)):
+        shown = training.epoch(epoch, params.batch_size, generator)
+        train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+        judged = judge(network, validation, device)
+        if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
             raise UserError(
-                f"params.yaml train: the loss left all bounds in epoch {epoch}; lower train.learning_rate"
+                f"params.yaml train: the loss left all bounds in epoch {epoch}; "
+                "lower train.learning_rate"
             )
-        accuracy = float((logits.argmax(1) == validation[1]).float().mean())
         row = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
+            "validation_loss": judged.loss,
+            "validation_accuracy": judged.accuracy,
         }
         history.append(row)
-        events.say(
-            f"epoch {epoch}: "
-            + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch")
-        )
-        events.emit("progress", what="training", done=epoch, total=params.epochs)
-        if (accuracy, -loss) > best_key:
-            best_key = (accuracy, -loss)
-            best = {
-                name: weight.detach().cpu().clone()
-                for name, weight in network[-1].state_dict().items()
-            }
-    return best, pd.DataFrame(history)
+        report_epoch(row, params.epochs)
+        if (judged.accuracy, -judged.loss) > best:
+            best = (judged.accuracy, -judged.loss)
+            best_weights = copy_of_weights(network[-1])
+    return best_weights, pd.DataFrame(history)
+
+
+def judge(
+    network: nn.Module, validation: tuple[np.ndarray, Tensor], device: torch.device
+) -> Judged:
+    """How well the network does on images and class numbers that it is not trained on."""
+    images, labels = validation
+    logits = predict(network, images, device)
+    loss = float(functional.cross_entropy(logits, labels))
+    return Judged(loss, float((logits.argmax(1) == labels).float().mean()))
+
+
+def copy_of_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The network's weights by name, on the CPU; later training does not change them."""
+    weights = network.state_dict()
+    return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+
+
+def report_epoch(row: dict[str, float], epochs: int) -> None:
+    """Say the numbers of an epoch, and how many of all are done."""
+    numbers = [f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch"]
+    events.say(f"epoch {row['epoch']}: {', '.join(numbers)}")
+    events.emit("progress", what="training", done=row["epoch"], total=epochs)

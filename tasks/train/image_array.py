@@ -1,52 +1,66 @@
-"""Which images training sees, and those images as one array of one size.
+"""Decode images into one uint8 array on disk, all of one size, for training and evaluation.
 
-Every image is decoded once, by the worker processes, into an array on disk that the epochs read from: decoding again in
-every epoch would take longer than training a small network.
+Every image is decoded once, by worker processes, into an array that all epochs read from: decoding
+again in every epoch would take longer than training a small network.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tasks.common import events, machine, workers
-from tasks.common.errors import UserError
 from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
-from tasks.dataset.paths import SEGMENTS
+from tasks.dataset.selections import usable, written_variants
 from tasks.pixels.convert import resize, to_8_bits, to_rgb
 from tasks.pixels.decode import decode
-from tasks.pixels.hashing import sha256
 
 IMAGES_PER_TASK = 128
 COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
 
 
-def training_files(validated: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
-    """Originals and written variants of the training split.
+class DecodeTask(NamedTuple):
+    """The work of one worker: decode `files` to `size` pixels a side, from index `first` on."""
 
-    Columns: source_id, variant_index, label, path, offset (null: the whole file) and length in bytes, sha256.
+    array: Path  # the .npy file to write into
+    first: int
+    files: pd.DataFrame
+    size: int
+
+
+def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """The images of the training split: the originals, then their written variants.
+
+    Returns:
+        source_id; variant_index, 0 for an original; label; path; offset in bytes, null where the
+        image is a file of its own; length in bytes; sha256.
     """
-    written = variants[(variants["status"] == "written") & (variants["variant_index"] > 0)]
-    paths = str(SEGMENTS) + "/" + written["segment"].astype(str)
-    return pd.concat(
-        [split_files(validated, "train"), written.assign(path=paths)[COLUMNS]], ignore_index=True
-    )
+    stored = image_bytes.locate_variants(written_variants(ledger))
+    return pd.concat([split_files(validated, "train"), stored[COLUMNS]], ignore_index=True)
 
 
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
-    rows = validated[(validated["status"] == "ok") & (validated["split"] == split)]
-    rows = image_bytes.locate(rows).assign(variant_index=0)
+    rows = image_bytes.locate(usable(validated, split)).assign(variant_index=0)
     return rows[COLUMNS].reset_index(drop=True)
 
 
 @contextmanager
 def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
-    """The images of `files` as uint8 (images, 3, size, size), RGB; squeezed to squares. Gone when the block ends.
+    """The images of `files` in their order, RGB, squeezed to squares; removed when the block ends.
+
+    Args:
+        files: see training_files().
+        size: of a side, in pixels.
+        what: what is done, for the line that shows progress.
+
+    Yields:
+        uint8 (images, 3, size, size), read from disk as needed.
 
     Raises:
         UserError: where bytes are not those that the manifests name.
@@ -57,7 +71,8 @@ def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
         _allocate(path, (len(files), 3, size, size))
         starts = range(0, len(files), IMAGES_PER_TASK)
         tasks = (
-            (path, start, files.iloc[start : start + IMAGES_PER_TASK], size) for start in starts
+            DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], size)
+            for start in starts
         )
         done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.image_array")
         for _ in events.track(done, len(starts), what, "part"):
@@ -66,7 +81,13 @@ def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> None:
-    """An array on disk that has its room there: writing to a mapped file where the disk is full ends the process."""
+    """Make a uint8 array on disk and reserve its space.
+
+    Without the space, writing to the mapped file of a full disk would end the process by a signal.
+
+    Raises:
+        OSError: where the disk has no room for it.
+    """
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:
@@ -76,12 +97,11 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
                 raise OSError(error.errno, error.strerror, str(path.parent.parent)) from None
 
 
-def _decode_part(task: tuple[Path, int, pd.DataFrame, int]) -> None:
-    """Decode some files into their places of the array at `path`."""
-    path, start, files, size = task
-    array = np.load(path, mmap_mode="r+")
-    for place, row in enumerate(files.itertuples(index=False), start):
-        array[place] = as_input(decode(read_bytes(row)).pixels, size)
+def _decode_part(task: DecodeTask) -> None:
+    """Decode some files into the array; runs in a worker."""
+    array = np.load(task.array, mmap_mode="r+")
+    for index, row in enumerate(task.files.itertuples(index=False), task.first):
+        array[index] = as_input(decode(read_bytes(row)).pixels, task.size)
 
 
 def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -89,16 +109,17 @@ def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
     return resize(to_rgb(to_8_bits(pixels)), size, size).transpose(2, 0, 1)
 
 
-def read_bytes(row: object) -> bytes:
-    """The encoded bytes of a row of training_files(), checked against its sha256."""
-    data = image_bytes.read_row(row)
-    if sha256(data) != row.sha256:  # type: ignore[attr-defined]
-        raise UserError(
-            f"{row.path}: bytes differ from the manifest's; `variegate verify` tells which"
-        )  # type: ignore[attr-defined]
-    return data
+def read_bytes(row: Any) -> bytes:
+    """The encoded bytes of a row of training_files().
+
+    Raises:
+        UserError: where they are not those that the row's sha256 names.
+    """
+    return image_bytes.read_checked(
+        row, "bytes differ from the manifest's; `variegate verify` tells which"
+    )
 
 
-def usable_memory(array: np.ndarray) -> np.ndarray:
-    """`array` in memory where it takes less than a quarter of it, else as it is: read from disk as needed."""
+def in_memory_if_small(array: np.ndarray) -> np.ndarray:
+    """A copy of `array` in memory where it takes less than a quarter of that, else `array`."""
     return np.array(array) if array.nbytes < machine.memory_bytes() / 4 else array

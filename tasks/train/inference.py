@@ -1,10 +1,9 @@
-"""Logits from images: what training, evaluation and any later use of a model share."""
+"""Logits from images, on a chosen device and deterministically: for training and for evaluation."""
 
 import os
 
-os.environ.setdefault(
-    "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-)  # else cuBLAS may sum in another order each time
+# Before torch is imported; without it cuBLAS may take sums in another order each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
 import torch
@@ -19,9 +18,8 @@ def fix_randomness(seed: int, threads: int) -> None:
     """Seed torch and allow deterministic algorithms only."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(
-        "error"
-    )  # use_deterministic_algorithms() would load torch's compiler
+    # use_deterministic_algorithms() would do the same, and load torch's compiler
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
 
 
@@ -46,7 +44,10 @@ def choose_device() -> torch.device:
 
 
 class Normalise(nn.Module):
-    """uint8 images to floats of mean 0 and deviation 1 per channel, as the network was trained with."""
+    """From uint8 images to floats with mean 0 and deviation 1 in each channel.
+
+    `mean` and `std` are of pixels in 0..1, as channel_statistics() gives them.
+    """
 
     mean: Tensor
     std: Tensor
@@ -61,7 +62,7 @@ class Normalise(nn.Module):
 
 
 def gpu_of(device: torch.device) -> str | None:
-    """A GPU's own name, the same for every process that sees it under whatever number; None for a CPU."""
+    """The GPU's UUID, which is the same in every process, unlike its number; None for a CPU."""
     if device.type != "cuda":
         return None
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from tasks.common.errors import UserError
 from tasks.train.params import SMALL_CNN_SIZES
 
-# What some of torchvision's builders need beside num_classes to give logits, and nothing but logits.
+# Arguments with which some of torchvision's builders give logits and nothing else.
 EXTRA_ARGUMENTS: dict[str, dict] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -16,8 +16,8 @@ EXTRA_ARGUMENTS: dict[str, dict] = {
 class SmallCNN(nn.Module):
     """Three stages of two 3x3 convolutions with batch norm and GELU; about 290,000 weights.
 
-    Images: (batch, 3, size, size), float, 8 <= size <= 64. Above 32 pixels the first convolution has stride 2.
-    Gives logits (batch, classes).
+    From float images (batch, 3, size, size), 8 <= size <= 64, to logits (batch, classes). Above 32
+    pixels the first convolution has stride 2.
     """
 
     def __init__(self, classes: int, size: int, widths: tuple[int, ...] = (32, 64, 128)) -> None:
@@ -42,7 +42,9 @@ def _convolution(before: int, width: int, stride: int) -> list[nn.Module]:
 
 
 def build_model(name: str, classes: int, size: int) -> nn.Module:
-    """The network `name`, untrained, for square images of `size` pixels; gives logits (batch, classes).
+    """The network `name`, untrained, for square images of `size` pixels.
+
+    It goes from float images (batch, 3, size, size) to logits (batch, classes).
 
     Raises:
         UserError: for an unknown name or a size that the network does not take.
@@ -65,19 +67,31 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
 
 
 def check_name(name: str) -> None:
-    """Raises UserError where `name` is no network that build_model() knows."""
+    """Check the name before any work is done.
+
+    Raises:
+        UserError: where `name` is no network that build_model() knows.
+    """
     if name == "small_cnn":
         return
     from torchvision import models  # takes seconds
 
     if name not in models.list_models(module=models):
         raise UserError(
-            f"params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found {name!r}"
+            "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
+            f"found {name!r}"
         )
 
 
 def choose_size(name: str, image_size: int | str, sides: list[int]) -> int:
-    """`image_size`, or for `auto` the median of the longer sides, in steps of 8, up to what the network is made for."""
+    """The side of the network's input, in pixels.
+
+    Args:
+        name: of the network.
+        image_size: a number, which is taken as it is; or `auto`: the median of `sides`, rounded up
+            to a multiple of 8, within the range that the network is made for.
+        sides: the longer side of each training image.
+    """
     if isinstance(image_size, int):
         return image_size
     smallest, largest = SMALL_CNN_SIZES if name == "small_cnn" else (32, 224)

@@ -1,7 +1,8 @@
-"""On-the-fly augmentation: each epoch shows another variant of each source, made when it is asked for.
+"""On-the-fly augmentation: each epoch shows another variant of each source, made in the loader.
 
-It is the function that fills the segments, with the epoch as index: what a loader shows in epoch k is variant k, pixel
-for pixel before encoding, whatever the workers, the order, or the epoch that training was resumed at.
+It calls the function that fills the segments, with the epoch as index: what a loader shows in epoch
+k is variant k, pixel for pixel before encoding. So neither the number of workers, nor the order of
+the samples, nor the epoch from which training is resumed changes what is shown.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,13 +23,22 @@ REJECTED = 1  # in place of a hash, where a variant could not be made
 
 
 class OnlineVariants(Dataset):
-    """Of each source its variant `source.planned + epoch`: with no stored variants planned, that is variant `epoch`.
+    """Of each source its variant `source.planned + epoch`.
 
-    An item is (pixels, made): uint8 or uint16 (height, width) or (height, width, 3), through `finish` where one is
-    given. A variant that is rejected (see tasks/variants/make.py) shows its source instead, and `made` is False.
+    With no stored variants planned, that is variant `epoch`; with 3 planned, epoch 1 shows variant
+    4. Item i is of source i: (pixels, made). `pixels` is uint8 or uint16, (height, width) or
+    (height, width, 3), passed through `finish` where one is given. Where the variant is rejected
+    (see tasks/variants/make.py), they are the source's, and `made` is False.
 
-    Under `distinct` a variant depends on its siblings before it. Their hashes are remembered in memory that all workers
-    share: 8 bytes for each source and epoch. Those of another run are drawn again when they are first needed.
+    Under `distinct` a variant must differ from its siblings before it, so their pixel hashes are
+    needed. They are kept in memory that all workers share, 8 bytes for each source and epoch. One
+    that is missing there, after a resumed run, is found by making its variant again.
+
+    Args:
+        sources: the training images; `planned` is the number of their stored variants.
+        recipe: what the variants are made by.
+        epochs: how many there will be.
+        finish: what is done with the pixels of each image.
     """
 
     def __init__(
@@ -43,40 +53,48 @@ class OnlineVariants(Dataset):
         self.finish = finish
         self.epoch = torch.ones(1, dtype=torch.int64).share_memory_()
         most = max((source.planned for source in sources), default=0) + epochs
+        # of variant i + 1 of each source: its pixel hash, REJECTED, or 0 where it is not known yet
         self.hashes = torch.zeros(len(sources), most, dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes, from 1; workers that live on are told too."""
+        """Choose the epoch, from 1, for running workers as well: the number is in shared memory."""
         self.epoch[0] = epoch
 
     def remember(self, stored: pd.DataFrame) -> None:
-        """Take the hashes of stored variants from their rows of the ledger."""
+        """Take the pixel hashes of stored variants from their rows of the ledger."""
         if not self.recipe.distinct:
             return
-        places = {source.source_id: place for place, source in enumerate(self.sources)}
-        rows = stored["source_id"].map(places).to_numpy(), stored["variant_index"].to_numpy() - 1
-        self.hashes.numpy()[rows] = stored["pixel_hash"].replace(0, REJECTED)
+        numbers = {source.source_id: number for number, source in enumerate(self.sources)}
+        source_numbers = stored["source_id"].map(numbers).to_numpy()
+        hashes = stored["pixel_hash"].replace(0, REJECTED)
+        self.hashes.numpy()[source_numbers, stored["variant_index"].to_numpy() - 1] = hashes
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, place: int) -> tuple[Any, bool]:
-        source = self.sources[place]
+    def __getitem__(self, number: int) -> tuple[Any, bool]:
+        source = self.sources[number]
         pixels = read_policy_input(source, self.recipe)
-        new = self._draw(place, source.planned + int(self.epoch), pixels)
+        new = self._draw(number, source.planned + int(self.epoch), pixels)
         shown = pixels if new is None else new
         return (self.finish(shown) if self.finish else shown), new is not None
 
-    def _draw(self, place: int, index: int, pixels: np.ndarray) -> np.ndarray | None:
-        source = self.sources[place]
+    def _draw(self, number: int, index: int, pixels: np.ndarray) -> np.ndarray | None:
+        """The pixels of variant `index` of a source, and before it those whose hashes are missing.
+
+        Returns:
+            None where the variant is rejected.
+        """
+        source = self.sources[number]
         if not self.recipe.distinct:
             return draw_variant(source, pixels, self.recipe, index, ()).pixels
-        known = self.hashes[place].numpy()
-        seen = {fast_pixel_hash(pixels), *known[: index - 1].tolist()}
+        hashes = self.hashes[number].numpy()
+        before = hashes[: index - 1]
+        seen = {fast_pixel_hash(pixels), *before.tolist()}
         new = None
-        for missing in [*(np.flatnonzero(known[: index - 1] == 0) + 1), index]:
+        for missing in [*(np.flatnonzero(before == 0) + 1), index]:
             drawn = draw_variant(source, pixels, self.recipe, int(missing), seen)
-            known[missing - 1] = drawn.pixel_hash or REJECTED
+            hashes[missing - 1] = drawn.pixel_hash or REJECTED
             seen.add(drawn.pixel_hash)
             new = drawn.pixels
         return new
@@ -88,10 +106,10 @@ class OnlineBatches:
     def __init__(self, dataset: OnlineVariants, workers: int) -> None:
         self.dataset = dataset
         self.batches: list[list[int]] = []
-        context = (
-            {"multiprocessing_context": "forkserver", "persistent_workers": True} if workers else {}
-        )
-        self.loader = DataLoader(dataset, batch_sampler=self, num_workers=workers, **context)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"batch_sampler": self, "num_workers": workers}
+        if workers:
+            options |= {"multiprocessing_context": "forkserver", "persistent_workers": True}
+        self.loader = DataLoader(dataset, **options)
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)
@@ -102,10 +120,21 @@ class OnlineBatches:
     def epoch(
         self, number: int, batches: list[list[int]]
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The items of each batch of places, in order, as variant `number`."""
+        """The items of OnlineVariants in one epoch.
+
+        Args:
+            number: of the epoch, from 1.
+            batches: the sources of each batch, by their numbers in the dataset.
+
+        Yields:
+            For each batch the images as one tensor, and which of them are variants: bool (batch,).
+
+        Raises:
+            UserError: of a worker.
+        """
         self.dataset.set_epoch(number)
         self.batches = batches
         try:
             yield from self.loader
-        except UserError as error:  # the loader puts a worker's traceback before the words
+        except UserError as error:  # the loader puts a worker's traceback before the message
             raise UserError(str(error).strip().rpartition("UserError: ")[2]) from None

@@ -10,7 +10,10 @@ SMALL_CNN_SIZES = (8, 64)  # pixels a side, at least and at most
 
 
 class TrainParams(Block):
-    """The network and how it is trained. `threads` is part of the result: sums change with their order."""
+    """The network and how it is trained.
+
+    `threads` has a part in the result: it decides in which order sums are taken.
+    """
 
     seed: int = Field(42, ge=0, lt=2**63)
     augmentation: Literal["offline", "online", "both"] = "offline"
@@ -33,6 +36,7 @@ class TrainParams(Block):
                 )
             if self.model == "small_cnn" and not smallest <= self.image_size <= largest:
                 raise ValueError(
-                    f"image_size: small_cnn takes {smallest} to {largest} pixels, found {self.image_size}"
+                    f"image_size: small_cnn takes {smallest} to {largest} pixels, "
+                    f"found {self.image_size}"
                 )
         return self

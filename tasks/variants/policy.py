@@ -143,11 +143,6 @@ def _check_composite(name: str, arguments: dict[str, Any], place: str) -> None:
             raise UserError(f"{place} {name}.n: needs a whole number from 1 to {most}, found {n!r}")
 
 
-def default_p(name: str) -> float:
-    """The probability of a step where params.yaml does not say one."""
-    return float(inspect.signature(kind_of(name).__init__).parameters["p"].default)
-
-
 def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     """Let Albumentations' own schema judge the values: its constructor would fold the errors into one long text."""
     parameters = inspect.signature(kind.__init__).parameters.values()

@@ -21,24 +21,24 @@ from tests.tasks.augment.test_stage import run_data_stages
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tasks import manifest, validate
-from tasks.augment import export, layouts, ledger
-layouts.SHARD_SAMPLES = 10
-read, reads = layouts.read_bytes, 0
+from tasks.commands import export, export_layouts
+from tasks.dataset.manifests import read_ledger, read_validated
+export_layouts.SHARD_SAMPLES = 10
+read, reads = export_layouts.read_bytes, 0
 def read_until_killed(row):
     global reads
     reads += 1
     if reads == 25:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(row)
-layouts.read_bytes = read_until_killed
-export.export(validate.read(), ledger.read(), Path("out"), sys.argv[1])
+export_layouts.read_bytes = read_until_killed
+export.export(read_validated(), read_ledger(), Path("out"), sys.argv[1])
 """
 
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """18 digits as PNG, a JPEG without extension and a PNG that is called .jpeg, with their variants."""
+    """18 digits as PNG, a JPEG without extension and a PNG called .jpeg, with their variants."""
     project = fill(tmp_path_factory.mktemp("made"))
     project.write_digits()
     for number, (name, kind) in enumerate((("1/photo", "jpeg"), ("2/picture.jpeg", "png"))):
@@ -141,7 +141,17 @@ def test_webdataset_reads_the_shards(made: Project, monkeypatch: pytest.MonkeyPa
 def test_a_shard_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_layouts, "SHARD_BYTES", 100)
     monkeypatch.setattr(export_layouts, "SHARD_SAMPLES", 3)
-    assert export_layouts.cut([60, 40, 1, 1, 1, 1, 300, 99, 2]) == [0, 0, 1, 1, 1, 2, 3, 4, 5]
+    assert export_layouts.shard_numbers([60, 40, 1, 1, 1, 1, 300, 99, 2]) == [
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "webdataset"])
@@ -218,6 +228,23 @@ def test_what_it_refuses(made: Project) -> None:
         UserError, match=r"^class '\.\.': cannot be a folder; needs --format webdataset$"
     ):
         export(rows, read_ledger().assign(label=".."), Path("new"), "imagefolder")
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "unfinished.parquet"])
+def test_a_damaged_manifest_of_an_earlier_export_is_said_to_be_that(
+    name: str, made: Project
+) -> None:
+    run_export("out", "webdataset")
+    Path("out/manifest.parquet").unlink()
+    Path("out", name).write_bytes(b"PAR1 damaged")
+    before = tree("out")
+    with pytest.raises(UserError) as caught:
+        run_export("out", "webdataset")
+    assert str(caught.value) == (
+        f"out/{name}: is damaged, and only it says which files an earlier export wrote; "
+        "delete out or export into an empty folder"
+    )
+    assert tree("out") == before
 
 
 def test_the_command(made: Project) -> None:

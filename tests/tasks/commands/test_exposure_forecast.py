@@ -1,4 +1,4 @@
-"""Exposure against what the training loop does: its batches, and variants drawn for it."""
+"""The forecast of exposure against the training loop: its batches, and variants drawn for it."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.capacity.count import by_source
-from tasks.commands.exposure_forecast import as_lines, exposure
+from tasks.commands.exposure_forecast import as_lines, forecast_exposure
 from tasks.train.fit import batches
 from tasks.variants.policy import Policy
 
@@ -15,7 +15,8 @@ def expected(
     policy: list, planned: list[int], epochs: int, batch_size: int, distinct: bool = True
 ) -> dict:
     rows = pd.DataFrame({"height": 4, "width": 4}, index=range(len(planned)))
-    return exposure(pd.Series(planned), *by_source(rows, policy), epochs, batch_size, distinct)
+    found = by_source(rows, policy)
+    return forecast_exposure(pd.Series(planned), *found, epochs, batch_size, distinct)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 7, 100])

@@ -1,3 +1,5 @@
+"""What a plan warns of, and what it is silent about."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +19,8 @@ def warned(
     distinct: bool = True,
 ) -> list[str]:
     rows = SIZES.assign(label=list(labels))
-    places, capacities = by_source(rows, policy)
-    return plan_warnings(policy, rows, pd.Series(planned, rows.index), places, capacities, distinct)
+    counts = pd.Series(planned, rows.index)
+    return plan_warnings(policy, rows, counts, *by_source(rows, policy), distinct)
 
 
 @pytest.mark.parametrize("labels", ["017", "abA", ["10", "11", "12"], ["zero", "Nine", "four"]])
@@ -30,8 +32,8 @@ def test_flips_of_digits_and_letters(labels: Sequence[str]) -> None:
     ]
     shown = ", ".join(sorted(labels))
     assert warned(inner, labels) == [
-        f"D4, VerticalFlip: the classes ({shown}) look like digits or letters, and a flipped or turned one may be "
-        "another or none; leave it out of augment.policy"
+        f"D4, VerticalFlip: the classes ({shown}) look like digits or letters, and a flipped or "
+        "turned one may be another or none; leave it out of augment.policy"
     ]
 
 
@@ -44,8 +46,8 @@ def test_flips_of_other_things_are_no_matter() -> None:
 def test_steps_that_resample_one_after_another() -> None:
     affine, perspective = {"Affine": {"rotate": [-9, 9]}}, "Perspective"
     text = (
-        "Affine, Perspective: up to {} of them resample an image one after another, and each blurs it; use one "
-        "Affine for scale, shift and rotation, or put them into a OneOf"
+        "Affine, Perspective: up to {} of them resample an image one after another, and each blurs "
+        "it; use one Affine for scale, shift and rotation, or put them into a OneOf"
     )
     both = [affine, perspective]
     assert warned([affine, "HorizontalFlip", perspective]) == [text.format(2)]
@@ -75,8 +77,8 @@ def test_rotations_by_far_as_asked_for_or_by_default() -> None:
 def test_crops_larger_than_some_images() -> None:
     crop = {"height": 10, "width": 10}
     text = (
-        "a crop is larger than 1 of 3 training images (one has 9 x 8 pixels), and {} of theirs will be rejected; "
-        "crop less or set pad_if_needed: true"
+        "a crop is larger than 1 of 3 training images (one has 9 x 8 pixels), and {} of theirs "
+        "will be rejected; crop less or set pad_if_needed: true"
     )
     assert warned([{"RandomCrop": crop}]) == [text.format("variants")]
     assert warned([{"RandomCrop": {**crop, "p": 0.5}}]) == [text.format("some variants")]
@@ -86,8 +88,8 @@ def test_crops_larger_than_some_images() -> None:
 
 def test_more_variants_than_can_differ() -> None:
     text = (
-        "3 training images get more variants than can differ: at least 6 of 9 variants will be {}; plan fewer or "
-        "widen the policy"
+        "3 training images get more variants than can differ: at least 6 of 9 variants will be {}; "
+        "plan fewer or widen the policy"
     )
     assert warned(["InvertImg"], planned=3) == [text.format("rejected")]
     assert warned(["HorizontalFlip"], planned=3, distinct=False) == [text.format("copies")]

@@ -1,3 +1,5 @@
+"""The report is one page that loads nothing, escapes names and is the same each time."""
+
 import re
 
 import numpy as np

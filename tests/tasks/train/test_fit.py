@@ -1,3 +1,5 @@
+"""Training on two simple classes: it learns, repeats bit for bit, and refuses bad settings."""
+
 import numpy as np
 import pytest
 import torch

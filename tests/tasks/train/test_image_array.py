@@ -1,3 +1,5 @@
+"""The array of decoded images: which images, in which order, checked against the manifests."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Networks give logits at the sizes they take; wrong names and sizes are one line."""
+
 import pytest
 import torch
 
@@ -23,7 +25,8 @@ def test_torchvisions_networks_give_logits_in_training_too(name: str) -> None:
         (
             "resnet19",
             64,
-            "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found 'resnet19'",
+            "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
+            "found 'resnet19'",
         ),
     ],
 )

@@ -20,7 +20,8 @@ from tasks.variants.sources import Source
 
 EPOCHS = 4
 PHOTO = [{"Rotate": {"limit": 20, "p": 1.0}}, {"GaussNoise": {"p": 0.5}}]
-# Four images in all: draws are repeated, so that a variant depends on its siblings, and the fourth is rejected.
+# They make four images in all: draws repeat, so that a variant depends on its siblings, and there
+# is no fourth new image: variant 4 is rejected.
 FLIPS = [{"HorizontalFlip": {"p": 0.5}}, {"VerticalFlip": {"p": 0.5}}]
 
 
@@ -56,7 +57,7 @@ def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
 
 
 def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
-    """What the segments hold of each source: EPOCHS variants, the source itself where one was rejected."""
+    """The segments' pixels of each source: EPOCHS variants, the source where one was rejected."""
     found = []
     for source in sources(folder, EPOCHS):
         encoded = [data for _, data in expand_source(source, recipe)]
