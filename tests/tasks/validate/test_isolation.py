@@ -198,8 +198,8 @@ def test_nothing_is_watched_where_nothing_can_be_written(tmp_path: Path) -> None
 
 def test_it_costs_microseconds(cache: Path) -> None:
     script = (
-        "import timeit; from tasks import watch\n"
-        "def use():\n    with watch.watched('a' * 64): pass\n"
+        "import timeit; from tasks.validate import isolation\n"
+        "def use():\n    with isolation.watched('a' * 64): pass\n"
         "use(); print(min(timeit.repeat(use, number=1000, repeat=20)) / 1000)"
     )
     done = subprocess.run(
