@@ -161,10 +161,10 @@ def locations_of(rows: pd.DataFrame) -> list[ImageLocation]:
 
 
 def measure_images(locations: list[ImageLocation]) -> list[Measured]:
-    """Measure each image in turn. One that has ended workers before is set aside unopened."""
-    deaths = isolation.deaths()
+    """Measure each image in turn. One at which decoders have crashed or hung is set aside unopened."""
+    crashes = isolation.read_crashes()
     return [
-        measure_image(location, isolation.verdict(location.sha256, deaths))
+        measure_image(location, isolation.verdict(location.sha256, crashes))
         for location in locations
     ]
 
@@ -183,7 +183,7 @@ def measure_image(location: ImageLocation, verdict: str | None) -> Measured:
         return _undecodable(location, "corrupt", verdict)
     try:
         data = image_bytes.read_checked(location, "changed while it was read; run again")
-        with isolation.watched(location.sha256):
+        with isolation.isolated(location.sha256):
             # in full depth: images that differ in the lower bits alone are no duplicates
             decoded = decode(data, keep_depth=True)
         return measure_pixels(location.sha256, decoded)
