@@ -121,7 +121,7 @@ class _Process:
         threading.Thread(target=self._run_clock, daemon=True, name="decoding clock").start()
 
     def wind_timer(self, seconds: float) -> None:
-        """End this process after so many seconds of processor time, unless wound again; 0: never."""
+        """End this process after `seconds` of processor time, unless wound again; 0: never."""
         if self.has_timer:
             signal.setitimer(signal.ITIMER_PROF, seconds)
 
@@ -144,10 +144,8 @@ class _Process:
             if slot is not slow:
                 slot.empty()
         if multiprocessing.parent_process() is None:  # no worker: the stage itself ends
-            text = (
-                f"decoding took over {TIMEOUT_SECONDS:.0f} s: run again, and the file is set aside"
-            )
-            print(text, file=sys.stderr, flush=True)
+            took = f"decoding took over {TIMEOUT_SECONDS:.0f} s"
+            print(f"{took}: run again, and the file is set aside", file=sys.stderr, flush=True)
         os._exit(1)
 
     def empty_slots(self) -> None:

@@ -161,7 +161,7 @@ def locations_of(rows: pd.DataFrame) -> list[ImageLocation]:
 
 
 def measure_images(locations: list[ImageLocation]) -> list[Measured]:
-    """Measure each image in turn. One at which decoders have crashed or hung is set aside unopened."""
+    """Measure each image in turn, but for those at which decoders have crashed or hung."""
     crashes = isolation.read_crashes()
     return [
         measure_image(location, isolation.verdict(location.sha256, crashes))

@@ -18,13 +18,13 @@ def described(rows: pd.DataFrame) -> str:
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50), st.data())
-def test_a_stable_split_asks_nothing_but_the_image_itself(
+def test_a_stable_split_of_an_image_depends_on_that_image_alone(
     hashes: list[float], data: st.DataObject
 ) -> None:
-    whole = split.stable_split(pd.Series(hashes), FRACTIONS)
+    all_splits = split.stable_split(pd.Series(hashes), FRACTIONS)
     kept = data.draw(st.lists(st.sampled_from(range(len(hashes))), unique=True))
     part = split.stable_split(pd.Series(hashes)[kept], FRACTIONS)
-    assert part.tolist() == whole[kept].tolist()
+    assert part.tolist() == all_splits[kept].tolist()
 
 
 def test_a_stable_split_cuts_at_the_fractions() -> None:
@@ -50,12 +50,15 @@ def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(
             assert abs((own == name).sum() - fraction * len(own)) <= 1
 
 
-def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -> None:
+def test_a_given_split_is_kept_and_missing_ones_are_carved_out_of_train() -> None:
     names = [(f"train/{i}", f"t{i}", "cd"[i % 2], "train") for i in range(400)]
     names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
     rows = split.assign_splits(rows_of(*names), ValidateParams())
     line = split.describe_splits(rows, ValidateParams())
-    pattern = r"split train and test as given; of the rest train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
+    pattern = (
+        r"split train and test as given; of the rest "
+        r"train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
+    )
     assert re.fullmatch(pattern, line)
     assert (rows["split"] == "test").sum() == 50
     assert 40 <= (rows["split"] == "validation").sum() <= 100
@@ -65,7 +68,7 @@ def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -
     assert with_all["split"].value_counts().to_dict() == {"train": 400, "test": 50, "validation": 1}
 
 
-# --- lineages -----------------------------------------------------------------------------------------------------
+# --- lineages -------------------------------------------------------------------------------------
 
 SIZES = st.lists(st.integers(1, 6), min_size=3, max_size=40)
 
@@ -87,7 +90,7 @@ def test_no_lineage_is_in_two_splits(stratify: str, sizes: list[int], random: ob
     assert (rows.groupby(lineages)["split"].nunique() == 1).all()
 
 
-def test_a_lineage_goes_where_its_smallest_hash_goes_so_another_member_seldom_moves_it() -> None:
+def test_the_smallest_sha256_of_a_lineage_decides_its_split() -> None:
     alone = pd.Series(["b", "c", "a"])
     hashes = split.lineage_hashes(42, alone, np.array([0, 1, 2]))
     assert hashes.tolist() == [split.split_hash(42, sha256) for sha256 in "bca"]
