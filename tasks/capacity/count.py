@@ -1,12 +1,21 @@
-"""Capacity: how many different images can a policy make of an image of one size?
+"""Count how many different images a policy can make of an image of one size.
 
-A policy is followed through the states that it can lead to (tasks/capacity/states.py), with their probabilities. States
-of the source's own pixels are counted exactly; what other steps make of them is bounded by the number of their draws.
+Examples, for an image of 8 x 8 pixels:
+
+    HorizontalFlip (p 0.5)          2: as it was, and mirrored
+    RandomCrop to 6 x 6             9: (8 - 6 + 1) x (8 - 6 + 1) windows
+    both, one after the other      18
+    HorizontalFlip, InvertImg       4 at most: inverted pixels are not compared with others
+    Rotate by up to 15 degrees     no bound: the angle is drawn from a continuous range
+
+How: a policy is followed step by step, as a probability distribution over states (states.py).
+Flips, quarter turns and crops of the source are counted exactly. Of any other step the number of
+its random draws is counted (draws.py), which bounds what it makes.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,31 +26,47 @@ from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import built, leaves
 
-Outcomes: TypeAlias = dict[State, float]
+Distribution: TypeAlias = dict[State, float]  # probabilities, which add up to 1
+
+
+class Outcome(NamedTuple):
+    """A result with its `probability`, and of how many equally likely images it is one.
+
+    `images` is infinite for a continuous result, and 0 for one that cannot be made.
+    """
+
+    probability: float
+    images: float
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """`count`: different images, the untouched one included where it can result; None without bound.
+    """What a policy can make of an image of one size.
 
-    `exact`: False where `count` is an upper bound. `untouched`: the probability that nothing changes. `failing`: the
-    probability that a step cannot be applied to an image of this size. `outcomes`: for each result that can be told
-    apart its probability and the number of equally likely images it stands for: infinite where it is continuous.
+    Attributes:
+        count: different images, the unchanged one included where it can result; None without bound.
+        exact: False where `count` is an upper bound.
+        untouched: the probability that nothing changes.
+        outcomes: the results that can be told apart; probabilities add up to 1.
+        failing: the probability that a step cannot be applied to an image of this size.
     """
 
     count: int | None
     exact: bool
     untouched: float
-    outcomes: tuple[tuple[float, float], ...]
+    outcomes: tuple[Outcome, ...]
     failing: float = 0.0
 
     def new(self) -> int | None:
-        """How many of them differ from the source."""
+        """How many of the images differ from the source; None without bound."""
         return None if self.count is None else self.count - (self.untouched > 0)
 
     def expected_distinct(self, draws: float) -> float:
-        """Of `draws` images, how many are expected to differ: the sum of ways x (1 - (1 - p / ways)^n)."""
-        return sum(_distinct(p, ways, draws) for p, ways in self.outcomes)
+        """How many different images are expected among `draws` independent ones.
+
+        Of an outcome with probability p and n images, n x (1 - (1 - p / n)^draws); the sum of all.
+        """
+        return sum(_distinct(*outcome, draws) for outcome in self.outcomes)
 
     def expected_new(self, draws: float) -> float:
         """How many of these are expected to differ from the source too."""
@@ -49,138 +74,160 @@ class Capacity:
 
 
 def capacity(policy: list[Any], height: int, width: int) -> Capacity:
-    """The capacity of a policy for images of (height, width), all of whose pixels differ."""
+    """The capacity of a policy for images of (height, width) whose pixels all differ."""
     return _capacity(built(policy), height, width)
 
 
 def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[Capacity]]:
-    """The capacities for the images of `rows` (height, width): for each row a place in the list."""
+    """The capacities of a policy for many images, found once for each size.
+
+    Args:
+        rows: height and width of each image, in pixels.
+        policy: as in params.yaml.
+
+    Returns:
+        For each row the index of its capacity, int (rows,); and the capacities.
+    """
     transforms = built(policy)
     sizes = rows[["height", "width"]].to_numpy(np.int64)
     if not any(type(leaf).__name__ in SIZED for leaf in leaves(transforms)):
-        sizes = np.minimum(sizes, 2)  # flips and turns only see whether a side is one pixel
-    keys, places = np.unique(sizes[:, 0] << 32 | sizes[:, 1], return_inverse=True)
-    return places, [_capacity(transforms, int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
+        sizes = np.minimum(sizes, 2)  # for flips and turns it only matters if a side is one pixel
+    keys, index = np.unique(sizes[:, 0] << 32 | sizes[:, 1], return_inverse=True)
+    return index, [_capacity(transforms, int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
 
 
 def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams) -> None:
-    """Raise a UserError where distinct variants are asked for and are known not to exist."""
+    """Check that the variants planned can be distinct, where that is asked for.
+
+    Args:
+        rows: height, width and file_name of each training source.
+        counts: variants planned of each.
+        params: the augment block.
+
+    Raises:
+        UserError: where so many distinct variants are known not to exist.
+    """
     if params.distinct:
         check_enough(rows, counts, *by_source(rows, params.policy))
 
 
 def check_enough(
-    rows: pd.DataFrame, counts: pd.Series, places: np.ndarray, capacities: list[Capacity]
+    rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
 ) -> None:
-    """The same for capacities that `by_source` has found."""
-    most = np.zeros(len(capacities), np.int64)
-    np.maximum.at(most, places, counts.to_numpy(np.int64))
-    for place, found in enumerate(capacities):
-        planned, new = int(most[place]), found.new()
+    """check_capacity() with capacities that by_source() has found."""
+    planned_of_source = counts.to_numpy(np.int64)
+    most = np.zeros(len(capacities), np.int64)  # planned of an image with that capacity
+    np.maximum.at(most, capacity_index, planned_of_source)
+    for index, found in enumerate(capacities):
+        planned, new = int(most[index]), found.new()
         if found.exact and new is not None and planned > new:
-            example = rows.iloc[int(np.argmax((places == place) & (counts.to_numpy() == planned)))]
+            short = (capacity_index == index) & (planned_of_source == planned)
+            example = rows.iloc[int(np.argmax(short))]
             raise UserError(
-                f"params.yaml augment.policy: {planned} distinct variants are asked for, and it makes {new} of an "
-                f"image of {example['width']} x {example['height']} ({example['file_name']}); ask for fewer, widen "
-                "the policy or set augment.distinct: false"
+                f"params.yaml augment.policy: {planned} distinct variants are asked for, and it "
+                f"makes {new} of an image of {example['width']} x {example['height']} "
+                f"({example['file_name']}); ask for fewer, widen the policy or set "
+                "augment.distinct: false"
             )
 
 
-def _distinct(p: float, ways: float, draws: float) -> float:
-    if ways > MOST_COUNTED:
-        return draws * p
-    if p >= ways:  # one way for certain, or none at all
-        return min(ways, draws)
-    return -ways * math.expm1(draws * math.log1p(-p / ways))
+def _distinct(probability: float, images: float, draws: float) -> float:
+    """How many different images of one outcome are expected among `draws`."""
+    if images > MOST_COUNTED:
+        return draws * probability
+    if probability >= images:  # one image for certain, or none
+        return min(images, draws)
+    return -images * math.expm1(draws * math.log1p(-probability / images))
 
 
 def _capacity(transforms: list[Any], height: int, width: int) -> Capacity:
     start = State((height, width))
-    outcomes = {start: 1.0}
+    reached = {start: 1.0}
     for transform in transforms:
-        outcomes = _follow(transform, outcomes)
-    count = sum(state.images for state in outcomes)
-    failing = sum(p for state, p in outcomes.items() if not state.pictures)
+        reached = _after_step(transform, reached)
+    count = sum(state.images for state in reached)
     bounded = count <= MOST_COUNTED
     return Capacity(
         count=int(count) if bounded else None,
-        exact=not bounded or _all_differ(outcomes),
-        untouched=outcomes.get(start, 0.0),
-        outcomes=tuple((p, state.images) for state, p in outcomes.items()),
-        failing=failing,
+        exact=not bounded or _all_differ(reached),
+        untouched=reached.get(start, 0.0),
+        outcomes=tuple(Outcome(p, state.images) for state, p in reached.items()),
+        failing=sum(p for state, p in reached.items() if not state.pictures),
     )
 
 
-def _all_differ(outcomes: Outcomes) -> bool:
-    """Whether the images counted are known to differ: one image, or moved windows of the source that do not overlap."""
-    if [state.images for state in outcomes] == [1]:
+def _all_differ(reached: Distribution) -> bool:
+    """Whether the images counted are known to differ.
+
+    So they are where there is one image, or where all are windows of the source and no two states
+    share a size and an orientation: windows of two states could be the same.
+    """
+    if [state.images for state in reached] == [1]:
         return True
-    if any(state.origin is not None for state in outcomes):
+    if any(state.origin is not None for state in reached):
         return False
-    return len({(state.size, state.transposed, state.flipped) for state in outcomes}) == len(
-        outcomes
-    )
+    kinds = {(state.size, state.transposed, state.flipped) for state in reached}
+    return len(kinds) == len(reached)
 
 
-def _follow(transform: Any, outcomes: Outcomes, forced: bool = False) -> Outcomes:
-    """The outcomes after a step; `forced`: by OneOf, whatever its p."""
-    name = type(transform).__name__
-    p = (
-        1.0 if forced and name != "SomeOf" else getattr(transform, "p", 1.0)
-    )  # SomeOf asks its p all the same
+def _after_step(transform: Any, reached: Distribution, chosen: bool = False) -> Distribution:
+    """The states after a step of the policy, which is applied with its probability p.
+
+    `chosen`: OneOf has chosen it, and applies it whatever its p; SomeOf asks its p even then.
+    """
+    certain = chosen and type(transform).__name__ != "SomeOf"
+    p = 1.0 if certain else getattr(transform, "p", 1.0)
     if p == 0:
-        return outcomes
-    return _mix([(p, _applied(name, transform, outcomes)), (1 - p, outcomes)])
+        return reached
+    return _mix([(p, _after_transform(transform, reached)), (1 - p, reached)])
 
 
-def _applied(name: str, transform: Any, outcomes: Outcomes) -> Outcomes:
-    if name == "Sequential":
-        for step in transform.transforms:
-            outcomes = _follow(step, outcomes)
-        return outcomes
-    if name == "OneOf":
-        weighed = zip(transform.transforms_ps, transform.transforms, strict=True)
-        return _mix([(weight, _follow(step, outcomes, forced=True)) for weight, step in weighed])
-    if name == "SomeOf":
-        return _some_of(transform, outcomes)
-    return _mix(
-        [
-            (p * share, {new: 1.0})
-            for state, p in outcomes.items()
-            for share, new in results(transform, state)
-        ]
-    )
+def _after_transform(transform: Any, reached: Distribution) -> Distribution:
+    """The states after a transform that is applied for certain."""
+    match type(transform).__name__:
+        case "Sequential":
+            for step in transform.transforms:
+                reached = _after_step(step, reached)
+            return reached
+        case "OneOf":
+            weighed = zip(transform.transforms_ps, transform.transforms, strict=True)
+            return _mix([(p, _after_step(step, reached, chosen=True)) for p, step in weighed])
+        case "SomeOf":
+            return _after_some_of(transform, reached)
+    parts: list[tuple[float, Distribution]] = []
+    for state, p in reached.items():
+        parts += [(p * share, {new: 1.0}) for share, new in results(transform, state)]
+    return _mix(parts)
 
 
-def _some_of(transform: Any, outcomes: Outcomes) -> Outcomes:
-    """`n` are chosen, all equally likely, and applied in their order, each with its own p."""
-    by_left = {transform.n: outcomes}  # the outcomes by how many are still to be chosen
-    for place, step in enumerate(transform.transforms):
-        parts: dict[int, list[tuple[float, Outcomes]]] = {}
-        for left, reached in by_left.items():
-            for times, share in enumerate(
-                _chances(left, len(transform.transforms) - place, transform.replace)
-            ):
-                parts.setdefault(left - times, []).append((share, reached))
-                reached = _follow(step, reached)
+def _after_some_of(transform: Any, reached: Distribution) -> Distribution:
+    """SomeOf chooses `n` steps, all equally likely, and applies them in order, each with its p."""
+    by_left = {transform.n: reached}  # the states, by how many steps are still to be chosen
+    for index, step in enumerate(transform.transforms):
+        steps_left = len(transform.transforms) - index
+        parts: dict[int, list[tuple[float, Distribution]]] = {}
+        for left, states in by_left.items():
+            chances = _chances(left, steps_left, transform.replace)
+            for times, p in enumerate(chances):
+                parts.setdefault(left - times, []).append((p, states))
+                states = _after_step(step, states)
         by_left = {left: _mix(mixed) for left, mixed in parts.items()}
     return by_left[0]
 
 
 def _chances(left: int, steps: int, replace: bool) -> list[float]:
-    """The probabilities that the first of `steps` is chosen 0, 1, ... times where `left` are chosen of them."""
+    """The probabilities that the first of `steps` is among `left` choices 0, 1, ... times."""
     if not replace:
         return [1 - left / steps, left / steps]
-    return [
-        math.comb(left, k) * (1 / steps) ** k * (1 - 1 / steps) ** (left - k)
-        for k in range(left + 1)
-    ]
+    p = 1 / steps
+    return [math.comb(left, k) * p**k * (1 - p) ** (left - k) for k in range(left + 1)]
 
 
-def _mix(parts: list[tuple[float, Outcomes]]) -> Outcomes:
-    mixed: Outcomes = {}
-    for share, outcomes in parts:
-        for state, p in outcomes.items():
-            if share * p > 0:
-                mixed[state] = mixed.get(state, 0.0) + share * p
+def _mix(parts: list[tuple[float, Distribution]]) -> Distribution:
+    """The mixture of distributions, each with its weight."""
+    mixed: Distribution = {}
+    for weight, states in parts:
+        for state, p in states.items():
+            if weight * p > 0:
+                mixed[state] = mixed.get(state, 0.0) + weight * p
     return mixed

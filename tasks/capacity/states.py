@@ -1,7 +1,10 @@
-"""States: which images are the same, whatever the way to them.
+"""States: sets of images that the steps of a policy can have made of a source, and their sizes.
 
-Flips and quarter turns give an orientation. Crops give a window of the picture and the places where it may lie. Any
-other step begins a new picture that remembers what it was made of.
+Two ways that lead to the same images lead to the same state, so that these are counted once:
+HorizontalFlip twice gives the state of the source. Flips and quarter turns change a state's
+orientation. A crop makes it a window, with the range of positions where the window may lie: a
+RandomCrop of 8 x 8 pixels to 6 x 6 is one state of 3 x 3 images. Any other step begins a new
+picture, and the state remembers what it was made of.
 """
 
 import math
@@ -13,12 +16,17 @@ MOST_COUNTED = 10**18  # more counts as having no bound
 
 
 class State(NamedTuple):
-    """The images that can result by one way of drawing: `images` of them.
+    """A set of `images` images, all equally likely.
 
-    `size`: None where it is not known, or can be several. `transposed`, then `flipped` (vertically, horizontally): how
-    the picture lies. `top`, `left`: the first and the last place of the window in it, before it was moved. `origin`:
-    None for the source, else what the picture was made of. `pictures`: how many there are of it at most: infinite
-    after a continuous step, 0 where a step cannot be applied.
+    Attributes:
+        size: None where it is not known, or can be several.
+        transposed: whether rows and columns are exchanged; then `flipped` applies.
+        flipped: vertically and horizontally.
+        top: the first and the last top of the window in the picture, before it was reoriented.
+        left: the same for its left.
+        origin: None for the source, else what the picture was made of.
+        pictures: how many pictures there can be at most: infinite after a continuous step, 0 where
+            a step cannot be applied.
     """
 
     size: Size | None
@@ -31,28 +39,23 @@ class State(NamedTuple):
 
     @property
     def images(self) -> float:
+        """How many images there are at most: of each picture, each position of the window."""
         return self.pictures * (self.top[1] - self.top[0] + 1) * (self.left[1] - self.left[0] + 1)
 
 
 FAILED = State(None, origin="failed", pictures=0)
 
 
-def moved(state: State, moves: str) -> State:
+def reoriented(state: State, moves: str) -> State:
     """After `moves`, in order: t transposes, v and h flip vertically and horizontally."""
-    (height, width), transposed, (vertical, horizontal) = (
-        state.size or (2, 2),
-        state.transposed,
-        state.flipped,
-    )
+    height, width = state.size or (2, 2)
+    transposed = state.transposed
+    vertical, horizontal = state.flipped
     for move in moves:
         if move == "t":
-            height, width, transposed, vertical, horizontal = (
-                width,
-                height,
-                not transposed,
-                horizontal,
-                vertical,
-            )
+            height, width = width, height
+            transposed = not transposed
+            vertical, horizontal = horizontal, vertical
         elif move == "v":
             vertical = not vertical
         else:
@@ -60,37 +63,33 @@ def moved(state: State, moves: str) -> State:
     size = state.size and (height, width)
     if math.isinf(state.pictures):
         return state._replace(size=size)
-    # a side of one pixel does not show a flip, and one pixel shows nothing
-    flipped = vertical and height > 1, horizontal and width > 1
     return state._replace(
-        size=size, transposed=transposed and (height, width) != (1, 1), flipped=flipped
+        size=size,
+        # one pixel is the same transposed, and a side of one pixel is the same flipped
+        transposed=transposed and (height, width) != (1, 1),
+        flipped=(vertical and height > 1, horizontal and width > 1),
     )
 
 
-def cut(state: State, size: Size, places: Sequence[tuple[int, int]]) -> State:
-    """A window of `size`, which fits; `places`: its first and last top, and its first and last left."""
+def cropped(state: State, size: Size, positions: Sequence[tuple[int, int]]) -> State:
+    """A window of `size`, which fits; `positions`: its first and last top, first and last left."""
     assert state.size is not None
     if math.isinf(state.pictures):
         return state._replace(size=size)
+    room = state.size[0] - size[0], state.size[1] - size[1]
     in_picture = [
-        (room - last, room - first) if flipped else (first, last)
-        for (first, last), room, flipped in zip(
-            places, _room(state.size, size), state.flipped, strict=True
-        )
+        (free - last, free - first) if flipped else (first, last)
+        for (first, last), free, flipped in zip(positions, room, state.flipped, strict=True)
     ]
     down, right = reversed(in_picture) if state.transposed else in_picture
     top = state.top[0] + down[0], state.top[1] + down[1]
     left = state.left[0] + right[0], state.left[1] + right[1]
-    return moved(state._replace(size=size, top=top, left=left), "")
+    return reoriented(state._replace(size=size, top=top, left=left), "")
 
 
 def redrawn(state: State, size: Size | None, ways: float, step: Hashable) -> State:
-    """After a step whose effect on pixels is not followed, and which has `ways` results at most."""
+    """After a `step` that makes new pixels, in `ways` ways at most, of each image of the state."""
     pictures = state.images * ways
     if pictures > MOST_COUNTED:
         return State(size, origin="continuous", pictures=math.inf)
     return State(size, origin=(state, step), pictures=pictures)
-
-
-def _room(outer: Size, inner: Size) -> Size:
-    return outer[0] - inner[0], outer[1] - inner[1]

@@ -1,4 +1,8 @@
-"""What one transform, applied for certain, can make of the images of a state."""
+"""Follow one transform, applied for certain: the states that it can make of a state.
+
+Examples: RandomRotate90 gives four states, each with probability 1/4. RandomCrop gives one, with a
+window that can lie at several positions. Posterize to 4 to 6 bits gives one, of three pictures.
+"""
 
 import math
 from functools import lru_cache
@@ -7,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tasks.capacity.draws import ways_of
-from tasks.capacity.states import FAILED, Size, State, cut, moved, redrawn
+from tasks.capacity.states import FAILED, Size, State, cropped, redrawn, reoriented
 from tasks.variants.published_policies import PUBLISHED, outcomes
 
-# Transforms that only move pixels: what they may do, all equally likely (see `moved`).
+# Transforms that only reorient: what they may do, all equally likely (see reoriented()).
 QUARTER_TURNS = ("", "tv", "vh", "th")
 SYMMETRIES = (*QUARTER_TURNS, "h", "v", "t", "tvh")
 MOVES = {
@@ -24,9 +28,9 @@ MOVES = {
 }
 CROPS = ("CenterCrop", "Crop", "RandomCrop")
 RESIZED_CROPS = ("RandomResizedCrop", "RandomSizedCrop")
-# These return their input where its size is right already.
+# Transforms to a size: they return an image unchanged that already has it.
 TO_SIZE = ("LongestMaxSize", "Pad", "PadIfNeeded", "RandomScale", "Resize", "SmallestMaxSize")
-# What these make depends on more of an image's size than whether a side is one pixel.
+# What these make depends on the image's size, not only on whether a side is one pixel.
 SIZED = frozenset(
     (*CROPS, *RESIZED_CROPS, *TO_SIZE, "RandomCropFromBorders", "RandomGridShuffle", *PUBLISHED)
 ) - {"Pad"}
@@ -38,7 +42,7 @@ def results(transform: Any, state: State) -> list[tuple[float, State]]:
     if state.pictures == 0:
         return [(1.0, state)]
     if name in MOVES:
-        return [(1 / len(MOVES[name]), moved(state, moves)) for moves in MOVES[name]]
+        return [(1 / len(MOVES[name]), reoriented(state, moves)) for moves in MOVES[name]]
     if name in CROPS:
         return [(1.0, _crop(transform, state))]
     if name in (*RESIZED_CROPS, "RandomCropFromBorders"):
@@ -51,51 +55,61 @@ def results(transform: Any, state: State) -> list[tuple[float, State]]:
 
 
 def _published(transform: Any, state: State) -> list[tuple[float, State]]:
-    """The operations are bounded by their number; those of one probability are taken together."""
+    """After a published policy; combinations of operations with equal probabilities are one state.
+
+    Each combination counts as one picture. Where there are too many to enumerate, all but the
+    unchanged image count as continuous.
+    """
     if state.size is None:
         return [(1.0, redrawn(state, None, math.inf, None))]
     untouched, groups = _groups(transform, *state.size)
     rest = 1 - untouched - sum(p for p, _ in groups)
-    told = [(p, redrawn(state, state.size, len(group), group)) for p, group in groups]
-    beyond = [(rest, redrawn(state, state.size, math.inf, None))] if rest > 1e-9 else []
-    return [(untouched, state), *told, *beyond]
+    followed = [(untouched, state)]
+    followed += [(p, redrawn(state, state.size, len(group), group)) for p, group in groups]
+    if rest > 1e-9:
+        followed.append((rest, redrawn(state, state.size, math.inf, None)))
+    return followed
 
 
 @lru_cache(maxsize=1024)
 def _groups(transform: Any, height: int, width: int) -> tuple[float, list[tuple[float, frozenset]]]:
-    """The probability that nothing changes, and what else may be done, by its probability: with that of all."""
-    walked = outcomes(transform, height, width)
-    untouched = walked.pop((), 0.0)
+    """The combinations of operations that a published policy can apply, grouped by probability.
+
+    Returns:
+        The probability that nothing changes; and each group with the probability of all of it.
+    """
+    combinations = outcomes(transform, height, width)
+    untouched = combinations.pop((), 0.0)
     groups: dict[float, list[Any]] = {}
-    for applied, p in walked.items():
-        groups.setdefault(round(p, 12), []).append(applied)
-    return untouched, [
-        (sum(walked[one] for one in group), frozenset(group)) for group in groups.values()
-    ]
+    totals: dict[float, float] = {}
+    for applied, p in combinations.items():
+        key = round(p, 12)
+        groups.setdefault(key, []).append(applied)
+        totals[key] = totals.get(key, 0) + p
+    return untouched, [(totals[key], frozenset(group)) for key, group in groups.items()]
 
 
 def _crop(transform: Any, state: State) -> State:
-    size, places = crop_size(transform), [(0, 0), (0, 0)]
+    """After CenterCrop, Crop or RandomCrop."""
+    size, positions = crop_size(transform), [(0, 0), (0, 0)]
     if state.size is None:
         return redrawn(state, size, math.inf, None)
     room = [have - need for have, need in zip(state.size, needed_size(transform), strict=True)]
     match type(transform).__name__:
         case "Crop":
-            places = [(transform.y_min, transform.y_min), (transform.x_min, transform.x_min)]
+            positions = [(transform.y_min, transform.y_min), (transform.x_min, transform.x_min)]
         case "CenterCrop":
-            places = [(side // 2, side // 2) for side in room]
+            positions = [(side // 2, side // 2) for side in room]
         case "RandomCrop":
-            places = [(0, max(side, 0)) for side in room]
+            positions = [(0, max(side, 0)) for side in room]
     if min(room) >= 0:
-        return cut(state, size, places)
+        return cropped(state, size, positions)
     if not transform.pad_if_needed:
         return FAILED
-    pads = (
-        math.prod(1 + max(-side, 0) for side in room) if transform.pad_position == "random" else 1
-    )
-    return redrawn(
-        state, size, pads * math.prod(last - first + 1 for first, last in places), id(transform)
-    )
+    ways = math.prod(last - first + 1 for first, last in positions)
+    if transform.pad_position == "random":
+        ways *= math.prod(1 + max(-side, 0) for side in room)
+    return redrawn(state, size, ways, id(transform))
 
 
 def crop_size(transform: Any) -> Size:
@@ -107,60 +121,51 @@ def crop_size(transform: Any) -> Size:
 
 def needed_size(transform: Any) -> Size:
     """The size that an image needs for CenterCrop, Crop and RandomCrop, unless they pad."""
-    return (
-        (transform.y_max, transform.x_max)
-        if type(transform).__name__ == "Crop"
-        else crop_size(transform)
-    )
+    if type(transform).__name__ == "Crop":
+        return transform.y_max, transform.x_max
+    return crop_size(transform)
 
 
 def _windows(transform: Any, height: int, width: int) -> int:
-    """How many windows a transform may cut out, at most."""
+    """How many windows one of RESIZED_CROPS or RandomCropFromBorders may cut out, at most."""
     match type(transform).__name__:
         case "RandomSizedCrop":
             low, high = transform.min_max_height
-            windows = [(side, int(side * transform.w2h_ratio)) for side in range(low, high + 1)]
+            sizes = [(side, int(side * transform.w2h_ratio)) for side in range(low, high + 1)]
             return sum(
-                (height - min(h, height) + 1) * (width - min(w, width) + 1) for h, w in windows
+                (height - min(h, height) + 1) * (width - min(w, width) + 1) for h, w in sizes
             )
         case "RandomCropFromBorders":
             rows = _spans(height, transform.crop_top, transform.crop_bottom)
             return rows * _spans(width, transform.crop_left, transform.crop_right)
-    return math.comb(height + 1, 2) * math.comb(width + 1, 2)  # all there are
+    return math.comb(height + 1, 2) * math.comb(width + 1, 2)  # every window
 
 
 def _spans(side: int, before: float, after: float) -> int:
-    """How many spans of a side RandomCropFromBorders may keep."""
+    """How many ranges of rows or columns RandomCropFromBorders may keep."""
     firsts = range(min(int(before * side), side - 1) + 1)
     return sum(side - max(first + 1, int((1 - after) * side)) + 1 for first in firsts)
 
 
 def _other(transform: Any, state: State) -> State:
-    """After a transform whose effect on pixels is not followed."""
-    name, resizes = type(transform).__name__, may_resize(transform)
+    """After a transform whose effect on pixels is not followed: its draws are counted."""
+    name = type(transform).__name__
+    depends_on_size = may_resize(transform) or name in SIZED
     if name == "Resize":
         ways, size = 1.0, (transform.height, transform.width)
-    elif state.size is None and (resizes or name in SIZED):
+    elif state.size is None and depends_on_size:
         ways, size = math.inf, None
     else:
-        # a small image says as much, where the size does not matter
-        ways, params = ways_of(
-            transform, state.size if state.size and (resizes or name in SIZED) else (2, 2)
-        )
+        # where the size has no influence, a small image will do
+        example = state.size if state.size and depends_on_size else (2, 2)
+        ways, params = ways_of(transform, example)
         try:
-            size = (
-                _size_after(transform, state.size, ways, params) if resizes else _kept(state.size)
-            )
-        except Exception:  # as it will for the image: nothing is left of it, for one
+            size = _size_after(transform, state.size, ways, params)
+        except Exception:  # it will fail on the image as well: nothing is left of it, for one
             return FAILED
     if name in TO_SIZE and size == state.size and ways == 1:
         return state
     return redrawn(state, size, ways, id(transform))
-
-
-def _kept(size: Size | None) -> Size | None:
-    """The size after a transform that keeps it; some, as ToGray, make a column of a single row."""
-    return None if size is None or 1 in size else size
 
 
 def may_resize(transform: Any) -> bool:
@@ -178,8 +183,14 @@ def may_resize(transform: Any) -> bool:
 def _size_after(
     transform: Any, size: Size | None, ways: float, params: dict[str, Any]
 ) -> Size | None:
-    """The size after a transform that may change it; None where it can be several."""
+    """The size after a transform; None where it is not known, or can be several.
+
+    `ways`, `params`: see ways_of().
+    """
     name = type(transform).__name__
+    if not may_resize(transform):
+        # some that keep the size, as ToGray, make a column of a single row
+        return None if size is None or 1 in size else size
     if size is None or math.isinf(ways) or (ways > 1 and name != "PadIfNeeded"):
         return None
     if name in ("LongestMaxSize", "SmallestMaxSize"):

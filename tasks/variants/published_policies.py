@@ -1,13 +1,14 @@
-"""Published policies as steps: TrivialAugment, RandAugment and AutoAugment, in Pillow's operations.
+"""TrivialAugment, RandAugment and AutoAugment as steps of a policy, in Pillow's operations.
 
-Each draws some operations with their magnitudes and applies them in order. Tables and pixels are those of torchvision's
-reference implementation on PIL images, with its defaults: nearest interpolation, and black where no pixel comes from.
+Each draws one or more operations with their magnitudes and applies them in order. Tables and pixels
+are those of torchvision's reference implementation on PIL images, with its defaults: nearest
+interpolation, and black where an operation moves no pixel to.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from itertools import product
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import albumentations as A
 import numpy as np
@@ -32,9 +33,10 @@ BINS = 31  # magnitudes of TrivialAugment and RandAugment, from none to the stro
 # Of each sub-policy's two operations: name, probability and magnitude, which is one of ten.
 SUB_POLICIES = {
     "imagenet": """
-        Posterize 0.4 8 + Rotate 0.6 9; Solarize 0.6 5 + AutoContrast 0.6; Equalize 0.8 + Equalize 0.6;
-        Posterize 0.6 7 + Posterize 0.6 6; Equalize 0.4 + Solarize 0.2 4; Equalize 0.4 + Rotate 0.8 8;
-        Solarize 0.6 3 + Equalize 0.6; Posterize 0.8 5 + Equalize 1.0; Rotate 0.2 3 + Solarize 0.6 8;
+        Posterize 0.4 8 + Rotate 0.6 9; Solarize 0.6 5 + AutoContrast 0.6;
+        Equalize 0.8 + Equalize 0.6; Posterize 0.6 7 + Posterize 0.6 6;
+        Equalize 0.4 + Solarize 0.2 4; Equalize 0.4 + Rotate 0.8 8; Solarize 0.6 3 + Equalize 0.6;
+        Posterize 0.8 5 + Equalize 1.0; Rotate 0.2 3 + Solarize 0.6 8;
         Equalize 0.6 + Posterize 0.4 6; Rotate 0.8 8 + Color 0.4 0; Rotate 0.4 9 + Equalize 0.6;
         Equalize 0.0 + Equalize 0.8; Invert 0.6 + Equalize 1.0; Color 0.6 4 + Contrast 1.0 8;
         Rotate 0.8 8 + Color 1.0 2; Color 0.8 8 + Solarize 0.8 7; Sharpness 0.4 7 + Invert 0.6;
@@ -43,36 +45,44 @@ SUB_POLICIES = {
         Equalize 0.8 + Equalize 0.6
     """,
     "cifar10": """
-        Invert 0.1 + Contrast 0.2 6; Rotate 0.7 2 + TranslateX 0.3 9; Sharpness 0.8 1 + Sharpness 0.9 3;
-        ShearY 0.5 8 + TranslateY 0.7 9; AutoContrast 0.5 + Equalize 0.9; ShearY 0.2 7 + Posterize 0.3 7;
-        Color 0.4 3 + Brightness 0.6 7; Sharpness 0.3 9 + Brightness 0.7 9; Equalize 0.6 + Equalize 0.5;
-        Contrast 0.6 7 + Sharpness 0.6 5; Color 0.7 7 + TranslateX 0.5 8; Equalize 0.3 + AutoContrast 0.4;
-        TranslateY 0.4 3 + Sharpness 0.2 6; Brightness 0.9 6 + Color 0.2 8; Solarize 0.5 2 + Invert 0.0;
-        Equalize 0.2 + AutoContrast 0.6; Equalize 0.2 + Equalize 0.6; Color 0.9 9 + Equalize 0.6;
-        AutoContrast 0.8 + Solarize 0.2 8; Brightness 0.1 3 + Color 0.7 0; Solarize 0.4 5 + AutoContrast 0.9;
-        TranslateY 0.9 9 + TranslateY 0.7 9; AutoContrast 0.9 + Solarize 0.8 3; Equalize 0.8 + Invert 0.1;
-        TranslateY 0.7 9 + AutoContrast 0.9
+        Invert 0.1 + Contrast 0.2 6; Rotate 0.7 2 + TranslateX 0.3 9;
+        Sharpness 0.8 1 + Sharpness 0.9 3; ShearY 0.5 8 + TranslateY 0.7 9;
+        AutoContrast 0.5 + Equalize 0.9; ShearY 0.2 7 + Posterize 0.3 7;
+        Color 0.4 3 + Brightness 0.6 7; Sharpness 0.3 9 + Brightness 0.7 9;
+        Equalize 0.6 + Equalize 0.5; Contrast 0.6 7 + Sharpness 0.6 5;
+        Color 0.7 7 + TranslateX 0.5 8; Equalize 0.3 + AutoContrast 0.4;
+        TranslateY 0.4 3 + Sharpness 0.2 6; Brightness 0.9 6 + Color 0.2 8;
+        Solarize 0.5 2 + Invert 0.0; Equalize 0.2 + AutoContrast 0.6; Equalize 0.2 + Equalize 0.6;
+        Color 0.9 9 + Equalize 0.6; AutoContrast 0.8 + Solarize 0.2 8;
+        Brightness 0.1 3 + Color 0.7 0; Solarize 0.4 5 + AutoContrast 0.9;
+        TranslateY 0.9 9 + TranslateY 0.7 9; AutoContrast 0.9 + Solarize 0.8 3;
+        Equalize 0.8 + Invert 0.1; TranslateY 0.7 9 + AutoContrast 0.9
     """,
     "svhn": """
-        ShearX 0.9 4 + Invert 0.2; ShearY 0.9 8 + Invert 0.7; Equalize 0.6 + Solarize 0.6 6; Invert 0.9 + Equalize 0.6;
-        Equalize 0.6 + Rotate 0.9 3; ShearX 0.9 4 + AutoContrast 0.8; ShearY 0.9 8 + Invert 0.4;
-        ShearY 0.9 5 + Solarize 0.2 6; Invert 0.9 + AutoContrast 0.8; Equalize 0.6 + Rotate 0.9 3;
-        ShearX 0.9 4 + Solarize 0.3 3; ShearY 0.8 8 + Invert 0.7; Equalize 0.9 + TranslateY 0.6 6;
-        Invert 0.9 + Equalize 0.6; Contrast 0.3 3 + Rotate 0.8 4; Invert 0.8 + TranslateY 0.0 2;
-        ShearY 0.7 6 + Solarize 0.4 8; Invert 0.6 + Rotate 0.8 4; ShearY 0.3 7 + TranslateX 0.9 3;
-        ShearX 0.1 6 + Invert 0.6; Solarize 0.7 2 + TranslateY 0.6 7; ShearY 0.8 4 + Invert 0.8;
+        ShearX 0.9 4 + Invert 0.2; ShearY 0.9 8 + Invert 0.7; Equalize 0.6 + Solarize 0.6 6;
+        Invert 0.9 + Equalize 0.6; Equalize 0.6 + Rotate 0.9 3; ShearX 0.9 4 + AutoContrast 0.8;
+        ShearY 0.9 8 + Invert 0.4; ShearY 0.9 5 + Solarize 0.2 6; Invert 0.9 + AutoContrast 0.8;
+        Equalize 0.6 + Rotate 0.9 3; ShearX 0.9 4 + Solarize 0.3 3; ShearY 0.8 8 + Invert 0.7;
+        Equalize 0.9 + TranslateY 0.6 6; Invert 0.9 + Equalize 0.6; Contrast 0.3 3 + Rotate 0.8 4;
+        Invert 0.8 + TranslateY 0.0 2; ShearY 0.7 6 + Solarize 0.4 8; Invert 0.6 + Rotate 0.8 4;
+        ShearY 0.3 7 + TranslateX 0.9 3; ShearX 0.1 6 + Invert 0.6;
+        Solarize 0.7 2 + TranslateY 0.6 7; ShearY 0.8 4 + Invert 0.8;
         ShearX 0.7 9 + TranslateY 0.8 3; ShearY 0.8 5 + AutoContrast 0.7; ShearX 0.7 2 + Invert 0.1
     """,
 }
 SUB_POLICY_BINS = 10
-WITHOUT_EFFECT = {
-    "Posterize": 8,
-    "Solarize": 256,
-}  # magnitudes that change nothing; of all others 0
-MOST_WALKED = 10_000  # combinations of draws; more are not told apart
-Draw: TypeAlias = dict[
-    tuple[str, Any] | None, float
-]  # operations (name, magnitude), None where nothing changes
+WITHOUT_EFFECT = {"Posterize": 8, "Solarize": 256}  # magnitudes that change nothing; else 0
+MOST_COMBINATIONS = 10_000  # of draws; more are not enumerated
+Effect: TypeAlias = tuple[str, Any]  # an operation's name and magnitude
+Alternatives: TypeAlias = dict[Effect | None, float]  # probabilities; None where nothing changes
+
+
+class SubPolicyStep(NamedTuple):
+    """An operation of a sub-policy; `level`: of SUB_POLICY_BINS, 0 where it has no magnitude."""
+
+    name: str
+    probability: float
+    level: int
 
 
 def _strongest(
@@ -82,21 +92,31 @@ def _strongest(
     return dict(zip(GRADED, values, strict=True))
 
 
-# The strongest magnitude of each graded operation in the Wide space; shears as tangents, translations in pixels.
+# The strongest magnitude of each graded operation in TrivialAugment's Wide space: shears as
+# tangents, translations in pixels, rotations in degrees.
 WIDE = _strongest(0.99, (32.0, 32.0), 135.0, 0.99, 6)
 
 
 def standard(height: int, width: int) -> dict[str, float]:
-    """The same in AutoAugment's and RandAugment's space, where translations go with the size of the image."""
+    """The strongest magnitudes of AutoAugment and RandAugment for an image of (height, width).
+
+    Translations are a share of the image's size.
+    """
     return _strongest(0.3, (150 / 331 * width, 150 / 331 * height), 30.0, 0.9, 4)
 
 
 def operation(
     name: str, strongest: dict[str, float], level: int, bins: int, negative: bool
 ) -> dict[str, Any]:
-    """An operation with magnitude `level` of `bins`, from none to the strongest, as the ledger shows it.
+    """An operation as the ledger shows it: `name` and, where it has one, `magnitude`.
 
-    The magnitude of Posterize is the bits left, that of Solarize the threshold; both have no sign.
+    Args:
+        name: of PERFORM.
+        strongest: WIDE or standard().
+        level: of the magnitude, from 0 (none) to bins - 1 (the strongest).
+        bins: how many levels there are.
+        negative: whether the magnitude gets a minus, of operations in SIGNED. That of Posterize is
+            the number of bits left, that of Solarize the threshold; both have no sign.
     """
     if name not in GRADED:
         return {"name": name}
@@ -110,13 +130,13 @@ def operation(
 
 
 def _affine(image: Image.Image, *matrix: float) -> Image.Image:
-    """The pixel at (x, y) comes from (ax + by + c, dx + ey + f)."""
+    """By `matrix` (a, b, c, d, e, f) the pixel at (x, y) is that of (ax + by + c, dx + ey + f)."""
     return image.transform(
         image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=0
     )
 
 
-# What each does to an image (L or RGB), with its magnitude where it has one.
+# What each operation does to an image (L or RGB), with its magnitude where it has one.
 PERFORM: dict[str, Callable[[Image.Image, Any], Image.Image]] = {
     "Identity": lambda image, _: image,
     "ShearX": lambda image, m: _affine(image, 1, m, 0, 0, 1, 0),
@@ -136,7 +156,7 @@ PERFORM: dict[str, Callable[[Image.Image, Any], Image.Image]] = {
 }
 
 
-def whole(least: int, most: int) -> AfterValidator:
+def whole_number(least: int, most: int) -> AfterValidator:
     """A check that a value is a whole number from `least` to `most`."""
 
     def check(value: Any) -> Any:
@@ -153,55 +173,75 @@ def _one_of_the_policies(value: Any) -> Any:
     return value
 
 
-def sub_policies(policy: str) -> list[list[tuple[str, float, int]]]:
-    """The pairs of (name, probability, magnitude) that AutoAugment found on a data set; 0 where there is none."""
-    pairs = [[step.split() for step in pair.split("+")] for pair in SUB_POLICIES[policy].split(";")]
-    return [
-        [(name, float(p), int(level[0]) if level else 0) for name, p, *level in pair]
-        for pair in pairs
-    ]
+def sub_policies(policy: str) -> list[list[SubPolicyStep]]:
+    """The pairs of operations that AutoAugment found on a data set, a key of SUB_POLICIES."""
+    return [_sub_policy(pair) for pair in SUB_POLICIES[policy].split(";")]
 
 
-def _draw(weighed: Iterable[tuple[dict[str, Any], float]]) -> Draw:
-    """Operations with their probabilities as a draw: equal ones as one, and those that change nothing as None."""
-    draw: Draw = {}
+def _sub_policy(text: str) -> list[SubPolicyStep]:
+    steps = []
+    for step in text.split("+"):
+        name, probability, *level = step.split()
+        steps.append(SubPolicyStep(name, float(probability), int(level[0]) if level else 0))
+    return steps
+
+
+def _alternatives(weighed: Iterable[tuple[dict[str, Any], float]]) -> Alternatives:
+    """Operations of which one is drawn, with probabilities; those of equal effect as one."""
+    alternatives: Alternatives = {}
     for one, p in weighed:
         name, magnitude = one["name"], one.get("magnitude")
-        key = (
-            None
-            if name == "Identity" or magnitude == WITHOUT_EFFECT.get(name, 0)
-            else (name, magnitude)
-        )
-        draw[key] = draw.get(key, 0.0) + p
-    return draw
+        unchanged = name == "Identity" or magnitude == WITHOUT_EFFECT.get(name, 0)
+        effect = None if unchanged else (name, magnitude)
+        alternatives[effect] = alternatives.get(effect, 0.0) + p
+    return alternatives
 
 
-def outcomes(step: Any, height: int, width: int) -> dict[tuple[tuple[str, Any], ...], float]:
-    """The operations, in order, that a published policy may apply to an image of (height, width): probabilities.
+def outcomes(step: Any, height: int, width: int) -> dict[tuple[Effect, ...], float]:
+    """What a published policy may apply to an image of (height, width), with its probability.
 
-    () stands for none that changes it. Of more than MOST_WALKED it is the only one told, and the rest is missing to 1.
+    Args:
+        step: an object of one of PUBLISHED.
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        The operations in order; () where none has an effect. Above MOST_COMBINATIONS only () is
+        there, and the probabilities add up to less than 1.
     """
-    sequences = step.draws(height, width)
-    walked: dict[tuple[tuple[str, Any], ...], float] = {}
-    if sum(math.prod(map(len, sequence)) for sequence in sequences) > MOST_WALKED:
-        sequences = [[{None: draw.get(None, 0.0)} for draw in sequence] for sequence in sequences]
+    sequences = step.sequences(height, width)
+    if sum(math.prod(map(len, sequence)) for sequence in sequences) > MOST_COMBINATIONS:
+        sequences = [_unchanged_alone(sequence) for sequence in sequences]
+    found: dict[tuple[Effect, ...], float] = {}
     for sequence in sequences:
-        for drawn in product(*(draw.items() for draw in sequence)):
-            applied = tuple(one for one, _ in drawn if one is not None)
-            walked[applied] = walked.get(applied, 0.0) + math.prod(p for _, p in drawn) / len(
-                sequences
-            )
-    return {applied: p for applied, p in walked.items() if p > 0}
+        for drawn in product(*(alternatives.items() for alternatives in sequence)):
+            applied = tuple(effect for effect, _ in drawn if effect is not None)
+            p = math.prod(p for _, p in drawn) / len(sequences)
+            found[applied] = found.get(applied, 0.0) + p
+    return {applied: p for applied, p in found.items() if p > 0}
+
+
+def _unchanged_alone(sequence: list[Alternatives]) -> list[Alternatives]:
+    return [{None: alternatives.get(None, 0.0)} for alternatives in sequence]
 
 
 class _Published(A.ImageOnlyTransform):
-    """Draws operations for an image and applies them; its name is what params.yaml and the ledger call it."""
+    """Draws operations for an image and applies them.
+
+    The names of its subclasses are those of params.yaml and the ledger.
+    """
 
     def draw(self, height: int, width: int) -> list[dict[str, Any]]:
+        """Operations for an image of (height, width), drawn with `py_random`; see operation()."""
         raise NotImplementedError
 
-    def draws(self, height: int, width: int) -> list[list[Draw]]:
-        """The same with probabilities: sequences of independent draws, of which one, all equally likely, is taken."""
+    def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
+        """All that draw() can give.
+
+        Returns:
+            Sequences, one of which is chosen, all equally likely. From each of its alternatives one
+            operation is drawn, independently of the others.
+        """
         raise NotImplementedError
 
     def get_params_dependent_on_data(
@@ -217,7 +257,10 @@ class _Published(A.ImageOnlyTransform):
 
 
 class trivialaugment(_Published):  # noqa: N801
-    """One operation, one of its magnitudes, all equally likely (Mueller & Hutter, TrivialAugment, 2021; Wide space)."""
+    """One operation with one of its magnitudes, all equally likely.
+
+    Source: S. Mueller, F. Hutter, "TrivialAugment", ICCV 2021; magnitudes of its Wide space.
+    """
 
     def __init__(self, p: float = 1.0) -> None:
         super().__init__(p=p)
@@ -226,21 +269,23 @@ class trivialaugment(_Published):  # noqa: N801
         name, level = self.py_random.choice(OPERATIONS), self.py_random.randrange(BINS)
         return [operation(name, WIDE, level, BINS, self.py_random.random() < 0.5)]
 
-    def draws(self, height: int, width: int) -> list[list[Draw]]:
+    def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
         every = [
-            operation(name, WIDE, *one)
-            for name in OPERATIONS
-            for one in product(range(BINS), [BINS], SIGNS)
+            operation(name, WIDE, level, BINS, negative)
+            for name, level, negative in product(OPERATIONS, range(BINS), SIGNS)
         ]
-        return [[_draw((one, 1 / len(every)) for one in every)]]
+        return [[_alternatives((one, 1 / len(every)) for one in every)]]
 
 
 class randaugment(_Published):  # noqa: N801
-    """`n` operations, all equally likely, of magnitude `m` of 30 (Cubuk et al., RandAugment, 2020)."""
+    """`n` operations, all equally likely, of magnitude `m` of 30.
+
+    Source: E. D. Cubuk et al., "RandAugment", NeurIPS 2020.
+    """
 
     class InitSchema(A.ImageOnlyTransform.InitSchema):
-        n: Annotated[Any, whole(1, len(OPERATIONS))]
-        m: Annotated[Any, whole(0, BINS - 1)]
+        n: Annotated[Any, whole_number(1, len(OPERATIONS))]
+        m: Annotated[Any, whole_number(0, BINS - 1)]
 
     def __init__(self, n: int = 2, m: int = 9, p: float = 1.0) -> None:
         super().__init__(p=p)
@@ -254,17 +299,20 @@ class randaugment(_Published):  # noqa: N801
         strongest = standard(height, width)
         return [operation(name, strongest, self.m, BINS, negative) for name, negative in chosen]
 
-    def draws(self, height: int, width: int) -> list[list[Draw]]:
+    def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
         strongest = standard(height, width)
         every = [
             operation(name, strongest, self.m, BINS, negative)
             for name, negative in product(OPERATIONS, SIGNS)
         ]
-        return [[_draw((one, 1 / len(every)) for one in every)] * self.n]
+        return [[_alternatives((one, 1 / len(every)) for one in every)] * self.n]
 
 
 class autoaugment(_Published):  # noqa: N801
-    """One of 25 pairs of operations, each with its probability (Cubuk et al., AutoAugment, 2019)."""
+    """One of 25 pairs of operations, each operation applied with its own probability.
+
+    Source: E. D. Cubuk et al., "AutoAugment", CVPR 2019.
+    """
 
     class InitSchema(A.ImageOnlyTransform.InitSchema):
         policy: Annotated[Any, AfterValidator(_one_of_the_policies)]
@@ -282,16 +330,17 @@ class autoaugment(_Published):  # noqa: N801
                 applied.append(operation(name, strongest, level, SUB_POLICY_BINS, negative))
         return applied
 
-    def draws(self, height: int, width: int) -> list[list[Draw]]:
+    def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
         strongest = standard(height, width)
 
-        def alternatives(name: str, p: float, level: int) -> Draw:
-            both = [
-                operation(name, strongest, level, SUB_POLICY_BINS, negative) for negative in SIGNS
-            ]
-            return _draw([({"name": "Identity"}, 1 - p), *((one, p / 2) for one in both)])
+        def alternatives(step: SubPolicyStep) -> Alternatives:
+            weighed = [({"name": "Identity"}, 1 - step.probability)]
+            for negative in SIGNS:
+                one = operation(step.name, strongest, step.level, SUB_POLICY_BINS, negative)
+                weighed.append((one, step.probability / 2))
+            return _alternatives(weighed)
 
-        return [[alternatives(*step) for step in pair] for pair in self.pairs]
+        return [list(map(alternatives, pair)) for pair in self.pairs]
 
 
 PUBLISHED = {kind.__name__: kind for kind in (trivialaugment, randaugment, autoaugment)}

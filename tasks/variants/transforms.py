@@ -2,36 +2,41 @@
 
 TRANSFORMS = (
     # geometry
-    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "GridElasticDeform",
-    "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective",
-    "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders", "RandomGridShuffle", "RandomResizedCrop",
-    "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate",
-    "SmallestMaxSize", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
+    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion",
+    "GridElasticDeform", "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad",
+    "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
+    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop",
+    "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate", "SmallestMaxSize", "SquareSymmetry",
+    "ThinPlateSpline", "Transpose", "VerticalFlip",
     # light and colour
-    "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE", "ColorJitter", "Equalize",
-    "FancyPCA", "HEStain", "HueSaturationValue", "Illumination", "InvertImg", "PlanckianJitter",
-    "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize", "RandomBrightnessContrast", "RandomGamma",
-    "RandomToneCurve", "RGBShift", "Solarize", "ToGray", "ToRGB", "ToSepia",
+    "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE",
+    "ColorJitter", "Equalize", "FancyPCA", "HEStain", "HueSaturationValue", "Illumination",
+    "InvertImg", "PlanckianJitter", "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize",
+    "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift", "Solarize", "ToGray",
+    "ToRGB", "ToSepia",
     # blur and noise
-    "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur", "GaussNoise",
-    "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological", "MotionBlur", "MultiplicativeNoise",
-    "RingingOvershoot", "SaltAndPepper", "Sharpen", "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
+    "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur",
+    "GaussNoise", "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological",
+    "MotionBlur", "MultiplicativeNoise", "RingingOvershoot", "SaltAndPepper", "Sharpen",
+    "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
     # occlusion and weather
-    "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel", "RandomRain",
-    "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
+    "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel",
+    "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
 )  # fmt: skip
 
-# Transforms that make of 16 bits what they make of 8; a policy with any other gets 8 bits.
+# Transforms that work on 16 bits as on 8; with any other in the policy, images get 8 bits.
 TAKE_16_BITS = (
-    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion", "HorizontalFlip", "NoOp",
-    "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
-    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate",
-    "SafeRotate", "ShiftScaleRotate", "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
-    "ChannelShuffle", "InvertImg", "RandomBrightnessContrast", "ToGray", "AdvancedBlur", "Blur", "GaussianBlur",
-    "MotionBlur", "CoarseDropout", "Erasing", "GridDropout", "XYMasking",
+    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion",
+    "HorizontalFlip", "NoOp", "OpticalDistortion", "Pad", "PadIfNeeded", "Perspective",
+    "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders", "RandomGridShuffle",
+    "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop", "Resize", "Rotate",
+    "SafeRotate", "ShiftScaleRotate", "SquareSymmetry", "ThinPlateSpline", "Transpose",
+    "VerticalFlip", "ChannelShuffle", "InvertImg", "RandomBrightnessContrast", "ToGray",
+    "AdvancedBlur", "Blur", "GaussianBlur", "MotionBlur", "CoarseDropout", "Erasing", "GridDropout",
+    "XYMasking",
 )  # fmt: skip
-# Transforms that fail on a grey image; a policy with any of these gets it as RGB.
+# Transforms that fail on a grey image; with any of these in the policy, images get RGB.
 NEED_COLOUR = (
-    "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog", "RandomGravel",
-    "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
+    "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog",
+    "RandomGravel", "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Capacity against an enumeration: many variants of a tiny image are drawn, and their pixels counted."""
+"""Capacity against an enumeration: many variants of a tiny image are drawn and compared."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -347,8 +347,8 @@ def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_cert
     with pytest.raises(UserError) as caught:
         check([FLIP], 2)
     assert str(caught.value) == (
-        "params.yaml augment.policy: 2 distinct variants are asked for, and it makes 1 of an image of 6 x 4 "
-        "(b.png); ask for fewer, widen the policy or set augment.distinct: false"
+        "params.yaml augment.policy: 2 distinct variants are asked for, and it makes 1 of an image "
+        "of 6 x 4 (b.png); ask for fewer, widen the policy or set augment.distinct: false"
     )
     with pytest.raises(
         UserError, match=r"^params.yaml augment.policy: 7 .* makes 6 of an image of 6 x 4 \(b.png\)"

@@ -1,3 +1,5 @@
+"""Every step of a policy: seeded, recorded, checked before it is used, and what pixels it takes."""
+
 import hashlib
 import inspect
 import json
@@ -113,7 +115,7 @@ def test_a_result_that_is_no_image_is_refused() -> None:
 
 @pytest.mark.parametrize("name", WITH_BORDERS)
 def test_borders_reflect_unless_params_say_otherwise(name: str) -> None:
-    """A white image stays white where its borders reflect; `fill` alone, and `border_mode` alone, are obeyed."""
+    """A white image stays white where borders reflect, but with `fill` or `border_mode` alone."""
     white = np.full((32, 24), 255, np.uint8)
 
     def darkest(**arguments: object) -> int:
@@ -160,64 +162,64 @@ def test_pixels_by_hand() -> None:
     [
         (
             ["VerticalFlip", "VerticalFlip", {"HorizontalFlip": {"prob": 1}}],
-            "params.yaml augment.policy[2] HorizontalFlip: unknown argument 'prob'; known: p",
+            "[2] HorizontalFlip: unknown argument 'prob'; known: p",
         ),
         (
             ["Flop"],
-            "params.yaml augment.policy[0] Flop: unknown transform; docs/policies.md lists the known",
+            "[0] Flop: unknown transform; docs/policies.md lists the known",
         ),
-        ([3], "params.yaml augment.policy[0]: needs `Name` or `Name: {argument: value}`, found 3"),
+        ([3], "[0]: needs `Name` or `Name: {argument: value}`, found 3"),
         (
             [{"Rotate": 3}],
-            "params.yaml augment.policy[0] Rotate: needs arguments as `{argument: value}`, found 3",
+            "[0] Rotate: needs arguments as `{argument: value}`, found 3",
         ),
         (
             [{"Rotate": {"p": 2}}],
-            "params.yaml augment.policy[0] Rotate.p: input should be less than or equal to 1, found 2",
+            "[0] Rotate.p: input should be less than or equal to 1, found 2",
         ),
         (
             [{"OneOf": {"transforms": ["HorizontalFlip", {"Rotate": {"limt": 3}}]}}],
-            "params.yaml augment.policy[0].transforms[1] Rotate: unknown argument 'limt'; known: limit, interpolation, "
+            "[0].transforms[1] Rotate: unknown argument 'limt'; known: limit, interpolation, "
             "border_mode, rotate_method, crop_border, mask_interpolation, fill, fill_mask, p",
         ),
         (
             [{"OneOf": {"transforms": ["VerticalFlip"], "p": 2}}],
-            "params.yaml augment.policy[0] OneOf.p: needs a number from 0 to 1, found 2",
+            "[0] OneOf.p: needs a number from 0 to 1, found 2",
         ),
         (
             [{"OneOf": {"transforms": [{"VerticalFlip": {"p": 0}}]}}],
-            "params.yaml augment.policy[0] OneOf: needs a transform with p above 0: they are its weights",
+            "[0] OneOf: needs a transform with p above 0: they are its weights",
         ),
         (
             [{"SomeOf": {"transforms": ["VerticalFlip"], "n": 2}}],
-            "params.yaml augment.policy[0] SomeOf.n: needs a whole number from 1 to 1, found 2",
+            "[0] SomeOf.n: needs a whole number from 1 to 1, found 2",
         ),
         (
             [{"randaugment": {"N": 3}}],
-            "params.yaml augment.policy[0] randaugment: unknown argument 'N'; known: n, m, p",
+            "[0] randaugment: unknown argument 'N'; known: n, m, p",
         ),
         (
             ["VerticalFlip", {"randaugment": {"m": 31}}],
-            "params.yaml augment.policy[1] randaugment.m: needs a whole number from 0 to 30, found 31",
+            "[1] randaugment.m: needs a whole number from 0 to 30, found 31",
         ),
         (
             [{"OneOf": {"transforms": [{"randaugment": {"n": 0}}]}}],
-            "params.yaml augment.policy[0].transforms[0] randaugment.n: needs a whole number from 1 to 14, found 0",
+            "[0].transforms[0] randaugment.n: needs a whole number from 1 to 14, found 0",
         ),
         (
             [{"autoaugment": {"policy": "mnist"}}],
-            "params.yaml augment.policy[0] autoaugment.policy: needs imagenet, cifar10 or svhn, found 'mnist'",
+            "[0] autoaugment.policy: needs imagenet, cifar10 or svhn, found 'mnist'",
         ),
         (
             [{"OneOf": {"p": 1}}],
-            "params.yaml augment.policy[0] OneOf: needs transforms: [...], found None",
+            "[0] OneOf: needs transforms: [...], found None",
         ),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(policy: list, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         Policy(policy)
-    assert str(caught.value) == expected
+    assert str(caught.value) == "params.yaml augment.policy" + expected
 
 
 def test_one_step_may_stand_alone() -> None:

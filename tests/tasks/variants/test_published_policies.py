@@ -188,7 +188,7 @@ def test_no_published_policy_makes_more_than_its_capacity(step: Any) -> None:
 def test_too_many_combinations_have_no_bound_but_may_leave_the_image_untouched() -> None:
     found = capacity([{"randaugment": {"n": 14, "m": 9, "p": 0.75}}], 8, 8)
     assert (found.count, found.exact) == (None, True)
-    # of 14 operations Identity does nothing, of 8 x 8 pixels a shift by 150/331 x 8 x 9/30 is one pixel
+    # of 14 operations Identity alone does nothing: a shift by 150/331 x 8 x 9/30 is one pixel
     assert found.untouched == pytest.approx(0.25 + 0.75 / 14**14)
     # Identity, and the nine signed ones at magnitude 0; Posterize leaves 8 bits
     assert capacity([{"randaugment": {"n": 14, "m": 0}}], 8, 8).untouched == pytest.approx(
