@@ -77,7 +77,7 @@ def import_(
     """
     from tasks.dataset.paths import RAW
 
-    preconditions.require_room()
+    preconditions.require_pulled()
     names = [source.partition(":")[2] for source in sources if source.startswith("torchvision:")]
     if names and len(sources) > 1:
         raise UserError(
@@ -209,7 +209,7 @@ def schedule(
     when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
     with ended_by_signals(), server.ensured() as url:
         server.use(url)
-        server.end_with(url)
+        server.exit_when_silent(url)
         print(f"dashboard        {server.page(url)}")
         print(
             f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it",
@@ -237,7 +237,7 @@ def ui() -> None:
         print(f"dashboard        {server.page(url)}")
         print(f"report           {report}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
-        server.watch(url)
+        server.wait_until_silent(url)
         raise UserError(f"{server.page(url)}: the server ended")
 
 

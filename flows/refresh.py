@@ -1,4 +1,4 @@
-"""Bring stages up to date without the flow, for commands that need to know the present images."""
+"""Bring stages up to date without Prefect, for commands that need to know the present images."""
 
 import subprocess
 import sys
@@ -8,10 +8,11 @@ from tasks.common.errors import CheckFailedError, UserError
 
 
 def refresh(stage: str) -> None:
-    """Bring the stages up to `stage` up to date, without the flow: for what has to know the present images.
+    """Run `stage` and those it depends on, where they are out of date, by `dvc repro`.
 
     Raises:
-        UserError: where that fails; the stage has told why.
+        CheckFailedError: where the stage did its work, and a check failed that is asked to.
+        UserError: where it fails otherwise, with the stage's own line.
     """
     from flows.versions.dvc_graph import read_steps
     from flows.versions.merge import require_finished
@@ -26,18 +27,18 @@ def refresh(stage: str) -> None:
     require_not_stale(steps)
     print(f"what {stage} depends on is not up to date: running it first", file=sys.stderr)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
-    # what the stage says on the way goes where progress goes; standard output is the result's
+    # what the stage prints is progress: standard output is for the result of the command
     done = subprocess.run(
         command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        raise _told_by_stage(stage, done.stderr)
+        raise _error_of_stage(stage, done.stderr)
 
 
-def _told_by_stage(stage: str, text: str) -> UserError:
-    """The stage's own last line, out of all that DVC says around it."""
-    for line in reversed(text.splitlines()):
-        for mark, kind in (("failed: ", CheckFailedError), ("error: ", UserError)):
-            if line.startswith(mark):
-                return kind(line.removeprefix(mark))
-    return UserError(f"{stage} failed: {text.strip()}")
+def _error_of_stage(stage: str, stderr: str) -> UserError:
+    """The error that the stage printed in its last line, out of all that DVC prints around it."""
+    for line in reversed(stderr.splitlines()):
+        for prefix, kind in (("failed: ", CheckFailedError), ("error: ", UserError)):
+            if line.startswith(prefix):
+                return kind(line.removeprefix(prefix))
+    return UserError(f"{stage} failed: {stderr.strip()}")
