@@ -1,4 +1,4 @@
-"""Preconditions of a run: the project's root, valid parameters, images in data/raw."""
+"""Preconditions of a run: valid parameters, a stage of dvc.yaml, images in data/raw."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,12 +12,6 @@ from tasks.common.params import PARAMS_FILE, STAGES, read_blocks, read_params
 from tasks.common.temporary import has_files
 from tasks.dataset.paths import RAW
 from tasks.ingest.params import IngestParams
-
-
-def require_root() -> None:
-    """Raises UserError outside a project's root."""
-    if not Path("dvc.yaml").is_file():
-        raise UserError(f"dvc.yaml: not found in {Path.cwd()}; run this from the project's root")
 
 
 def check_params() -> None:

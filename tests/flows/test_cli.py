@@ -486,5 +486,20 @@ def test_the_debug_switch_shows_the_traceback(project: Project) -> None:
 
 
 def test_nothing_imports_prefect_that_does_not_need_it() -> None:
-    code = "import sys, flows.cli, flows.run.child, tasks.augment.__main__; sys.exit('prefect' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    modules = "flows.cli, flows.run.child, tasks.augment.__main__"
+    assert imported(f"import {modules}", {"prefect"}) == set()
+
+
+def test_help_imports_nothing_that_takes_seconds(project: Project) -> None:
+    show_help = "sys.argv = ['variegate', '--help']; flows.cli.main()"
+    slow = {"numpy", "pandas", "pyarrow", "torch", "prefect", "dvc", "pydantic"}
+    assert imported(f"import flows.cli; {show_help}", slow) == set()
+
+
+def imported(code: str, names: set[str]) -> set[str]:
+    """Which of these modules a process has imported when it ends after running `code`."""
+    report = f"print('imported', *{names} & set(sys.modules))"
+    script = f"import atexit, sys; atexit.register(lambda: {report}); {code}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
