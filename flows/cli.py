@@ -186,11 +186,11 @@ def run(
     preconditions.check_params()
     server.use(server.find())
     from flows.pipeline import bring_up_to_date  # reads the settings that server.use() changes
+    from flows.run.stage import printed_warnings
 
     outcomes = bring_up_to_date(**parameters, force=force)
     print()
-    for line in console.run_summary(outcomes):
-        print(line)
+    console.show(console.run_summary(outcomes, printed_warnings))
     stages = {address.removesuffix(".dvc"): outcome for address, outcome in outcomes.items()}
     print(f"stages           {', '.join(map(' '.join, stages.items()))}")
     print(f"time             {time.monotonic() - started:.1f} s")
@@ -292,20 +292,24 @@ def validate(as_json: AsJson = False) -> None:
     """
     from flows import console
     from flows.refresh import refresh
-    from tasks.commands import moved_images
+    from tasks.commands.moved_images import moved_between, splits_of_images
+    from tasks.dataset.manifests import read_validated
+    from tasks.validate.summary import class_counts
 
-    before = moved_images.splits_of_images()
+    before = splits_of_images()
+    printed: list[str] = []
     failed: CheckFailedError | None = None
     try:
-        refresh("validate")
+        refresh("validate", printed)
     except CheckFailedError as error:
         failed = error
-    metrics, now = console.read_metrics("validate"), moved_images.splits_of_images()
-    moved = moved_images.moved_between(before, now)
+    metrics = console.read_metrics("validate")
+    moved = moved_between(before, splits_of_images())
     if as_json:
         print(json.dumps({**metrics, "moved": moved}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(console.validation_lines(metrics, sorted(now["label"].unique()), moved)))
+        classes = class_counts(read_validated(["label", "split", "status"])).to_dict("index")
+        console.show(console.validation(metrics, classes, moved, printed))
     if failed:
         raise failed
 
@@ -323,14 +327,18 @@ def plan(
 
     Example: variegate plan --epochs 16
     """
+    from flows import console
     from flows.refresh import refresh
-    from tasks.commands.forecast import as_table, forecast
+    from tasks.commands.forecast import forecast
 
     refresh("validate")
     inputs = _read_inputs()
     training = None if epochs is None else _training(epochs)
     found = forecast(inputs.validated, inputs.params, training)
-    print(json.dumps(found, indent=2) if as_json else as_table(found))
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        console.show(console.plan_forecast(found))
 
 
 def _training(epochs: int) -> dict[str, Any]:
@@ -478,7 +486,8 @@ def diff(
     """
     if as_json and markdown:
         raise UserError("--json and --markdown: needs one of them, found both")
-    from flows.versions.diff import as_markdown, as_text, compare
+    from flows import console
+    from flows.versions.diff import as_markdown, compare
     from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 
     stale = changed_since_run() if WORKSPACE in (before, after) else []
@@ -488,8 +497,10 @@ def diff(
         print(f"note: {', '.join(stale)}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif markdown:
+        print(as_markdown(found))
     else:
-        print(as_markdown(found) if markdown else as_text(found))
+        console.show(console.dataset_diff(found))
 
 
 @app.command()
@@ -528,16 +539,14 @@ def doctor(as_json: AsJson = False) -> None:
 
     Example: variegate doctor
     """
+    from flows import console
     from flows.doctor import examine
 
     findings = examine()
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
-        for finding in findings:
-            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<14} {finding.found}")
-            if not finding.ok:
-                print(f"     mend: {finding.mend}")
+        console.show([console.findings_table(findings)])
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 

@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+import tempfile
 
 from flows.preconditions import check_params, require_raw
 from tasks.common.errors import CheckFailedError, UserError
 
 
-def refresh(stage: str) -> None:
+def refresh(stage: str, printed: list[str] | None = None) -> None:
     """Run `stage` and those it depends on, where they are out of date, by `dvc repro`.
+
+    Args:
+        stage: the last stage to run.
+        printed: takes the lines that the stages print.
 
     Raises:
         CheckFailedError: where the stage did its work, and a check failed that is asked to.
@@ -26,13 +31,29 @@ def refresh(stage: str) -> None:
         return
     require_not_stale(steps)
     print(f"what {stage} depends on is not up to date: running it first", file=sys.stderr)
+    _reproduce(stage, [] if printed is None else printed)
+
+
+def _reproduce(stage: str, printed: list[str]) -> None:
+    """`dvc repro`, with the stages' lines on standard error, as progress: see refresh()."""
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
-    # what the stage prints is progress: standard output is for the result of the command
-    done = subprocess.run(
-        command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise _error_of_stage(stage, done.stderr)
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as stderr,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace"
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(line, end="", file=sys.stderr, flush=True)
+                printed.append(line.rstrip("\n"))
+        except BaseException:
+            process.kill()
+            raise
+        if process.wait() != 0:
+            stderr.seek(0)
+            raise _error_of_stage(stage, stderr.read())
 
 
 def _error_of_stage(stage: str, stderr: str) -> UserError:

@@ -25,6 +25,9 @@ SECONDS_BETWEEN_QUESTIONS = 2.0  # to the server: is this run cancelled?
 CANCELLED = "cancelled; what was finished is kept, and the next run goes on from there"
 Logger = logging.Logger | logging.LoggerAdapter
 
+# The lines `warning: ...` that stages printed in this process: its summary need not repeat them.
+printed_warnings: list[str] = []
+
 
 class StageError(Exception):
     """A stage failed for a reason that the user cannot mend; its log has the traceback."""
@@ -99,8 +102,11 @@ def log_lines(stream: IO[bytes], logger: Logger) -> None:
     """Log what a stage prints, line by line."""
     for line in stream:
         text = line.decode("utf-8", "replace").rstrip()
-        if text:
-            logger.log(logging.WARNING if text.startswith("warning:") else logging.INFO, text)
+        if text.startswith("warning:"):
+            printed_warnings.append(text)
+            logger.warning(text)
+        elif text:
+            logger.info(text)
 
 
 class EventReader:

@@ -204,10 +204,14 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         "not compared     18 images, for looking the same: see near_duplicates",
         "groups           0",
         "leaks            0",
-        "classes          3: 0, 1, 2",
+        "classes          3",
+        "  class  usable  train  validation  test",
+        "  0           6      4           1     1",
+        "  1           6      4           1     1",
+        "  2           6      4           1     1",
         "splits           train 12, validation 3, test 3",
-        "                 split by content: train 66.7% (wanted 70%), validation 16.7% (wanted 15%), test 16.7% "
-        "(wanted 15%); exact",
+        "                 split by content: train 66.7% (wanted 70%), "
+        "validation 16.7% (wanted 15%), test 16.7% (wanted 15%); exact",
         "warning          class '0' has 6 usable images, fewer than 10",
         "warning          class '1' has 6 usable images, fewer than 10",
         "warning          class '2' has 6 usable images, fewer than 10",
@@ -215,6 +219,21 @@ def test_validate_says_what_is_there(finished: Project) -> None:
     ]
     assert done.stderr == ""  # nothing has changed, so nothing was run
     assert json.loads(finished.variegate("validate", "--json").stdout)["moved"] == []
+
+
+def test_validate_prints_each_warning_once(finished: Project) -> None:
+    finished.write_digits(per_class=7)
+    warnings = [f"class '{label}' has 7 usable images, fewer than 10" for label in "012"]
+    ran = finished.variegate("validate")
+    assert [line for line in ran.stderr.splitlines() if line.startswith("warning")] == [
+        f"warning: {text}" for text in warnings
+    ]
+    assert "warning" not in ran.stdout
+    cached = finished.variegate("validate")
+    assert [line for line in cached.stdout.splitlines() if line.startswith("warning")] == [
+        f"warning          {text}" for text in warnings
+    ]
+    assert cached.stderr == ""
 
 
 def test_validate_lists_the_images_that_moved(finished: Project) -> None:
@@ -268,7 +287,13 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
     )
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
     text = finished.variegate("plan").stdout
-    assert "all           12          48          60    5.00          48" in text
+    assert text.splitlines()[:5] == [
+        "class  sources  variants  training  times  distinct",
+        "0            4        16        20   5.00        16",
+        "1            4        16        20   5.00        16",
+        "2            4        16        20   5.00        16",
+        "all         12        48        60   5.00        48",
+    ]
     assert "capacity   any number of different images of one source" in text
 
 
