@@ -51,7 +51,8 @@ def find() -> str:
         httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise _no_server(url, f"HTTP status {error.response.status_code}") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    # the latter two for a proxy in the environment that httpx cannot use
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         raise _no_server(url, str(error) or type(error).__name__) from None
     return url
 

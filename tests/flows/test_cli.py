@@ -459,10 +459,13 @@ def test_verify_finds_what_differs(finished: Project) -> None:
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
-    findings = {row["what"]: row for row in json.loads(digits.variegate("doctor", "--json").stdout)}
-    assert all(row["ok"] for row in findings.values()), findings
-    assert set(findings) == {
-        "python", "environment", "device", "cache links", "private cache", "parameters", "raw data", "server",
+    digits.run("git", "init", "-q")
+    forget_proxies(digits)
+    found = {row["what"]: row for row in json.loads(digits.variegate("doctor", "--json").stdout)}
+    assert all(row["ok"] for row in found.values()), found
+    assert set(found) == {
+        "python", "environment", "git", "device", "home", "cache links", "private cache",
+        "parameters", "raw data", "proxy", "server",
     }  # fmt: skip
     digits.set_params(augment__policy=["Flop"])
     lock = digits.path("requirements/pixels.txt")
@@ -471,6 +474,34 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
     assert done.returncode == 1
     assert done.stdout.count("BAD") == 3
     assert "Flop: unknown transform" in done.stdout and "not ==9" in done.stdout
+
+
+def test_doctor_itself_needs_neither_git_nor_a_home_nor_a_proxy_that_works(
+    digits: Project,
+) -> None:
+    variegate = shutil.which("variegate")
+    assert variegate is not None
+    digits.path("bin").mkdir()
+    digits.path("bin/variegate").symlink_to(variegate)
+    forget_proxies(digits)
+    done = digits.variegate(
+        "doctor",
+        "--json",
+        check=False,
+        PATH=str(digits.path("bin")),
+        HOME="/proc/nowhere",  # where even root cannot write
+        ALL_PROXY="gopher://nowhere",  # which httpx does not know
+        PREFECT_API_URL="http://127.0.0.1:9/api",
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    wrong = {row["what"] for row in json.loads(done.stdout) if not row["ok"]}
+    assert wrong == {"python", "git", "home", "proxy", "server"}
+
+
+def forget_proxies(project: Project) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        project.environment.pop(name, None)
+        project.environment.pop(name.lower(), None)
 
 
 def test_a_link_to_a_file_outside_is_refused_before_dvc_takes_it(finished: Project) -> None:
