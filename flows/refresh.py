@@ -58,8 +58,10 @@ def _reproduce(stage: str, printed: list[str]) -> None:
 
 def _error_of_stage(stage: str, stderr: str) -> UserError:
     """The error that the stage printed in its last line, out of all that DVC prints around it."""
+    from flows.versions.dvc_graph import message_of
+
     for line in reversed(stderr.splitlines()):
         for prefix, kind in (("failed: ", CheckFailedError), ("error: ", UserError)):
             if line.startswith(prefix):
                 return kind(line.removeprefix(prefix))
-    return UserError(f"{stage} failed: {stderr.strip()}")
+    return UserError(f"{stage} failed: {message_of(stderr)}")

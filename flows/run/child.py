@@ -17,7 +17,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from flows.versions.dvc_graph import wait_for_others
+from flows.versions.dvc_graph import message_of, wait_for_others
 from tasks.common import events
 from tasks.common.errors import one_line
 
@@ -57,10 +57,11 @@ def report_failure(error: BaseException) -> None:
     the line as an event too.
     """
     reason = system_error(error)
+    message = message_of(error)
     if reason and isinstance(error, DvcException):
-        text = f"dvc: {error}: {reason}"
+        text = f"dvc: {message}: {reason}"
     else:
-        text = f"dvc: {reason or error}"
+        text = f"dvc: {reason or message}"
     if reason:
         events.emit("error", text=text)
     print(f"error: {text}" if reason else text, file=sys.stderr)

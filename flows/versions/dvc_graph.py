@@ -4,6 +4,7 @@ This uses DVC's own planner, which is not public API: DVC is pinned, and
 tests/flows/test_pipeline.py compares the order with that of `dvc repro`.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tasks.dataset.paths import RAW
 
 Result = TypeVar("Result")
 SECONDS_BETWEEN_TRIES = 1.0
+ANSI_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def in_repo(action: Callable[[Repo], Result]) -> Result:
     try:
         return wait_for_others(open_and_act)
     except (DvcException, IgnoreInCollectedDirError) as error:
-        raise UserError(f"dvc: {' '.join(str(error).split())}") from error
+        raise UserError(f"dvc: {message_of(error)}") from error
+
+
+def message_of(error: BaseException | str) -> str:
+    """What DVC says of an error, in one line, and without the colours that it gives to links."""
+    return " ".join(ANSI_ESCAPE.sub("", str(error)).split())
 
 
 def version_raw() -> None:

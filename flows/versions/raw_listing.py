@@ -20,6 +20,7 @@ from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree, du
 from ruamel.yaml import YAML, YAMLError
 
+from flows.versions.dvc_graph import message_of
 from flows.versions.raw_dvc import RAW_DVC
 from tasks.common.errors import UserError
 from tasks.dataset.paths import RAW
@@ -222,7 +223,8 @@ def _pull(repo: Repo, hashes: Iterable[str]) -> str:
     except NoRemoteError:
         return "there is no remote (`dvc remote add -d NAME URL`)"
     except Exception as error:  # each kind of remote has exceptions of its own
-        return f"its remote fails: {' '.join(str(error).split()) or type(error).__name__}"
+        reason = message_of(error) or type(error).__name__
+        return f"its remote fails: {reason}"
     finally:
         logging.disable(logging.NOTSET)
     return ""
