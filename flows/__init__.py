@@ -8,7 +8,7 @@ refresh         bring stages up to date without Prefect, for commands that need 
 doctor          what is installed, what is wrong and how to mend it
 run/            one stage in a child process, its events and its artifacts
 versions/       revisions of the dataset in git and DVC: graph, diff, merge, commit and push
-service/        the Prefect server, the schedule, process groups
+service/        the Prefect server, the report server, the schedule, process groups
 """
 
 import logging

@@ -256,8 +256,9 @@ def ui() -> None:
     """
     from flows.service import server
     from flows.service.processes import ended_by_signals
+    from flows.service.report import report_served
 
-    with ended_by_signals(), server.ensured() as url, server.report_served() as report:
+    with ended_by_signals(), server.ensured() as url, report_served() as report:
         print(f"dashboard        {server.page(url)}")
         print(f"report           {report}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)

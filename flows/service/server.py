@@ -1,7 +1,4 @@
-"""The Prefect server that runs report to, an existing one or one of our own, and the report server.
-
-All of ours listens on 127.0.0.1 only.
-"""
+"""The Prefect server that runs report to: an existing one, or one of our own on 127.0.0.1."""
 
 import contextlib
 import os
@@ -11,11 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,7 +16,6 @@ from flows.service.processes import end_with_this_process, group
 from tasks.common.errors import UserError
 
 HOST = "127.0.0.1"
-REPORTS = Path("reports")
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
 SECONDS_BETWEEN_QUESTIONS = 2.0
@@ -194,52 +186,3 @@ class _LastLine:
         assert process.stderr is not None
         for line in process.stderr:
             self.text = line.decode("utf-8", "replace").strip() or self.text
-
-
-# --- the report -------------------------------------------------------------------------------
-
-
-class _ReportHandler(SimpleHTTPRequestHandler):
-    """Serves the files of reports/ without listing folders and without a log.
-
-    A request has to name this host: a page of another site whose name resolves to 127.0.0.1 gets
-    nothing (DNS rebinding).
-    """
-
-    def send_head(self) -> Any:  # of GET and HEAD
-        if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
-            return self.send_error(403)
-        if self.path == "/" and not (REPORTS / "index.html").is_file():
-            return self.send_error(404, "no report yet", "variegate run writes it")
-        if "\0" in unquote(self.path):
-            return self.send_error(404)
-        return super().send_head()
-
-    def list_directory(self, path: object) -> None:
-        self.send_error(404)
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-cache")  # the next run writes another
-        super().end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def report_served() -> Iterator[str]:
-    """Serve reports/ at the port after the server's, or at a free one where that is taken.
-
-    Gives the report's URL.
-    """
-    port = int(local_url().rpartition(":")[2].removesuffix("/api")) + 1
-    handler = partial(_ReportHandler, directory=str(REPORTS.resolve()))
-    with contextlib.ExitStack() as stack:
-        try:
-            http = ThreadingHTTPServer((HOST, port), handler)
-        except OSError:
-            http = ThreadingHTTPServer((HOST, 0), handler)
-        stack.enter_context(http)
-        stack.callback(http.shutdown)
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://{HOST}:{http.server_port}"
