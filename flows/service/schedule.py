@@ -3,7 +3,6 @@
 One run at a time, also after a crash: what an earlier schedule left unfinished is ended first.
 """
 
-import fcntl
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from filelock import FileLock, Timeout
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -167,12 +167,10 @@ def _run_worker() -> None:
 @contextmanager
 def _one_schedule() -> Iterator[None]:
     """Hold the lock that one schedule of this checkout can have; the system frees it at a crash."""
-    path = machine.cache_folder() / f"schedule-{name()}.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                "another `variegate schedule` serves this checkout; end it first"
-            ) from None
+    lock = FileLock(machine.cache_folder() / f"schedule-{name()}.lock", timeout=0)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise UserError("another `variegate schedule` serves this checkout; end it first") from None
+    with held:
         yield

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.versions.dvc_graph import read_steps
 from flows.versions import merge
+from flows.versions.dvc_graph import read_steps
 from flows.versions.raw_listing import files_and_folders
 from flows.versions.raw_listing import merge as merge_listings
 from flows.versions.stale_checkout import require_not_stale
