@@ -174,13 +174,17 @@ def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(
         done = project.variegate(*command, check=False)
         assert (done.returncode, done.stderr) == (
             2,
-            "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin with other images\n",
+            "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin "
+            "with other images\n",
         )
 
 
 def test_run_on_nothing_says_what_to_do(project: Project) -> None:
     done = project.variegate("run", check=False)
-    expected = "error: data/raw is empty: put images there in class folders, or run `variegate sample digits`\n"
+    expected = (
+        "error: data/raw is empty: put images there in class folders, or run `variegate "
+        "sample digits`\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -259,7 +263,8 @@ def test_validate_exits_with_1_where_a_check_fails(finished: Project) -> None:
     assert done.returncode == 1
     assert "images in        18 in 18 files: 18 usable" in done.stdout
     assert done.stderr.splitlines()[-1] == (
-        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, and 2 more; "
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer "
+        "than 10, and 2 more; "
         "data/validated/report.html shows it"
     )
     finished.path("data/raw/0/0000.png").unlink()
@@ -332,7 +337,8 @@ def test_plan_knows_the_present_images(finished: Project) -> None:
     finished.write_digits(per_class=7)
     done = finished.variegate("plan", "--json")
     assert done.stderr.startswith(
-        "what validate depends on is not up to date: running it first\nlayout: class folders (detected)\n"
+        "what validate depends on is not up to date: running it first\nlayout: class "
+        "folders (detected)\n"
     )
     assert json.loads(done.stdout)["sources"] == 15
     finished.set_params(augment__total=100, augment__variants_per_image=None)
@@ -344,7 +350,10 @@ def test_plan_on_images_that_cannot_be_used_tells_why(finished: Project) -> None
     shutil.rmtree(finished.path("data/raw/1"))
     shutil.rmtree(finished.path("data/raw/2"))
     done = finished.variegate("plan", check=False)
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
+    expected = (
+        "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none "
+        "quarantined)"
+    )
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == expected
 
 
@@ -391,7 +400,10 @@ def test_replay_of_what_the_ledger_does_not_know_is_one_line(
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     asked = variant_id.format(source_id=ledger["source_id"].iloc[0])
     done = finished.variegate("replay", asked, "-o", "x.png", check=False)
-    expected = f"error: variant '{asked}': needs an augmented variant's id of data/augmented/manifest.parquet\n"
+    expected = (
+        f"error: variant '{asked}': needs an augmented variant's id of "
+        "data/augmented/manifest.parquet\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -404,7 +416,10 @@ def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> 
     finished.set_params(augment__seed=7)
     done = finished.variegate("replay", row["variant_id"], "-o", "x.png", check=False)
     assert done.returncode == 2
-    was = f"variant '{row['variant_id']}': the ledger's variants were made by recipe {row['recipe_hash']}; "
+    was = (
+        f"variant '{row['variant_id']}': the ledger's variants were made by recipe "
+        f"{row['recipe_hash']}; "
+    )
     assert done.stderr.startswith(f"error: {was}params.yaml now says ")
     assert (
         finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe")
@@ -510,29 +525,44 @@ def test_a_link_to_a_file_outside_is_refused_before_dvc_takes_it(finished: Proje
     finished.path("data/raw/0/0000.png").symlink_to(outside)
     mode = outside.stat().st_mode
     done = finished.variegate("run", check=False)
-    expected = f"error: data/raw/0/0000.png: needs to be a file, found a link to {outside}; copy it instead\n"
+    expected = (
+        f"error: data/raw/0/0000.png: needs to be a file, found a link to {outside}; copy "
+        "it instead\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
     assert outside.stat().st_mode == mode
 
 
 def test_an_unknown_stage_is_told_before_any_work(finished: Project) -> None:
     done = finished.variegate("run", "--until", "polish", check=False)
-    expected = "error: --until polish: needs a stage of dvc.yaml: ingest, validate, augment, train, evaluate\n"
+    expected = (
+        "error: --until polish: needs a stage of dvc.yaml: ingest, validate, augment, "
+        "train, evaluate\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_a_wrong_network_is_told_before_any_work(finished: Project) -> None:
     finished.set_params(train__model="resnet19")
     done = finished.variegate("run", check=False)
-    expected = "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found 'resnet19'"
+    expected = (
+        "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
+        "found 'resnet19'"
+    )
     assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
     assert finished.path("models/model.json").is_file()
 
 
 def test_a_server_that_does_not_answer_is_one_line(digits: Project) -> None:
     done = digits.variegate("run", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
-    need = "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate ui`, or unset it"
-    expected = f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] Connection refused\n"
+    need = (
+        "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate "
+        "ui`, or unset it"
+    )
+    expected = (
+        f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] "
+        "Connection refused\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 

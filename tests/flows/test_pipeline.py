@@ -1,4 +1,4 @@
-"""The two front doors, on real runs: what one made the other finds, and both leave the same dvc.lock."""
+"""`variegate run` and `dvc repro`: they find each other's work and leave the same dvc.lock."""
 
 import hashlib
 import json
@@ -270,7 +270,10 @@ def test_a_stages_own_line_is_what_the_user_sees(
     shutil.rmtree(checkout.path("data/raw/2"))
     done = checkout.variegate("run", check=False, **prefect_server)
     assert done.returncode == 2
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
+    expected = (
+        "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none "
+        "quarantined)"
+    )
     assert done.stderr.splitlines()[-1] == expected and not re.search(
         "Traceback|NoneType", done.stderr
     )

@@ -36,8 +36,9 @@ with get_client(sync_client=True) as client:
     elif action == "paused":
         print(json.dumps(deployment.paused))
     else:
-        runs = [run for run in client.read_flow_runs(limit=50) if run.deployment_id == deployment.id]
-        print(json.dumps({str(run.id): [run.state_name, run.state.message] for run in runs}))
+        runs = client.read_flow_runs(limit=50)
+        ours = [run for run in runs if run.deployment_id == deployment.id]
+        print(json.dumps({str(run.id): [run.state_name, run.state.message] for run in ours}))
 """
 
 
@@ -225,7 +226,8 @@ def test_a_failed_run_says_why_and_the_next_one_runs(
         ((name, message),) = schedule.states().values()
         assert (name, message) == (
             "Failed",
-            "params.yaml augment.variants_per_image: input should be greater than or equal to 0, found -1",
+            "params.yaml augment.variants_per_image: input should be greater than or "
+            "equal to 0, found -1",
         )
         finished.set_params(augment__variants_per_image=2)
         schedule.ask("start")
