@@ -3,7 +3,6 @@
 Nothing is written. Cost is measured: a few variants are made, and their bytes and seconds counted.
 """
 
-import textwrap
 import time
 from typing import Any
 
@@ -22,7 +21,6 @@ from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 SAMPLED_SOURCES = 24
-COLUMNS = 100  # of a terminal
 
 
 def forecast(
@@ -111,46 +109,3 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
     return stored / len(made), seconds / len(made)
-
-
-def as_table(found: dict[str, Any]) -> str:
-    """A forecast as text for a terminal."""
-    width = max([len("class"), *(len(label) for label in found["classes"])])
-    lines = [
-        f"{'class':<{width}}  {'sources':>9}  {'variants':>10}  {'training':>10}  {'times':>6}  {'distinct':>10}"
-    ]
-    for label, row in [*found["classes"].items(), ("all", found)]:
-        lines.append(
-            f"{label:<{width}}  {row['sources']:>9,}  {row['variants']:>10,}  {row['training_images']:>10,}  "
-            f"{row['multiplier']:>6.2f}  {row['expected_distinct']:>10,.0f}"
-        )
-    lines += [
-        "",
-        f"capacity   {_capacity_text(found)}",
-        "distinct   of the variants, about how many are expected to differ without drawing again",
-        f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
-        f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
-    ]
-    if "training" in found:
-        asked = found["training"]
-        lines += [
-            "",
-            *exposure_forecast.as_lines(
-                asked["modes"], asked["epochs"], asked["batch_size"], asked["augmentation"]
-            ),
-        ]
-    if found["warnings"]:
-        lines.append("")
-    for warning in found["warnings"]:
-        lines += textwrap.wrap(
-            f"warning    {warning}", COLUMNS, subsequent_indent=" " * len("warning    ")
-        )
-    return "\n".join(lines)
-
-
-def _capacity_text(found: dict[str, Any]) -> str:
-    least, most = found["capacity_per_image"], found["capacity_per_image_most"]
-    if least is None:
-        return "any number of different images of one source"
-    kind = "exactly" if found["capacity_exact"] else "at most"
-    return f"one source has {kind} {least:,}{f' to {most:,}, by its size,' if most > least else ''} different images"
