@@ -136,7 +136,7 @@ def digits(project: Project) -> Project:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Project:
-    """A git and DVC checkout of the working tree, with 18 digits in data/raw and a short training."""
+    """A git and DVC checkout of the working tree: 18 digits in data/raw, a short training."""
     return make_checkout(tmp_path)
 
 

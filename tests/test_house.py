@@ -1,4 +1,4 @@
-"""The house can be entered: imports point one way, folders are small, first lines say what is there."""
+"""The house can be entered: imports point one way, folders are small, modules say what they are."""
 
 import ast
 import re

@@ -158,7 +158,7 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
 
 
 class Remade(NamedTuple):
-    """A variant made again: its row of the ledger, its encoded bytes (None: rejected), `jpg` or so."""
+    """A variant made again: its row of the ledger and its bytes (None where it is rejected)."""
 
     row: dict[str, Any]
     data: bytes | None

@@ -1,1 +1,1 @@
-"""What every stage agrees on: paths, columns, selections of rows, and how an image's bytes are read."""
+"""What every stage agrees on: paths, columns, selections of rows, how image bytes are read."""

@@ -19,7 +19,11 @@ GZIP = b"\x1f\x8b"
 
 
 class Header(NamedTuple):
-    """`shape` is (images, height, width), or with 3 colours last; of labels (images,). `start` is in bytes."""
+    """The header of an idx file.
+
+    `shape`: (images, height, width), or with 3 colours last; of labels (images,). `start`: where
+    the values begin, in bytes.
+    """
 
     shape: tuple[int, ...]
     start: int
@@ -43,7 +47,7 @@ def open_maybe_gzip(path: Path) -> BinaryIO:
 
 
 def read_header(path: Path) -> Header | None:
-    """The header of an idx file of images or labels in unsigned bytes; None where the file is none."""
+    """The header of an idx file of images or labels in unsigned bytes; None for other files."""
     try:
         with open_maybe_gzip(path) as file:
             start = file.read(4)

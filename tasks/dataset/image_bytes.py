@@ -34,7 +34,8 @@ class Opened(NamedTuple):
 def locate(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` of the ingested or the validated manifest with what read_row() asks for.
 
-    `path`: the file that holds the image; `offset`: null where that is a file of its own; `length`: in bytes.
+    `path`: the file that holds the image. `offset`: in that file; null where the image is a file of
+    its own. `length`: in bytes.
     """
     inside = rows["container"].notna()
     paths = str(RAW) + "/" + rows["container"].where(inside, rows["file_name"]).astype(str)
@@ -47,7 +48,7 @@ def locate_variants(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_row(row: Any) -> bytes:
-    """The bytes of the image of a row of locate(), or of any other that has its `path`, `offset` and `length`."""
+    """The bytes of the image that a row of locate() or locate_variants() names."""
     return read_bytes(
         Path(row.path), None if pd.isna(row.offset) else int(row.offset), int(row.length)
     )
@@ -84,7 +85,7 @@ def read_bytes(path: Path, offset: int | None, length: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def _open(path: Path, mtime_ns: int, size: int, inode: int) -> Opened:
-    """Whether the container is an idx file, looked at once for each state of it."""
+    """Whether the container is an idx file; found out once for each state of it."""
     header = idx_format.read_header(path)
     if header is None:
         return Opened(path, b"")
@@ -96,7 +97,7 @@ def _open(path: Path, mtime_ns: int, size: int, inode: int) -> Opened:
 
 
 def _inflated(path: Path, state: str, header: idx_format.Header) -> Path:
-    """The content of a gzipped idx file, in the private cache: inside a gzip file nothing can be looked up.
+    """The content of a gzipped idx file, in the private cache: a gzip file has no random access.
 
     No more than its header promises, and of a damaged one what comes before the damage.
     """
@@ -115,7 +116,7 @@ def _inflated(path: Path, state: str, header: idx_format.Header) -> Path:
 
 
 def _is_content(copy: Path, path: Path) -> bool:
-    """Whether the copy is what a gzip file's own checksum says; that of a damaged one is made anew."""
+    """Whether the copy is what the gzip file's own checksum says; a damaged one is made anew."""
     with path.open("rb") as source, copy.open("rb") as file:
         source.seek(-8, os.SEEK_END)
         checksum = 0

@@ -10,7 +10,10 @@ from tasks.dataset.paths import RAW
 
 
 def list_files(root: Path) -> Iterator[str]:
-    """Every file below `root`, as a relative path. Folders behind links are listed as if files, never entered."""
+    """Every file below `root`, as a relative path.
+
+    Links to folders are listed as if they were files, and never entered.
+    """
     for folder, folders, files in os.walk(root, onerror=_refuse):
         below = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
         linked = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
@@ -58,7 +61,7 @@ def problem_of(name: str) -> str | None:
 
 
 def path_key(name: str) -> tuple[bytes, bytes]:
-    """What file names are sorted by everywhere: NFC bytes, the same on every system; then their own."""
+    """The key that file names are sorted by everywhere: NFC bytes, then their own bytes."""
     text = printable(name)
     return unicodedata.normalize("NFC", text).encode(), text.encode()
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 
 def is_usable(rows: pd.DataFrame) -> pd.Series:
-    """A mask of the rows of the validated manifest whose image can be used: bool, on their index."""
+    """A mask of the rows of the validated manifest whose image can be used: bool."""
     return rows["status"] == "ok"
 
 
@@ -20,7 +20,7 @@ def quarantined(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def class_names(rows: pd.DataFrame) -> list[str]:
-    """Every class that has a usable image in the validated manifest, sorted: a class's number is its place here."""
+    """Every class with a usable image, sorted: the number of a class is its position here."""
     return sorted(usable(rows)["label"].unique())
 
 

@@ -16,6 +16,6 @@ SPLIT_WORDS = {
 
 
 def split_named(name: str) -> str | None:
-    """The split that a file's own name holds as a word (`train-000.tar`, `t10k-images-idx3-ubyte`), or null."""
+    """The split that a file's name holds as a word, or None: `train-000.tar` is of train."""
     words = re.split(r"[^a-z0-9]+", name.rpartition("/")[2].lower())
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)

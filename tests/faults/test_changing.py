@@ -1,7 +1,7 @@
-"""Raw files that change while a stage reads them: the run ends right, or in one line, and running again is right.
+"""Raw files that change while a stage reads them: the run ends right, or in one line.
 
-The stage waits after the first file that it read until the test has changed data/raw. That is code of the checkout, so
-what it is compared with has it too.
+The stage waits after the first file that it read until the test has changed data/raw. The code that
+waits is part of the checkout, so the undisturbed run has it too.
 """
 
 import os

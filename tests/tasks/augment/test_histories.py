@@ -1,4 +1,4 @@
-"""Whatever was done to a dataset before, what the stage leaves is what a cold run of its last state leaves."""
+"""Whatever the dataset's history, the stage leaves what a cold run of its last state leaves."""
 
 import random
 from pathlib import Path
@@ -61,7 +61,7 @@ def made_before(dataset: Dataset, folder: Path) -> set[str]:
 def live(
     seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Dataset, dict[str, bytes]]:
-    """A dataset with a history, and what its last run left; after each edit all that can be reused must be."""
+    """A dataset with a history, and what its last run left; each run reuses all that it can."""
     dataset = Dataset(random.Random(seed))
     left, _ = run(dataset, folder, monkeypatch)
     for _ in range(dataset.rng.randint(3, 6)):
@@ -97,7 +97,7 @@ def test_with_any_number_of_workers(
 
 
 def some(rng: random.Random, **labels: str) -> Dataset:
-    """Images by name and label; those of class b get no variants, all others two, and each of these ends a segment."""
+    """Images by name and label; class b gets no variants, each other image ends a segment."""
     dataset = Dataset(rng)
     dataset.files = {f"{name}.png": (label, dataset.content()) for name, label in labels.items()}
     dataset.count = {"variants_per_image": 2, "per_class": {"b": {"variants_per_image": 0}}}
