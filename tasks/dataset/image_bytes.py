@@ -18,7 +18,7 @@ import pandas as pd
 
 from tasks.common import machine
 from tasks.common.errors import UserError
-from tasks.common.temporary import atomic_write, remove_abandoned
+from tasks.common.temporary import atomic_write
 from tasks.dataset import idx_format
 from tasks.dataset.paths import RAW, SEGMENTS
 from tasks.pixels.hashing import sha256
@@ -107,7 +107,6 @@ def _inflated(path: Path, state: str, header: idx_format.Header) -> Path:
         / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.idx"
     )
     if not (copy.is_file() and _is_content(copy, path)):
-        remove_abandoned(copy.parent)
         left = header.start + header.shape[0] * header.image_bytes
         with atomic_write(copy) as temporary, temporary.open("wb") as target:
             for piece in _pieces(path, left):
