@@ -79,6 +79,14 @@ def test_every_file_of_code_that_is_named_exists(page: Path) -> None:
         assert (ROOT / path).is_file(), path
 
 
+def test_the_names_of_code_in_contributing_exist() -> None:
+    files = [path for top in ("tasks", "flows", "tests") for path in (ROOT / top).rglob("*.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text("utf-8") for path in files)))
+    for code in code_of(ROOT / "CONTRIBUTING.md"):
+        if re.fullmatch(r"[A-Z][A-Z_0-9]+|[A-Z][a-z]+[A-Z]\w+|\w+\(\)", code):
+            assert code.removesuffix("()") in words, code
+
+
 @each_page
 def test_every_command_and_option_exists(page: Path) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -101,7 +109,8 @@ def test_every_make_target_exists(page: Path) -> None:
 @each_page
 def test_every_parameter_that_is_named_exists(page: Path) -> None:
     for code in code_of(page):
-        for stage, key in PARAMETER.findall(code):
+        right = re.sub(r"^error:.*$", "", code, flags=re.MULTILINE)  # shows a mistake on purpose
+        for stage, key in PARAMETER.findall(right):
             assert key in {*MODELS[stage].model_fields, *ENDINGS}, f"{stage}.{key}"
 
 
