@@ -10,7 +10,10 @@ from tasks.dataset.paths import RAW
 
 
 def list_files(root: Path) -> Iterator[str]:
-    """Every file below `root`, as a relative path. Folders behind links are listed as if files, never entered."""
+    """Every file below `root`, as a relative path.
+
+    A link to a folder is listed as if it were a file, and not followed.
+    """
     for folder, folders, files in os.walk(root, onerror=_refuse):
         below = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
         linked = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
@@ -18,12 +21,12 @@ def list_files(root: Path) -> Iterator[str]:
 
 
 def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed ends the stage: nobody knows what is missing."""
+    """End the stage where a folder cannot be listed: images would be missing without a word."""
     raise error
 
 
 def empty_folders(root: Path) -> list[str]:
-    """The folders below `root` that hold nothing at all: classes without an image, perhaps."""
+    """The folders below `root` that hold nothing: they may be classes without an image."""
     found = [Path(folder) for folder, folders, files in os.walk(root) if not folders and not files]
     return sorted(
         printable(folder.relative_to(root).as_posix()) for folder in found if folder != root
@@ -42,7 +45,7 @@ def links_out(path: Path) -> bool:
 
 
 def problem_of(name: str) -> str | None:
-    """Why the file is not opened at all, or None."""
+    """Why a file of data/raw cannot be opened, in words; None where it can."""
     if printable(name) != name:
         return "its name is not valid UTF-8"
     path = RAW / name
@@ -58,7 +61,10 @@ def problem_of(name: str) -> str | None:
 
 
 def path_key(name: str) -> tuple[bytes, bytes]:
-    """What file names are sorted by everywhere: NFC bytes, the same on every system; then their own."""
+    """The sort key of file names: their NFC form in bytes, then their own bytes.
+
+    NFC, because macOS may give the same name in another Unicode form than Linux.
+    """
     text = printable(name)
     return unicodedata.normalize("NFC", text).encode(), text.encode()
 
