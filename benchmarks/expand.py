@@ -1,14 +1,15 @@
-"""How fast variants are made, side by side with what people use otherwise.
+"""Measure how fast variants are made, compared with other tools and with a plain loop.
 
-    python benchmarks/expand.py PHOTOS [--variants V] [--limit N] [--repeat R] [--only variegate,floor]
+    python benchmarks/expand.py PHOTOS [--variants V] [--limit N] [--repeat R] [--only NAME,NAME]
 
-PHOTOS is a folder of class folders of images, all .jpg or all .png. Every contender makes V variants of each: a
-horizontal flip (p 0.5), then a rotation of up to 15 degrees with reflected borders; in the format of the images, JPEG
-quality 95 and 4:4:4. Each run is a process of its own, imports included; the contenders take turns, and medians and
-ratios are printed.
+PHOTOS is a folder of class folders of images, all .jpg or all .png. Every contender makes V
+variants of each: a horizontal flip (p 0.5), then a rotation of up to 15 degrees with reflected
+borders; in the format of the images, JPEG with quality 95 and 4:4:4. Each run is a process of its
+own, imports included; the contenders take turns, and medians and ratios are printed.
 
-    variegate        the augment stage: plan, seeds, hashes, segments, ledger, cold
-    floor            decode once, the same transforms, encode, write: as many processes, no ledger, no hashes, no seeds
+    variegate        the augment stage with an empty cache: plan, seeds, hashes, segments, ledger
+    floor            the least work that makes such files: decode once, the same transforms, encode,
+                     write; as many processes, but no ledger, hashes or seeds
     torchvision      the plain loop over ImageFolder that saves each variant
     albumentations   the same loop with Albumentations
     augmentor        Augmentor's sample(N); needs `pip install Augmentor`
@@ -42,14 +43,17 @@ def list_images(photos: Path) -> list[str]:
 
 
 def prepare_variegate(photos: Path, work: Path, variants: int) -> None:
-    """A project whose training split is `photos`, ready to be augmented; negatives of two serve as the other splits."""
+    """Make a project in `work` whose training split is `photos`, ready to be augmented.
+
+    The other splits need images: negatives of two photos of two classes.
+    """
     shutil.copytree(photos, work / "data/raw/train")
     for split in ("validation", "test"):
         for folder in sorted(photos.iterdir())[:2]:
-            place = work / "data/raw" / split / folder.name / "negative.png"
-            place.parent.mkdir(parents=True)
+            negative = work / "data/raw" / split / folder.name / "negative.png"
+            negative.parent.mkdir(parents=True)
             with Image.open(sorted(folder.iterdir())[0 if split == "test" else 1]) as image:
-                ImageOps.invert(image.convert("RGB")).save(place)
+                ImageOps.invert(image.convert("RGB")).save(negative)
     (work / "params.yaml").write_text(PARAMS.format(variants=variants))
     for stage in ("ingest", "validate"):
         subprocess.run(
@@ -61,7 +65,7 @@ def prepare_variegate(photos: Path, work: Path, variants: int) -> None:
 
 
 def run_variegate(photos: Path, work: Path, variants: int) -> None:
-    """The stage, in this process. What the sources are is known from prepare_variegate()."""
+    """The augment stage, in this process; prepare_variegate() has run the stages before it."""
     os.chdir(work)
     from tasks.augment.__main__ import main
 
@@ -69,7 +73,7 @@ def run_variegate(photos: Path, work: Path, variants: int) -> None:
 
 
 def floor_part(names: list[str], out: str, variants: int) -> None:
-    """The least that makes these files: what one worker of the floor does."""
+    """What one worker of the floor does; see run_floor()."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     sys.modules["torch"] = None  # type: ignore[assignment]
     import albumentations
@@ -95,7 +99,7 @@ def floor_part(names: list[str], out: str, variants: int) -> None:
 
 
 def run_floor(photos: Path, work: Path, variants: int) -> None:
-    """floor_part() in a process for each processor."""
+    """The least work that makes such files: floor_part() in a process for each processor."""
     from multiprocessing import Process
 
     names = list_images(photos)
@@ -112,7 +116,7 @@ def run_floor(photos: Path, work: Path, variants: int) -> None:
 
 
 def run_torchvision(photos: Path, work: Path, variants: int) -> None:
-    """What tutorials show."""
+    """The loop that tutorials show."""
     from torchvision import datasets, transforms
 
     policy = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.RandomRotation(15)])
@@ -141,7 +145,7 @@ def run_albumentations(photos: Path, work: Path, variants: int) -> None:
 
 
 def run_augmentor(photos: Path, work: Path, variants: int) -> None:
-    """Augmentor's own way; it takes no encoder settings, so the quality is what Pillow's default is."""
+    """Augmentor's sample(); it takes no encoder settings, so the quality is Pillow's default."""
     import Augmentor
 
     pipeline = Augmentor.Pipeline(str(photos), output_directory=str(work / "out"))
@@ -161,13 +165,13 @@ CONTENDERS = {
 
 def subset(photos: Path, limit: int | None, folder: Path) -> Path:
     """The first `limit` photos of each class, or all."""
-    place = folder / "photos"
+    copied = folder / "photos"
     for path in map(Path, list_images(photos)):
-        target = place / path.parent.name / path.name
+        target = copied / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if limit is None or len(list(target.parent.iterdir())) < limit:
             shutil.copy(path, target)
-    return place
+    return copied
 
 
 def timed(name: str, photos: Path, prepared: Path, folder: Path, variants: int) -> float:
@@ -178,17 +182,8 @@ def timed(name: str, photos: Path, prepared: Path, folder: Path, variants: int) 
         shutil.copytree(prepared, work)
     else:
         work.mkdir()
-    command = [
-        sys.executable,
-        __file__,
-        str(photos),
-        "--variants",
-        str(variants),
-        "--run",
-        name,
-        "--work",
-        str(work),
-    ]
+    command = [sys.executable, __file__, str(photos), "--variants", str(variants)]
+    command += ["--run", name, "--work", str(work)]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -232,9 +227,8 @@ def main() -> None:
     ours = statistics.median(seconds[names[0]])
     for name, values in seconds.items():
         middle = statistics.median(values)
-        print(
-            f"{name:<15} {times(values)}  {count / middle:8.0f}/s  {names[0]} is {middle / ours:.2f}x as fast"
-        )
+        ratio = f"{names[0]} is {middle / ours:.2f}x as fast"
+        print(f"{name:<15} {times(values)}  {count / middle:8.0f}/s  {ratio}")
 
 
 if __name__ == "__main__":

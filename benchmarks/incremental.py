@@ -1,16 +1,17 @@
-"""What the augment stage takes when little or nothing has changed, and how much memory it needs.
+"""Measure the augment stage's time when little or nothing has changed, and its peak memory.
 
     python benchmarks/incremental.py IMAGES [--variants V] [--limit N] [--repeat R]
 
-IMAGES is a folder of class folders of images, as for expand.py. In turn, each a process of its own, imports included:
+IMAGES is a folder of class folders of images, as for expand.py. In turn, each a process of its own,
+imports included:
 
     imports     what the stage imports, and nothing else
-    cold        the whole stage without any memory
+    cold        the stage with an empty private cache
     nothing     the stage once more, nothing having changed
     one in 100  the stage after one source in a hundred, scattered, was replaced by another image
 
-One more round, not timed, finds the peak memory: the largest sum, over samples, of the proportional set sizes of the
-stage and its workers.
+One more round, not timed, finds the peak memory: the largest sum, over samples, of the proportional
+set sizes of the stage and its workers.
 """
 
 import argparse
@@ -55,8 +56,8 @@ def watch(process: subprocess.Popen | None, peak: list[int]) -> None:
         total = 0
         try:
             parent = psutil.Process(process.pid)
-            for one in [parent, *parent.children(recursive=True)]:
-                total += one.memory_full_info().pss
+            for member in [parent, *parent.children(recursive=True)]:
+                total += member.memory_full_info().pss
         except psutil.Error:
             continue
         peak[0] = max(peak[0], total)
@@ -112,13 +113,12 @@ def main() -> None:
                 )
     cold = statistics.median(figures["cold"])
     print(
-        f"{len(sources):,} sources x {options.variants}, {os.cpu_count()} processors, {options.repeat} runs in turn"
+        f"{len(sources):,} sources x {options.variants}, {os.cpu_count()} processors, "
+        f"{options.repeat} runs in turn"
     )
     for name, values in figures.items():
-        middle = statistics.median(values)
-        print(
-            f"{name:<12} {times(values)}  {middle / cold:7.1%} of cold  peak {peaks[name] / 1e6:6.0f} MB"
-        )
+        share = f"{statistics.median(values) / cold:7.1%} of cold"
+        print(f"{name:<12} {times(values)}  {share}  peak {peaks[name] / 1e6:6.0f} MB")
 
 
 if __name__ == "__main__":

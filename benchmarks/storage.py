@@ -1,24 +1,26 @@
-"""What DVC takes for variants in segments, side by side with the same images as loose files.
+"""Measure DVC's commands on variants in segments, compared with the same images as loose files.
 
     python benchmarks/storage.py PHOTOS [--files N] [--repeat R]
 
-PHOTOS is a folder of class folders of images, all .jpg or all .png. The augment stage makes N variants: five of each
-image, of as many images as that takes, or more where these are too few. DVC keeps them in two layouts, with the cache
-links of this project:
+PHOTOS is a folder of class folders of images, all .jpg or all .png. The augment stage makes N
+variants: five of each image, of as many images as that takes, or more where these are too few. DVC
+keeps them in two layouts, with the cache links of this project:
 
     segments   data/augmented as the stage writes it: tars, ledger, counts.csv
     loose      its variants alone, as CLASS/VARIANT_ID.EXT
 
-Each run is a process of its own, imports included; the layouts take turns, and medians and ratios are printed:
+Each run is a process of its own, imports included; the layouts take turns, and medians and ratios
+are printed:
 
-    start-up   `dvc status` where DVC has nothing to look at: what every command takes
+    start-up   `dvc status` in an empty repository: what every command takes
     add        into an empty cache, with nothing known of the files
     checkout   the workspace's copy deleted, the cache kept
     status     right after that, nothing changed
-    again      the same, as a user finds it each time after
-    anew       the same, without what DVC remembers of the files' hashes: all are read again
+    again      the same once more, as users run it most of the time
+    anew       the same, without DVC's own cache of the files' hashes: all files are read again
 
-What was written is on disk before the clock starts, and still in the system's memory: reading measures no disk.
+What was written is flushed to disk before the time is taken, and still in the page cache: reading
+is not limited by the disk.
 """
 
 import argparse
@@ -77,26 +79,32 @@ def write_loose(augmented: Path, folder: Path) -> None:
                 target.write_bytes(tar.extractfile(member).read())
 
 
-def new_repository(place: Path) -> dict[str, str]:
+def new_repository(repository: Path) -> dict[str, str]:
     """An empty DVC repository; returns the environment in which it knows nothing of others."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    shutil.rmtree(repository, ignore_errors=True)
+    repository.mkdir()
     private = {
-        name: str(place / ".private") for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")
+        name: str(repository / ".private")
+        for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")
     }
     environment = {**os.environ, **private}
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=place, env=environment, check=True)
-    shutil.copy(CONFIG, place / ".dvc/config")
+        subprocess.run(command, cwd=repository, env=environment, check=True)
+    shutil.copy(CONFIG, repository / ".dvc/config")
     return environment
 
 
-def timed(place: Path, environment: dict[str, str], *command: str) -> float:
+def timed(repository: Path, environment: dict[str, str], *command: str) -> float:
     """Seconds of one whole DVC command."""
     os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
     done = subprocess.run(
-        ["dvc", *command], cwd=place, env=environment, check=True, capture_output=True, text=True
+        ["dvc", *command],
+        cwd=repository,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     seconds = time.perf_counter() - started
     assert command != ("status",) or "up to date" in done.stdout or "no data" in done.stdout, (
@@ -105,18 +113,18 @@ def timed(place: Path, environment: dict[str, str], *command: str) -> float:
     return seconds
 
 
-def measure(layout: Path, place: Path) -> dict[str, float]:
-    """Seconds of each of COMMANDS on a fresh copy of `layout`."""
-    environment = new_repository(place)
-    shutil.copytree(layout, place / "data")
-    seconds = {"add": timed(place, environment, "add", "data")}
-    shutil.rmtree(place / "data")
-    seconds["checkout"] = timed(place, environment, "checkout")
-    seconds["status"] = timed(place, environment, "status")
-    seconds["again"] = timed(place, environment, "status")
-    shutil.rmtree(place / ".private")
-    seconds["anew"] = timed(place, environment, "status")
-    assert len(list((place / "data").rglob("*"))) == len(list(layout.rglob("*")))
+def measure(layout: Path, repository: Path) -> dict[str, float]:
+    """Seconds of each of COMMANDS on a fresh copy of `layout` in a repository at `repository`."""
+    environment = new_repository(repository)
+    shutil.copytree(layout, repository / "data")
+    seconds = {"add": timed(repository, environment, "add", "data")}
+    shutil.rmtree(repository / "data")
+    seconds["checkout"] = timed(repository, environment, "checkout")
+    seconds["status"] = timed(repository, environment, "status")
+    seconds["again"] = timed(repository, environment, "status")
+    shutil.rmtree(repository / ".private")
+    seconds["anew"] = timed(repository, environment, "status")
+    assert len(list((repository / "data").rglob("*"))) == len(list(layout.rglob("*")))
     return seconds
 
 

@@ -1,18 +1,20 @@
-"""What it takes to look at every image once: ingest and validate beside the floor, imagededup and cleanvision.
+"""Measure ingest and validate, compared with plain reading, imagededup and cleanvision.
 
     python benchmarks/validate.py PHOTOS [--count N] [--side PIXELS] [--repeat R] [--peers]
 
-PHOTOS is a folder of images. N images are made of them: each time another part of a photo, mirrored half of the time,
-in other colours, so that no two are the same picture; then PLANTED of each are added: copies under other names, the
-same pixels as PNG, and JPEGs of quality 60. In turn, each a process of its own, imports included:
+PHOTOS is a folder of images. N images are made of them: each time another part of a photo, mirrored
+half of the time, in other colours, so that no two are the same picture. Then PLANTED duplicates of
+each kind are added: copies under other names, the same pixels as PNG, and JPEGs of quality 60. In
+turn, each a process of its own, imports included:
 
     floor       read and decode every file with Pillow, one process for each processor
-    variegate   the stages ingest and validate, without any memory
+    variegate   the stages ingest and validate, with an empty private cache
     nothing     both once more, nothing having changed
     one in 100  both after one image in a hundred was replaced
     peers       imagededup's PHash and duplicates, then cleanvision's checks (with --peers)
 
-One more round, not timed, finds the peak memory. What was planted is held against what was found.
+One more round, not timed, finds the peak memory. The duplicates found are compared with those
+planted.
 """
 
 import argparse
@@ -25,9 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from expand import list_images, times
@@ -38,11 +43,20 @@ PLANTED = 100
 PARAMS = "ingest: {}\nvalidate: {}\naugment: {}\ntrain: {}\nevaluate: {}\n"
 
 
-# --- images -------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 
-def make_image(task: tuple[str, Path, int, int | None]) -> None:
-    """Image `number`: a part of `photo`, in other colours."""
+class ImageTask(NamedTuple):
+    """Image `number`, to be made of `photo` at `path`; `side` in pixels, None as the photo."""
+
+    photo: str
+    path: Path
+    number: int
+    side: int | None
+
+
+def make_image(task: ImageTask) -> None:
+    """An image: a part of the photo, mirrored or not, in other colours."""
     photo, path, number, side = task
     rng = np.random.default_rng(number)
     with Image.open(photo) as opened:
@@ -65,26 +79,26 @@ def make_image(task: tuple[str, Path, int, int | None]) -> None:
 
 
 def make_images(photos: list[str], folder: Path, count: int, side: int | None) -> None:
-    """`count` images in class folders below `folder`, and PLANTED of each kind besides."""
+    """`count` images in class folders below `folder`, and PLANTED duplicates of each kind."""
     made = []
     for number in range(count):
         path = folder / f"{number % 10}" / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        made.append((photos[number % len(photos)], path, number, side))
+        made.append(ImageTask(photos[number % len(photos)], path, number, side))
     with ProcessPoolExecutor() as pool:
         list(pool.map(make_image, made, chunksize=64))
     for number in range(PLANTED):
-        one, two, three = (
-            made[(number * 3 + kind) * count // (3 * PLANTED)][1] for kind in range(3)
+        copied, converted, encoded = (
+            made[(number * 3 + kind) * count // (3 * PLANTED)].path for kind in range(3)
         )
-        shutil.copy(one, one.with_name(f"copy{number:03d}.jpg"))
-        with Image.open(two) as image:
-            image.save(two.with_name(f"pixels{number:03d}.png"))
-        with Image.open(three) as image:
-            image.save(three.with_name(f"again{number:03d}.jpg"), quality=60)
+        shutil.copy(copied, copied.with_name(f"copy{number:03d}.jpg"))
+        with Image.open(converted) as image:
+            image.save(converted.with_name(f"pixels{number:03d}.png"))
+        with Image.open(encoded) as image:
+            image.save(encoded.with_name(f"again{number:03d}.jpg"), quality=60)
 
 
-# --- what is compared ---------------------------------------------------------------------------------------------
+# --- what is compared -----------------------------------------------------------------------------
 
 
 def read_and_decode(names: list[str]) -> int:
@@ -119,7 +133,7 @@ def run_peers(folder: Path) -> None:
     lab.find_issues(n_jobs=os.cpu_count(), verbose=False)
 
 
-# --- what was found -----------------------------------------------------------------------------------------------
+# --- what was found -------------------------------------------------------------------------------
 
 
 def kind_of(name: str) -> str:
@@ -128,30 +142,28 @@ def kind_of(name: str) -> str:
     )
 
 
-def tell_found(work: Path) -> None:
-    """The planted copies that each found, and the pairs without any planted one."""
+def print_found(work: Path) -> None:
+    """Print how many planted duplicates each tool found, and how many other pairs."""
     with (work / "data/validated/duplicates.csv").open() as file:
         pairs = {(row["file_name"], row["other"]) for row in csv.DictReader(file)}
-    print("variegate ", tell(pairs))
+    print("variegate ", describe(pairs))
     path = work / "data/found.json"
     if path.is_file():
-        content = json.loads(path.read_text())
-        print(
-            "imagededup",
-            tell({(one, other) for one, others in content.items() for other in others}),
-        )
+        pairs = set()
+        for name, others in json.loads(path.read_text()).items():
+            pairs |= {(name, other) for other in others}
+        print("imagededup", describe(pairs))
 
 
-def tell(pairs: set[tuple[str, str]]) -> str:
-    planted = {name for pair in pairs for name in pair if kind_of(name)}
+def describe(pairs: set[tuple[str, str]]) -> str:
+    planted = {name for name in chain.from_iterable(pairs) if kind_of(name)}
     others = {tuple(sorted(pair)) for pair in pairs if not any(map(kind_of, pair))}
-    kinds = {
-        kind: sum(kind_of(name) == kind for name in planted) for kind in ("copy", "pixels", "again")
-    }
+    found = Counter(map(kind_of, planted))
+    kinds = {kind: found[kind] for kind in ("copy", "pixels", "again")}
     return f"{kinds} of {PLANTED} each; pairs of others: {len(others)}"
 
 
-# --- running ------------------------------------------------------------------------------------------------------
+# --- running --------------------------------------------------------------------------------------
 
 
 def timed(name: str, work: Path, watched: bool) -> tuple[float, int]:
@@ -164,11 +176,11 @@ def timed(name: str, work: Path, watched: bool) -> tuple[float, int]:
     rounds = [
         run(work, "-m", f"tasks.{stage}", watched=watched) for stage in ("ingest", "validate")
     ]
-    return sum(one[0] for one in rounds), max(one[1] for one in rounds)
+    return sum(seconds for seconds, _, _ in rounds), max(peak for _, peak, _ in rounds)
 
 
 def settle(folder: Path) -> None:
-    """Give files a time that is past: what changed within the last two seconds is not remembered."""
+    """Set back the times of new files: facts of files that changed just now are not cached."""
     for path in folder.rglob("*"):
         if time.time() - path.stat().st_mtime < 10:
             os.utime(path, (time.time() - 60,) * 2)
@@ -212,15 +224,14 @@ def main() -> None:
                 if not watched:
                     figures.setdefault(name, []).append(seconds)
                 if number == 0 and name in ("variegate", "peers"):
-                    tell_found(work)
+                    print_found(work)
                 print(f"{name:<12} {seconds:8.2f} s  {peaks[name] / 1e6:8.0f} MB", flush=True)
     floor = statistics.median(figures["floor"])
     print(f"{len(images):,} images, {os.cpu_count()} processors, {options.repeat} runs in turn")
     for name, values in figures.items():
         middle = statistics.median(values)
-        print(
-            f"{name:<12} {times(values)}  floor/it {floor / middle:5.2f}  peak {peaks[name] / 1e6:6.0f} MB"
-        )
+        peak = f"peak {peaks[name] / 1e6:6.0f} MB"
+        print(f"{name:<12} {times(values)}  floor/it {floor / middle:5.2f}  {peak}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,11 @@
-"""What every stage agrees on: paths, columns, selections of rows, how image bytes are read."""
+"""What all stages share about the dataset: paths, columns, selections, and reading an image.
+
+paths        where every file of the pipeline is
+columns      the columns of the manifests, and what they mean
+manifests    reading the manifests
+selections   selections of manifest rows, each by its name
+raw_files    the files of data/raw, and which of them cannot be opened
+image_bytes  the bytes of one image, from a file of its own or from inside a container
+idx_format   the idx file format of MNIST
+split_names  words in names that mean a split
+"""

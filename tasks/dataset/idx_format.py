@@ -21,8 +21,8 @@ GZIP = b"\x1f\x8b"
 class Header(NamedTuple):
     """The header of an idx file.
 
-    `shape`: (images, height, width), or with 3 colours last; of labels (images,). `start`: where
-    the values begin, in bytes.
+    `shape`: of images (images, height, width) or (images, height, width, 3), of labels (images,).
+    `start`: the offset of the first value, in bytes.
     """
 
     shape: tuple[int, ...]
@@ -34,20 +34,20 @@ class Header(NamedTuple):
 
     @property
     def head(self) -> bytes:
-        """What makes an image's pixels a file."""
+        """The PGM or PPM header which, put before an image's pixels, makes them an image file."""
         height, width = self.shape[1:3]
         return f"P{6 if len(self.shape) == 4 else 5}\n{width} {height}\n255\n".encode()
 
 
 def open_maybe_gzip(path: Path) -> BinaryIO:
-    """The file's content, inflated where it is gzipped."""
+    """The file's content, decompressed where it is gzipped."""
     with path.open("rb") as file:
         zipped = file.read(2) == GZIP
     return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
 
 
 def read_header(path: Path) -> Header | None:
-    """The header of an idx file of images or labels in unsigned bytes; None for other files."""
+    """The header of an idx file of images or labels in unsigned bytes; None for any other file."""
     try:
         with open_maybe_gzip(path) as file:
             start = file.read(4)

@@ -24,18 +24,22 @@ from tasks.dataset.paths import RAW, SEGMENTS
 from tasks.pixels.hashing import sha256
 
 
-class Opened(NamedTuple):
-    """A container: the file to read from, and what makes a piece of it an image file."""
+class OpenContainer(NamedTuple):
+    """A container, ready to be read at any offset.
+
+    `path`: the file to read from, which is a decompressed copy where the container is gzipped.
+    `head`: what has to be put before an image's bytes there to make an image file of them.
+    """
 
     path: Path
     head: bytes
 
 
 def locate(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` of the ingested or the validated manifest with what read_row() asks for.
+    """Rows of the ingested or the validated manifest, with the columns that read_row() needs.
 
-    `path`: the file that holds the image. `offset`: in that file; null where the image is a file of
-    its own. `length`: in bytes.
+    `path`: the file that holds the image; `offset`: of the image in it, in bytes, null where the
+    file is the image; `length`: of the image, in bytes.
     """
     inside = rows["container"].notna()
     paths = str(RAW) + "/" + rows["container"].where(inside, rows["file_name"]).astype(str)
@@ -43,22 +47,26 @@ def locate(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def locate_variants(rows: pd.DataFrame) -> pd.DataFrame:
-    """Written rows of the ledger with what read_row() asks for: `path` is that of the segment."""
+    """Written rows of the ledger, with the columns of read_row(); `path` is the segment's."""
     return rows.assign(path=str(SEGMENTS) + "/" + rows["segment"].astype(str))
 
 
 def read_row(row: Any) -> bytes:
-    """The bytes of the image that a row of locate() or locate_variants() names."""
+    """The bytes of the image of a row of locate() or locate_variants()."""
     return read_bytes(
         Path(row.path), None if pd.isna(row.offset) else int(row.offset), int(row.length)
     )
 
 
 def read_checked(row: Any, changed: str) -> bytes:
-    """The same, held against the row's `sha256`.
+    """The bytes of the image of a row, compared with its `sha256`.
+
+    Args:
+        row: see read_row().
+        changed: the message for other bytes than those that were hashed, without the path.
 
     Raises:
-        UserError: `changed`, after the path, where the bytes are not those that were hashed.
+        UserError: the path and `changed`.
     """
     data = read_row(row)
     if sha256(data) != row.sha256:
@@ -77,29 +85,35 @@ def read_bytes(path: Path, offset: int | None, length: int) -> bytes:
     if offset is None:
         return path.read_bytes()
     facts = path.stat()
-    opened = _open(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
-    with opened.path.open("rb") as file:
+    container = _open(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+    with container.path.open("rb") as file:
         file.seek(offset)
-        return opened.head + file.read(length - len(opened.head))
+        return container.head + file.read(length - len(container.head))
 
 
 @lru_cache(maxsize=256)
-def _open(path: Path, mtime_ns: int, size: int, inode: int) -> Opened:
-    """Whether the container is an idx file; found out once for each state of it."""
+def _open(path: Path, mtime_ns: int, size: int, inode: int) -> OpenContainer:
+    """The container at `path`; found once for each state of the file."""
     header = idx_format.read_header(path)
     if header is None:
-        return Opened(path, b"")
+        return OpenContainer(path, b"")
     with path.open("rb") as file:
         zipped = file.read(2) == idx_format.GZIP
     if zipped:
-        path = _inflated(path, f"{path.absolute()} {mtime_ns} {size} {inode}", header)
-    return Opened(path, header.head)
+        path = _decompressed(path, f"{path.absolute()} {mtime_ns} {size} {inode}", header)
+    return OpenContainer(path, header.head)
 
 
-def _inflated(path: Path, state: str, header: idx_format.Header) -> Path:
-    """The content of a gzipped idx file, in the private cache: a gzip file has no random access.
+def _decompressed(path: Path, state: str, header: idx_format.Header) -> Path:
+    """A copy of a gzipped idx file's content in the private cache: gzip has no random access.
 
-    No more than its header promises, and of a damaged one what comes before the damage.
+    The copy holds no more than the header promises, so that its size is bounded; of a damaged file
+    it holds what comes before the damage.
+
+    Args:
+        path: of the gzipped file.
+        state: names this state of the file; another state gets another copy.
+        header: of its content.
     """
     copy = (
         machine.cache_folder()
@@ -109,13 +123,13 @@ def _inflated(path: Path, state: str, header: idx_format.Header) -> Path:
     if not (copy.is_file() and _is_content(copy, path)):
         left = header.start + header.shape[0] * header.image_bytes
         with atomic_write(copy) as temporary, temporary.open("wb") as target:
-            for piece in _pieces(path, left):
+            for piece in _first_bytes(path, left):
                 target.write(piece)
     return copy
 
 
 def _is_content(copy: Path, path: Path) -> bool:
-    """Whether the copy is what the gzip file's own checksum says; a damaged one is made anew."""
+    """Whether the copy has the checksum that ends the gzip file; of a damaged file it has not."""
     with path.open("rb") as source, copy.open("rb") as file:
         source.seek(-8, os.SEEK_END)
         checksum = 0
@@ -124,8 +138,8 @@ def _is_content(copy: Path, path: Path) -> bool:
         return struct.unpack("<I", source.read(4))[0] == checksum
 
 
-def _pieces(path: Path, left: int) -> Iterator[bytes]:
-    """The first `left` bytes of a gzip file's content."""
+def _first_bytes(path: Path, left: int) -> Iterator[bytes]:
+    """The first `left` bytes of a gzip file's content, in pieces; fewer where it is damaged."""
     with (
         idx_format.open_maybe_gzip(path) as source,
         suppress(EOFError, gzip.BadGzipFile, zlib.error),

@@ -17,5 +17,5 @@ def read_validated(columns: Sequence[str] = tuple(VALIDATED_COLUMNS.names)) -> p
 
 
 def read_ledger() -> pd.DataFrame:
-    """The ledger of data/augmented."""
+    """The ledger, data/augmented/manifest.parquet."""
     return tables.read_table(LEDGER, LEDGER_COLUMNS, made_by="augment")

@@ -12,7 +12,7 @@ from tasks.dataset.paths import RAW
 def list_files(root: Path) -> Iterator[str]:
     """Every file below `root`, as a relative path.
 
-    Links to folders are listed as if they were files, and never entered.
+    A link to a folder is listed as if it were a file, and not followed.
     """
     for folder, folders, files in os.walk(root, onerror=_refuse):
         below = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
@@ -21,12 +21,12 @@ def list_files(root: Path) -> Iterator[str]:
 
 
 def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed ends the stage: nobody knows what is missing."""
+    """End the stage where a folder cannot be listed: images would be missing without a word."""
     raise error
 
 
 def empty_folders(root: Path) -> list[str]:
-    """The folders below `root` that hold nothing at all: classes without an image, perhaps."""
+    """The folders below `root` that hold nothing: they may be classes without an image."""
     found = [Path(folder) for folder, folders, files in os.walk(root) if not folders and not files]
     return sorted(
         printable(folder.relative_to(root).as_posix()) for folder in found if folder != root
@@ -45,7 +45,7 @@ def links_out(path: Path) -> bool:
 
 
 def problem_of(name: str) -> str | None:
-    """Why the file is not opened at all, or None."""
+    """Why a file of data/raw cannot be opened, in words; None where it can."""
     if printable(name) != name:
         return "its name is not valid UTF-8"
     path = RAW / name
@@ -61,7 +61,10 @@ def problem_of(name: str) -> str | None:
 
 
 def path_key(name: str) -> tuple[bytes, bytes]:
-    """The key that file names are sorted by everywhere: NFC bytes, then their own bytes."""
+    """The sort key of file names: their NFC form in bytes, then their own bytes.
+
+    NFC, because macOS may give the same name in another Unicode form than Linux.
+    """
     text = printable(name)
     return unicodedata.normalize("NFC", text).encode(), text.encode()
 

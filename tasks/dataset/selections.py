@@ -1,10 +1,10 @@
-"""Selections of manifest rows that several stages need, each by its name."""
+"""Selections of manifest rows: usable images, originals, variants, classes, examples to show."""
 
 import pandas as pd
 
 
 def is_usable(rows: pd.DataFrame) -> pd.Series:
-    """A mask of the rows of the validated manifest whose image can be used: bool."""
+    """Which rows of the validated manifest have an image that can be used: bool (rows,)."""
     return rows["status"] == "ok"
 
 
@@ -20,7 +20,10 @@ def quarantined(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def class_names(rows: pd.DataFrame) -> list[str]:
-    """Every class with a usable image, sorted: the number of a class is its position here."""
+    """The classes that have a usable image in the validated manifest, sorted.
+
+    A class's number is its index in this list.
+    """
     return sorted(usable(rows)["label"].unique())
 
 
@@ -49,7 +52,7 @@ def count_by_class(rows: pd.DataFrame, column: str, values: list[str]) -> pd.Dat
 
 
 def examples(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """`count` rows to show: taken from the classes in turn, in each class by source_id."""
+    """At most `count` rows to show: from each class in turn, within a class by source_id."""
     ordered = rows.sort_values("source_id")
     turn = ordered.groupby("label").cumcount()
     in_turn = ordered.assign(turn=turn).sort_values(["turn", "label"], kind="stable")

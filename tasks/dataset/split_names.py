@@ -1,4 +1,4 @@
-"""Words in folder and file names that name a split (train, valid, t10k, ...)."""
+"""The words in folder and file names that mean a split: train, valid, t10k, ..."""
 
 import re
 
@@ -16,6 +16,9 @@ SPLIT_WORDS = {
 
 
 def split_named(name: str) -> str | None:
-    """The split that a file's name holds as a word, or None: `train-000.tar` is of train."""
+    """The split that a word in a file's name means, without its folders; None where there is none.
+
+    Examples: `train-000.tar` means train, `t10k-images-idx3-ubyte` test.
+    """
     words = re.split(r"[^a-z0-9]+", name.rpartition("/")[2].lower())
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
