@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.validate import split
@@ -17,6 +17,7 @@ def described(rows: pd.DataFrame) -> str:
     return split.describe_splits(split.assign_splits(rows, ValidateParams()), ValidateParams())
 
 
+@settings(deadline=None)  # of a machine that is busy with other tests
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50), st.data())
 def test_a_stable_split_of_an_image_depends_on_that_image_alone(
     hashes: list[float], data: st.DataObject
@@ -38,6 +39,7 @@ def test_a_stable_split_cuts_at_the_fractions() -> None:
     assert shares.to_dict() == pytest.approx(FRACTIONS, abs=0.01)
 
 
+@settings(deadline=None)  # of a machine that is busy with other tests
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=60), st.randoms(use_true_random=False))
 def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(
     labels: list[str], random: object
@@ -78,6 +80,7 @@ def lineages_of(sizes: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("stratify", ["stable", "exact"])
+@settings(deadline=None)  # of a machine that is busy with other tests
 @given(SIZES, st.randoms(use_true_random=False))
 def test_no_lineage_is_in_two_splits(stratify: str, sizes: list[int], random: object) -> None:
     lineages = lineages_of(sizes)
@@ -103,6 +106,7 @@ def test_the_smallest_sha256_of_a_lineage_decides_its_split() -> None:
     ]  # `x` joins `c`, which stays
 
 
+@settings(deadline=None)  # of a machine that is busy with other tests
 @given(st.lists(st.sampled_from("abc"), min_size=40, max_size=120), st.integers(0, 10))
 def test_an_exact_split_with_small_lineages_still_holds_the_fractions(
     labels: list[str], pairs: int
