@@ -47,7 +47,6 @@ def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
     numbers.insert(0, "sources", (counts["split"] == "train").astype(int))
     table = numbers.groupby(counts["label"]).sum()
     table["training_images"] = table["sources"] + table["written"]
-    return {
-        str(label): {str(k): int(v) for k, v in row.items()}
-        for label, row in table.to_dict("index").items()
-    }
+    names = [str(name) for name in table.columns]
+    totals = table.itertuples(name=None)  # a tuple of the label and Python's own integers
+    return {str(label): dict(zip(names, row, strict=True)) for label, *row in totals}
