@@ -43,9 +43,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
     limit_bytes = machine.cache_limit_bytes()
     earlier = EarlierVariants(recipe.hash, rows["sha256"].to_numpy(), planned.to_numpy())
     batches = earlier.batches(sources.to_sources(rows, planned), recipe)
-    shutil.rmtree(
-        AUGMENTED, ignore_errors=True
-    )  # as DVC does; by hand an older result may be there
+    # DVC does so before it runs a stage; by hand an older result may be there
+    shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
     written = [np.zeros(0, np.int64)]
     reused = 0
@@ -56,9 +55,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
             expanded = workers.map_ordered(
                 expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
             )
-            for finished in events.track(
-                expanded, len(rows), "augmenting", "source", count_sources
-            ):
+            batches_done = events.track(expanded, len(rows), "augmenting", "source", count_sources)
+            for finished in batches_done:
                 for piece in finished:
                     segment.append(piece)
                     reused += piece.reused
@@ -67,9 +65,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
                         segment = []
             if segment:
                 written.append(write_rows(segment, recipe, ledger))
-        lines = counts.count_rows(
-            validated, planned, pd.Series(np.concatenate(written), rows.index)
-        )
+        written_variants = pd.Series(np.concatenate(written), rows.index)
+        lines = counts.count_rows(validated, planned, written_variants)
         tables.write_csv(COUNTS, lines)
         totals = counts.summary(lines, recipe.hash)
         tables.write_json(AUGMENT_METRICS, totals)

@@ -141,10 +141,9 @@ def _read_variant(
 ) -> Encoded | None:
     """A variant made before, if its bytes still have the hash that its row says."""
     assert isinstance(stored, StoredSegment)
-    # source_id is a prefix; the seed answers for the whole SHA-256
-    if row["seed"] != variant_seed(
-        recipe.seed, source.sha256, row["variant_index"], row["attempt"]
-    ):
+    # rows are found by source_id, a prefix; the seed answers for the whole SHA-256
+    index, attempt = row["variant_index"], row["attempt"]
+    if row["seed"] != variant_seed(recipe.seed, source.sha256, index, attempt):
         return None
     if row["status"] == "rejected":
         return row, None
