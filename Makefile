@@ -4,13 +4,17 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow test-faults lint audit lock clean
+.PHONY: run test test-unit test-slow test-faults lint audit lock clean
 
 run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
 
 test: $(READY)
 	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+# Everything that starts no stage, flow or server: seconds, for while one writes.
+test-unit: $(READY)
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 -m "not slow and not starts"
 
 test-slow: $(READY)
 	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/faults

@@ -1,4 +1,8 @@
-"""The `variegate` command."""
+"""The `variegate` command: one function for each subcommand, and the entry point.
+
+Imports are inside the functions: `variegate --help` would take seconds with pandas, Prefect or DVC,
+and most commands need only some of them.
+"""
 
 import contextlib
 import json
@@ -6,102 +10,33 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import pandas as pd
 import typer
 
-from flows import console, preconditions, refresh
-from flows.service.processes import ended_by_signals
-from tasks.commands import moved_images
-from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, told
+from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, with_prefix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.variants.params import AugmentParams
+    from tasks.variants.recipe import Recipe
+
+INTERRUPTED = "interrupted; what was finished is kept, and the next run goes on from there"
 
 app = typer.Typer(
-    help="Image augmentation as an accountable pipeline: every variant planned, counted, reproducible.",
+    help="Image augmentation as an accountable pipeline: "
+    "every variant planned, counted, reproducible.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+# --- options that several commands have -------------------------------------------------------
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.callback()
-def common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    if debug:
-        os.environ["VARIEGATE_DEBUG"] = "1"
-    if not {"-h", "--help"} & set(sys.argv):
-        preconditions.require_root()
-
-
-@app.command()
-def sample(
-    name: Annotated[
-        str, typer.Argument(help="`digits`: 1,797 handwritten digits, 8 x 8 pixels.")
-    ] = "digits",
-    if_empty: Annotated[bool, typer.Option(help="Do nothing where data/raw holds files.")] = False,
-) -> None:
-    """Write a bundled real dataset into data/raw.
-
-    Example: variegate sample digits
-    """
-    from tasks.acquire.sample import write_sample
-    from tasks.dataset.paths import RAW
-
-    count = preconditions.write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
-    if count:
-        print(f"wrote {count:,} images to {RAW}")
-
-
-@app.command("import")
-def import_(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME."),
-    ],
-    max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where torchvision keeps its downloads; default: .variegate/torchvision."
-        ),
-    ] = None,
-) -> None:
-    """Fill the empty data/raw: unpack archives, all together, or download a dataset by torchvision.
-
-    Example: variegate import train.zip test.zip
-
-    Example: variegate import torchvision:FashionMNIST
-    """
-    from tasks.dataset.paths import RAW
-
-    preconditions.require_room()
-    names = [source.partition(":")[2] for source in sources if source.startswith("torchvision:")]
-    if names and len(sources) > 1:
-        raise UserError(
-            f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}"
-        )
-    if names:
-        from tasks.acquire.torchvision_datasets import write_dataset
-        from tasks.common import machine
-
-        print(
-            f"wrote {write_dataset(names[0], RAW, root or machine.cache_folder() / 'torchvision'):,} files to {RAW}"
-        )
-        return
-    from tasks.acquire.archives import unpack
-
-    found = unpack([Path(source) for source in sources], RAW, max_gb)
-    left_out = (
-        f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)"
-        if found.left_out
-        else ""
-    )
-    print(f"wrote {found.files:,} files to {RAW}{left_out}")
-
-
 Until = Annotated[
     str | None,
     typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate."),
@@ -125,6 +60,94 @@ Push = Annotated[
 ]
 
 
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if debug:
+        os.environ["VARIEGATE_DEBUG"] = "1"
+    if not {"-h", "--help"} & set(sys.argv) and not Path("dvc.yaml").is_file():
+        raise UserError(f"dvc.yaml: not found in {Path.cwd()}; run this from the project's root")
+
+
+# --- images into data/raw ---------------------------------------------------------------------
+
+
+@app.command()
+def sample(
+    name: Annotated[
+        str, typer.Argument(help="`digits`: 1,797 handwritten digits, 8 x 8 pixels.")
+    ] = "digits",
+    if_empty: Annotated[bool, typer.Option(help="Do nothing where data/raw holds files.")] = False,
+) -> None:
+    """Write a bundled real dataset into data/raw.
+
+    Example: variegate sample digits
+    """
+    from flows.preconditions import write_sample_if_empty
+    from tasks.acquire.sample import write_sample
+    from tasks.dataset.paths import RAW
+
+    count = write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
+    if count:
+        print(f"wrote {count:,} images to {RAW}")
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME."),
+    ],
+    max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where torchvision keeps its downloads; default: .variegate/torchvision."
+        ),
+    ] = None,
+) -> None:
+    """Fill the empty data/raw: unpack archives, all together, or download a torchvision dataset.
+
+    Example: variegate import train.zip test.zip
+
+    Example: variegate import torchvision:FashionMNIST
+    """
+    from flows.preconditions import require_pulled
+
+    require_pulled()
+    names = [source.partition(":")[2] for source in sources if source.startswith("torchvision:")]
+    if names and len(sources) > 1:
+        raise UserError(
+            f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}"
+        )
+    if names:
+        _import_torchvision(names[0], root)
+    else:
+        _import_archives([Path(source) for source in sources], max_gb)
+
+
+def _import_torchvision(name: str, root: Path | None) -> None:
+    from tasks.acquire.torchvision_datasets import write_dataset
+    from tasks.common import machine
+    from tasks.dataset.paths import RAW
+
+    files = write_dataset(name, RAW, root or machine.cache_folder() / "torchvision")
+    print(f"wrote {files:,} files to {RAW}")
+
+
+def _import_archives(paths: list[Path], max_gb: float) -> None:
+    from tasks.acquire.archives import unpack
+    from tasks.dataset.paths import RAW
+
+    found = unpack(paths, RAW, max_gb)
+    left_out = f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)"
+    print(f"wrote {found.files:,} files to {RAW}{left_out if found.left_out else ''}")
+
+
+# --- runs of the flow -------------------------------------------------------------------------
+
+
 @app.command()
 def run(
     until: Until = None,
@@ -142,16 +165,19 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run the whole flow: what has changed is made anew, all else is cached. A merge of git is finished first.
+    """Run the whole flow: what has changed is made anew, all else is cached.
+
+    A merge of git is finished first.
 
     Example: variegate run --until augment
     """
+    from flows import console, preconditions
     from flows.service import server
     from flows.versions import merge
 
     started = time.monotonic()
     merge.require_side(prefer)
-    parameters = _run_parameters(until, bring_from, mirror, commit, push)
+    parameters = _flow_parameters(until, bring_from, mirror, commit, push)
     unfinished = merge.find()
     for line in merge.finish(unfinished, prefer) if unfinished else ():
         print(f"merged           {line}", flush=True)
@@ -159,16 +185,14 @@ def run(
         preconditions.require_raw()
     preconditions.check_params()
     server.use(server.find())
-    from flows.pipeline import bring_up_to_date  # imports prefect, which takes seconds
+    from flows.pipeline import bring_up_to_date  # reads the settings that server.use() changes
+    from flows.run.stage import printed_warnings
 
     outcomes = bring_up_to_date(**parameters, force=force)
     print()
-    for line in console.run_summary(outcomes):
-        print(line)
-    states = ", ".join(
-        f"{address.removesuffix('.dvc')} {outcome}" for address, outcome in outcomes.items()
-    )
-    print(f"stages           {states}")
+    console.show(console.run_summary(outcomes, printed_warnings))
+    stages = {address.removesuffix(".dvc"): outcome for address, outcome in outcomes.items()}
+    print(f"stages           {', '.join(map(' '.join, stages.items()))}")
     print(f"time             {time.monotonic() - started:.1f} s")
     if unfinished:
         print(f"merge            `{unfinished.concluded_by}` concludes it")
@@ -192,74 +216,101 @@ def schedule(
     commit: Commit = False,
     push: Push = False,
 ) -> None:
-    """Run the flow on a schedule, one run at a time, until Ctrl-C or SIGTERM. Starts a server where none is up.
+    """Run the flow on a schedule, one run at a time, until Ctrl-C or SIGTERM.
+
+    Starts a server where none is up.
 
     Example: variegate schedule --cron "0 3 * * *" --bring-from /mnt/uploads --commit --push
     """
     from flows.service import server
+    from flows.service.processes import ended_by_signals
 
     if (cron is None) == (every is None):
         raise UserError('needs one of --cron and --every, as --cron "0 3 * * *" or --every 6h')
     if overlap not in ("skip", "wait"):
         raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
-    parameters = _run_parameters(until, bring_from, mirror, commit, push)
-    from flows.pipeline import pipeline  # imports prefect, which takes seconds
+    parameters = _flow_parameters(until, bring_from, mirror, commit, push)
+    from flows.pipeline import pipeline
     from flows.service import schedule as schedules
 
     when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
     with ended_by_signals(), server.ensured() as url:
         server.use(url)
-        server.end_with(url)
+        server.exit_when_silent(url)
         print(f"dashboard        {server.page(url)}")
-        print(
-            f"schedule         {cron or 'every ' + str(every)}; Ctrl-C or SIGTERM ends it",
-            flush=True,
-        )
+        shown = cron or f"every {every}"
+        print(f"schedule         {shown}; Ctrl-C or SIGTERM ends it", flush=True)
         if bring_from is not None and not bring_from.expanduser().is_dir():
-            print(
-                f"warning: --bring-from {bring_from}: no such folder now; runs fail until there is one",
-                flush=True,
-            )
+            problem = "no such folder now; runs fail until there is one"
+            print(f"warning: --bring-from {bring_from}: {problem}", flush=True)
         schedules.serve(pipeline, when, overlap, parameters)
 
 
 @app.command()
 def ui() -> None:
-    """Start the dashboard, Prefect's own on 127.0.0.1, and serve the report beside it, until Ctrl-C or SIGTERM.
+    """Start Prefect's dashboard on 127.0.0.1, and serve the report, until Ctrl-C or SIGTERM.
 
     PREFECT_SERVER_API_PORT is its port, 4200 by default; the report's is the next one.
 
     Example: variegate ui
     """
     from flows.service import server
+    from flows.service.processes import ended_by_signals
+    from flows.service.report import report_served
 
-    with ended_by_signals(), server.ensured() as url, server.report_served() as report:
+    with ended_by_signals(), server.ensured() as url, report_served() as report:
         print(f"dashboard        {server.page(url)}")
         print(f"report           {report}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
-        server.watch(url)
+        server.wait_until_silent(url)
         raise UserError(f"{server.page(url)}: the server ended")
+
+
+def _flow_parameters(
+    until: str | None, bring_from: Path | None, mirror: bool, commit: bool, push: bool
+) -> dict[str, Any]:
+    """The flow's parameters of these options."""
+    from flows.preconditions import require_stage
+
+    if until is not None:
+        require_stage(until)
+    if mirror and bring_from is None:
+        raise UserError("--mirror: needs --bring-from, the folder that data/raw is to become")
+    folder = None if bring_from is None else str(bring_from.expanduser().resolve())
+    return {"until": until, "bring_from": folder, "mirror": mirror, "commit": commit, "push": push}
+
+
+# --- what is there, what will be --------------------------------------------------------------
 
 
 @app.command()
 def validate(as_json: AsJson = False) -> None:
-    """Say what is in data/raw: what can be used, what is set aside and why, copies, leaks, splits; exit 1 where a check
-    fails that is asked to.
+    """Say what is in data/raw: what can be used, what is set aside and why, copies, leaks, splits.
+
+    Exit code 1 where a check fails that is asked to.
 
     Example: variegate validate --json
     """
-    before = moved_images.splits_of_images()
+    from flows import console
+    from flows.refresh import refresh
+    from tasks.commands.moved_images import moved_between, splits_of_images
+    from tasks.dataset.manifests import read_validated
+    from tasks.validate.summary import class_counts
+
+    before = splits_of_images()
+    printed: list[str] = []
     failed: CheckFailedError | None = None
     try:
-        refresh.refresh("validate")
+        refresh("validate", printed)
     except CheckFailedError as error:
         failed = error
-    found, now = console.read_metrics("validate"), moved_images.splits_of_images()
-    moved = moved_images.moved_between(before, now)
+    metrics = console.read_metrics("validate")
+    moved = moved_between(before, splits_of_images())
     if as_json:
-        print(json.dumps({**found, "moved": moved}, indent=2, ensure_ascii=False))
+        print(json.dumps({**metrics, "moved": moved}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(console.validation_lines(found, sorted(now["label"].unique()), moved)))
+        classes = class_counts(read_validated(["label", "split", "status"])).to_dict("index")
+        console.show(console.validation(metrics, classes, moved, printed))
     if failed:
         raise failed
 
@@ -271,16 +322,33 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say exactly how many images will result, per class, before a pixel is touched, and warn of what may surprise.
+    """Say exactly how many images will result, per class, before a pixel is touched.
+
+    Warns of what may surprise.
 
     Example: variegate plan --epochs 16
     """
-    from tasks.commands.forecast import as_table, forecast
+    from flows import console
+    from flows.refresh import refresh
+    from tasks.commands.forecast import forecast
 
-    refresh.refresh("validate")
-    params, _, validated = _inputs()
-    found = forecast(validated, params, None if epochs is None else _training(epochs))
-    print(json.dumps(found, indent=2) if as_json else as_table(found))
+    refresh("validate")
+    inputs = _read_inputs()
+    training = None if epochs is None else _training(epochs)
+    found = forecast(inputs.validated, inputs.params, training)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        console.show(console.plan_forecast(found))
+
+
+def _training(epochs: int) -> dict[str, Any]:
+    """How training would use the variants, in so many epochs."""
+    from tasks.common.params import read_params
+    from tasks.train.params import TrainParams
+
+    params = read_params("train", TrainParams)
+    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": params.augmentation}
 
 
 @app.command()
@@ -297,18 +365,27 @@ def preview(
 
     Example: variegate preview --sources 12 -o sheet.png
     """
-    from tasks.augment.contact_sheet import sample_sheet as draw
+    import pandas as pd
+
+    from flows.refresh import refresh
+    from tasks.augment.contact_sheet import sample_sheet
     from tasks.augment.plan import plan_counts
     from tasks.pixels.encode import encode
     from tasks.variants.sources import training_sources
 
-    refresh.refresh("validate")
-    params, recipe, validated = _inputs()
-    rows = training_sources(validated)
-    counts = plan_counts(rows, params) if variants is None else pd.Series(variants, rows.index)
-    sheet, sources, shown = draw(rows, counts, recipe, sources)
-    _write(output, encode(sheet, "png"), ("png",))
+    refresh("validate")
+    inputs = _read_inputs()
+    rows = training_sources(inputs.validated)
+    if variants is None:
+        counts = plan_counts(rows, inputs.params)
+    else:
+        counts = pd.Series(variants, rows.index)
+    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipe, sources)
+    _write_image(output, encode(sheet, "png"), ("png",))
     print(f"wrote {output}: {sources} sources, {shown} variants")
+
+
+# --- variants ---------------------------------------------------------------------------------
 
 
 @app.command()
@@ -325,39 +402,40 @@ def verify(
 
     Example: variegate verify --remake 100
     """
-    from tasks.augment import caches
     from tasks.commands.verify import verify as reconcile
-    from tasks.dataset.paths import LEDGER
 
-    _, recipe, validated = _inputs()
+    inputs = _read_inputs()
     if repair:
-        try:
-            damaged = reconcile(validated, recipe)["damaged"]
-        except UserError:
-            damaged = [LEDGER.name]
-        for name in damaged:
-            caches.forget(name)
-        if damaged:
-            from flows.pipeline import bring_up_to_date
-
-            bring_up_to_date(until="augment")
-    found = reconcile(validated, recipe, remake)
+        _repair(inputs)
+    found = reconcile(inputs.validated, inputs.recipe, remake)
+    differences = found["differences"]
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print(
-            ", ".join(
-                f"{name} {value:,}" for name, value in found.items() if isinstance(value, int)
-            )
-        )
-        for line in found["differences"]:
+        counts = {name: value for name, value in found.items() if isinstance(value, int)}
+        print(", ".join(f"{name} {value:,}" for name, value in counts.items()))
+        for line in differences:
             print(line)
-        print(
-            "every variant is what the ledger says"
-            if not found["differences"]
-            else "differences found"
-        )
-    sys.exit(1 if found["differences"] else 0)
+        print("differences found" if differences else "every variant is what the ledger says")
+    sys.exit(1 if differences else 0)
+
+
+def _repair(inputs: "Inputs") -> None:
+    """Delete every copy of damaged segments, and make them again."""
+    from tasks.augment.committed_segments import forget_everywhere
+    from tasks.commands.verify import verify as reconcile
+    from tasks.dataset.paths import LEDGER
+
+    try:
+        damaged = reconcile(inputs.validated, inputs.recipe)["damaged"]
+    except UserError:  # the ledger cannot be read
+        damaged = [LEDGER.name]
+    for name in damaged:
+        forget_everywhere(name)
+    if damaged:
+        from flows.pipeline import bring_up_to_date
+
+        bring_up_to_date(until="augment")
 
 
 @app.command()
@@ -371,17 +449,19 @@ def replay(
     """
     from tasks.commands.verify import replay as make_again
 
-    _, recipe, validated = _inputs()
-    variant = make_again(variant_id, validated, recipe)
+    inputs = _read_inputs()
+    variant = make_again(variant_id, inputs.validated, inputs.recipe)
+    row = variant.row
     if variant.data is None:
         raise UserError(
-            f"variant {variant_id!r}: was rejected ({variant.row['reason']}); there is no image"
+            f"variant {variant_id!r}: was rejected ({row['reason']}); there is no image"
         )
-    ending = variant.member.rpartition(".")[2]
-    _write(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
-    print(
-        f"wrote {output}: {variant.row['width']} x {variant.row['height']}, sha256 {variant.row['sha256']}"
-    )
+    ending = variant.extension
+    _write_image(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
+    print(f"wrote {output}: {row['width']} x {row['height']}, sha256 {row['sha256']}")
+
+
+# --- versions, exports, the installation ------------------------------------------------------
 
 
 @app.command()
@@ -397,7 +477,7 @@ def diff(
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
     ] = False,
 ) -> None:
-    """Say what changed between two versions of the dataset, in images: HEAD and the workspace, or others.
+    """Say what changed between two versions of the dataset: HEAD and the workspace, or others.
 
     A version is what the last run left. Equal bytes are the same image.
 
@@ -407,20 +487,21 @@ def diff(
     """
     if as_json and markdown:
         raise UserError("--json and --markdown: needs one of them, found both")
-    from flows.versions.diff import as_markdown, as_text, compare
+    from flows import console
+    from flows.versions.diff import as_markdown, compare
     from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 
     stale = changed_since_run() if WORKSPACE in (before, after) else []
     found = compare(*read_versions([before, after]))
     if stale:
-        note = (
-            f"{', '.join(stale)}: not as the workspace's last run left them; this compares that run"
-        )
-        print(f"note: {note}", file=sys.stderr)
+        problem = "not as the workspace's last run left them; this compares that run"
+        print(f"note: {', '.join(stale)}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif markdown:
+        print(as_markdown(found))
     else:
-        print(as_markdown(found) if markdown else as_text(found))
+        console.show(console.dataset_diff(found))
 
 
 @app.command()
@@ -436,7 +517,8 @@ def export(
 ) -> None:
     """Write the images of every split for other tools, the variants among those of train.
 
-    imagefolder: DIR/SPLIT/CLASS/VARIANT_ID.EXT. webdataset: DIR/SPLIT-000000.tar, ... and DIR/classes.json.
+    imagefolder: DIR/SPLIT/CLASS/VARIANT_ID.EXT. webdataset: DIR/SPLIT-000000.tar, ... and
+    DIR/classes.json.
 
     Both: DIR/manifest.parquet, written last. Index 0 of a variant_id is the original.
 
@@ -445,9 +527,7 @@ def export(
     from tasks.commands.export import export as write
     from tasks.dataset.manifests import read_ledger, read_validated
 
-    with contextlib.redirect_stdout(
-        sys.stderr
-    ):  # where progress goes: standard output is the result's
+    with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
         found = write(read_validated(), read_ledger(), folder, format)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
@@ -456,59 +536,52 @@ def export(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, which device, cache links and server; what is wrong and how to mend it.
+    """Say what is installed, which device, cache links and server; what is wrong, how to mend it.
 
     Example: variegate doctor
     """
+    from flows import console
     from flows.doctor import examine
 
     findings = examine()
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
-        for finding in findings:
-            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<14} {finding.found}")
-            if not finding.ok:
-                print(f"     mend: {finding.mend}")
+        console.show([console.findings_table(findings)])
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-def _run_parameters(
-    until: str | None, bring_from: Path | None, mirror: bool, commit: bool, push: bool
-) -> dict[str, Any]:
-    """The flow's parameters of these options."""
-    if until is not None:
-        preconditions.require_stage(until)
-    if mirror and bring_from is None:
-        raise UserError("--mirror: needs --bring-from, the folder that data/raw is to become")
-    folder = None if bring_from is None else str(bring_from.expanduser().resolve())
-    return {"until": until, "bring_from": folder, "mirror": mirror, "commit": commit, "push": push}
+# --- shared -----------------------------------------------------------------------------------
 
 
-def _inputs() -> tuple[Any, Any, Any]:
-    """The parameters of augment, their recipe and the validated manifest."""
+class Inputs(NamedTuple):
+    """What variants are made from: the parameters of augment, their recipe, the images."""
+
+    params: "AugmentParams"
+    recipe: "Recipe"
+    validated: "pd.DataFrame"
+
+
+def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
     from tasks.dataset.manifests import read_validated
-    from tasks.variants.make import Recipe
     from tasks.variants.params import AugmentParams
     from tasks.variants.policy import Policy
+    from tasks.variants.recipe import Recipe
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
-    return params, Recipe.from_params(params), read_validated()
+    return Inputs(params, Recipe.from_params(params), read_validated())
 
 
-def _training(epochs: int) -> dict[str, Any]:
-    """How training would use the variants, in so many epochs."""
-    from tasks.common.params import read_params
-    from tasks.train.params import TrainParams
+def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:
+    """Write an image file.
 
-    params = read_params("train", TrainParams)
-    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": params.augmentation}
-
-
-def _write(path: Path, data: bytes, endings: tuple[str, ...]) -> None:
-    """Write an image file whose name has to end in what its bytes are."""
+    Args:
+        path: its name has to end in one of `endings`, its folder has to exist.
+        data: an encoded image.
+        endings: what names of files of this format end in, without the dot.
+    """
     if path.suffix.lower().removeprefix(".") not in endings:
         raise UserError(f"{path}: needs a name that ends in .{endings[0]}, which its bytes are")
     if not path.parent.is_dir():
@@ -517,20 +590,18 @@ def _write(path: Path, data: bytes, endings: tuple[str, ...]) -> None:
 
 
 def main() -> None:
-    """The entry point: one line and exit code 2 for what the user can mend."""
+    """The entry point: one line and exit code 2 for an error that the user can mend."""
     try:
         app()
     except KeyboardInterrupt:
-        print(
-            "interrupted; what was finished is kept, and the next run goes on from there",
-            file=sys.stderr,
-        )
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         line = one_line(error)
         if os.environ.get("VARIEGATE_DEBUG") == "1":
             raise
         if line is None:
-            line = f"{type(error).__name__}: {error} (run with --debug before the command for the traceback)"
-        print(told(error, line), file=sys.stderr)
+            hint = "run with --debug before the command for the traceback"
+            line = f"{type(error).__name__}: {error} ({hint})"
+        print(with_prefix(error, line), file=sys.stderr)
         sys.exit(exit_code(error) if one_line(error) else 1)

@@ -1,98 +1,309 @@
-"""Text for a terminal: the summary of a run, what validate found."""
+"""Text and tables for a terminal: what run, validate, plan, diff and doctor print.
+
+Commands build lists of parts, lines and tables, and print them with show().
+"""
 
 import json
-from collections.abc import Collection
+import sys
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from tasks.augment.counts import per_class, read_counts
+from tasks.common.machine import worker_count
+from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
 
-MOST_NAMED = 12  # classes
+if TYPE_CHECKING:
+    from flows.doctor import Finding
+
+Part = str | Table
+COLUMNS_OF_TEXT = 100  # sentences are wrapped there
+Counts = dict[str, dict[str, int]]  # of each class, by name
+COLUMNS_OF_FILE = 100_000  # no table is as wide: in a file nothing is folded
 
 
-def run_summary(stages: Collection[str]) -> list[str]:
-    """What a run of `stages` ended with, in lines: images in, variants per class, training images, accuracy, report."""
-    lines: list[str] = []
-    if "validate" in stages:
-        found = read_metrics("validate")
-        status = found["status"]
-        lines.append(
-            f"images in        {found['images']:,}: {status['ok']:,} usable, "
-            f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined"
-        )
-        lines += [f"warning          {warning}" for warning in found["warnings"]]
-    if "augment" in stages:
-        totals = read_metrics("augment")
-        lines.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
-        lines += [f"  {line}" for line in _class_lines(per_class(read_counts()))]
-        lines.append(f"training images  {totals['training_images']:,}")
-    if "train" in stages:
-        found = read_metrics("exposure")
-        lines.append(
-            f"shown            {found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
-            f"{found['original']:,} originals, {found['stored']:,} stored variants, {found['online']:,} made on the fly"
-        )
-    if "evaluate" in stages:
-        found = read_metrics("evaluate")
-        lines.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")
-        lines.append(f"report           {Path('reports/index.html').resolve()}")
-    return lines
+def show(parts: Iterable[Part]) -> None:
+    """Print lines and tables on standard output.
+
+    Tables fit a terminal's width: names are folded there, numbers are not. In a file or a pipe
+    they are as wide as they need to be, and have no colour codes.
+    """
+    in_terminal = sys.stdout.isatty()
+    console = Console(
+        force_terminal=in_terminal,
+        color_system="auto" if in_terminal else None,
+        width=None if in_terminal else COLUMNS_OF_FILE,
+        legacy_windows=False,
+    )
+    for part in parts:
+        if isinstance(part, str):
+            print(part)
+            continue
+        with console.capture() as captured:
+            console.print(part)
+        for line in captured.get().removesuffix("\n").split("\n"):
+            print(line.rstrip())
 
 
-def validation_lines(
-    found: dict[str, Any], labels: list[str], moved: list[dict[str, str]]
-) -> list[str]:
-    """What validate found, in lines for people.
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], indent: int = 0) -> Table:
+    """A table of names, left-aligned, in the first column, and numbers, right-aligned, in others.
 
     Args:
-        found: the content of metrics/validate.json.
-        labels: of the classes.
-        moved: see moved_between().
+        heads: the headings.
+        rows: a cell for each heading; text is shown as it is, markup of rich has no meaning.
+        indent: columns of space before each line.
     """
-    status, pairs = found["status"], found["pairs"]
-    named = [*labels[:MOST_NAMED], "..."] if len(labels) > MOST_NAMED else labels
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"].items())
-    lines = [
-        f"layout           {found['layout']}",
-        f"images in        {found['images']:,} in {found['files']:,} files: {status['ok']:,} usable, "
-        f"{status['duplicate']:,} duplicates, {status['quarantined']:,} quarantined",
-        f"quarantined      {reasons or 'none'}",
-        f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
-        f"{pairs['near']:,} that look the same",
-        f"groups           {found['groups']:,}",
-        f"leaks            {found['leaks']:,}",
-        f"classes          {found['classes']:,}: {', '.join(named)}",
-        "splits           "
-        + ", ".join(f"{split} {count:,}" for split, count in found["splits"].items()),
-        f"                 {found['split']}",
-    ]
-    if found["not_compared"]:
-        lines.insert(
-            4,
-            f"not compared     {found['not_compared']:,} images, for looking the same: see near_duplicates",
-        )
-    lines += [f"warning          {text}" for text in found["warnings"]]
-    lines += [f"failure          {text}" for text in found["failures"]]
-    if moved:
-        some = ", ".join(
-            f"{image['file_name']} ({image['before']} -> {image['after']})" for image in moved[:3]
-        )
-        lines.append(
-            f"moved            {len(moved):,} images are in another split than before: {some}; --json lists all"
-        )
-    return [*lines, f"report           {VALIDATE_REPORT.resolve()}"]
+    made = Table(box=None, pad_edge=False)
+    made.add_column(Text(" " * indent + heads[0]), overflow="fold")
+    for head in heads[1:]:
+        made.add_column(Text(head), justify="right", no_wrap=True)
+    for name, *numbers in rows:
+        made.add_row(Text(" " * indent + name), *map(Text, numbers))
+    return made
 
 
-def _class_lines(classes: dict[str, dict[str, int]]) -> list[str]:
-    width = max(len(label) for label in classes)
-    return [
-        f"{label:<{width}}  {numbers['sources']:>7,} + {numbers['written']:>8,} = {numbers['training_images']:>8,}"
-        + (f"  ({numbers['rejected']:,} rejected)" if numbers["rejected"] else "")
-        for label, numbers in classes.items()
-    ]
+def not_printed(kind: str, texts: Iterable[str], printed: Collection[str]) -> list[str]:
+    """A line for each warning or failure that the stage itself has not printed in this command.
+
+    Args:
+        kind: `warning` or `failure`.
+        texts: what metrics/validate.json has of them.
+        printed: the lines that stages printed; none of a stage that was cached.
+    """
+    return [f"{kind:<16} {text}" for text in texts if f"{kind}: {text}" not in printed]
 
 
 def read_metrics(stage: str) -> dict[str, Any]:
+    """The content of metrics/STAGE.json."""
     metrics: dict[str, Any] = json.loads(Path(f"metrics/{stage}.json").read_text(encoding="utf-8"))
     return metrics
+
+
+# --- variegate run ----------------------------------------------------------------------------
+
+
+def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]:
+    """What a run ended with: images in, variants per class, training images, accuracy, report.
+
+    Args:
+        stages: that the run consisted of.
+        printed: see not_printed().
+    """
+    parts: list[Part] = []
+    if "validate" in stages:
+        found = read_metrics("validate")
+        parts.append(f"images in        {found['images']:,}: {_status_counts(found)}")
+        parts += not_printed("warning", found["warnings"], printed)
+    if "augment" in stages:
+        totals = read_metrics("augment")
+        parts.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
+        parts.append(_variants_table(per_class(read_counts())))
+        parts.append(f"training images  {totals['training_images']:,}")
+    if "train" in stages:
+        parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
+    if "evaluate" in stages:
+        found = read_metrics("evaluate")
+        parts.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")
+        parts.append(f"report           {Path('reports/index.html').resolve()}")
+    return parts
+
+
+def _status_counts(found: dict[str, Any]) -> str:
+    status = found["status"]
+    return (
+        f"{status['ok']:,} usable, {status['duplicate']:,} duplicates, "
+        f"{status['quarantined']:,} quarantined"
+    )
+
+
+def _variants_table(classes: Counts) -> Table:
+    """Of each class its sources, the variants of them, and the sum; rejected ones where any are."""
+    names = ["sources", "written", "training_images"]
+    heads = ["class", "sources", "variants", "training images"]
+    if any(numbers["rejected"] for numbers in classes.values()):
+        names, heads = [*names, "rejected"], [*heads, "rejected"]
+    rows = []
+    for label, numbers in classes.items():
+        rows.append([label, *(f"{numbers[name]:,}" for name in names)])
+    return table(heads, rows, indent=2)
+
+
+def _exposure(found: dict[str, Any]) -> str:
+    return (
+        f"{found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
+        f"{found['original']:,} originals, {found['stored']:,} stored variants, "
+        f"{found['online']:,} made on the fly"
+    )
+
+
+# --- variegate validate -----------------------------------------------------------------------
+
+
+def validation(
+    found: dict[str, Any],
+    classes: Counts,
+    moved: list[dict[str, str]],
+    printed: Collection[str],
+) -> list[Part]:
+    """What validate found.
+
+    Args:
+        found: the content of metrics/validate.json.
+        classes: of each class its usable images in each of SPLITS.
+        moved: see moved_between().
+        printed: see not_printed().
+    """
+    pairs = found["pairs"]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"].items())
+    parts: list[Part] = [
+        f"layout           {found['layout']}",
+        f"images in        {found['images']:,} in {found['files']:,} files: "
+        f"{_status_counts(found)}",
+        f"quarantined      {reasons or 'none'}",
+        f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
+        f"{pairs['near']:,} that look the same",
+    ]
+    if found["not_compared"]:
+        count = f"{found['not_compared']:,} images"
+        parts.append(f"not compared     {count}, for looking the same: see near_duplicates")
+    splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
+    parts += [
+        f"groups           {found['groups']:,}",
+        f"leaks            {found['leaks']:,}",
+        f"classes          {found['classes']:,}",
+        _splits_table(classes),
+        f"splits           {splits}",
+        f"                 {found['split']}",
+        *not_printed("warning", found["warnings"], printed),
+        *not_printed("failure", found["failures"], printed),
+    ]
+    if moved:
+        parts.append(f"moved            {_moved_images(moved)}")
+    return [*parts, f"report           {VALIDATE_REPORT.resolve()}"]
+
+
+def _splits_table(classes: Counts) -> Table:
+    """Of each class its usable images, in all and in each split."""
+    rows = []
+    for label, splits in classes.items():
+        counts = [splits[split] for split in SPLITS]
+        rows.append([label, *(f"{count:,}" for count in (sum(counts), *counts))])
+    return table(["class", "usable", *SPLITS], rows, indent=2)
+
+
+def _moved_images(moved: list[dict[str, str]]) -> str:
+    names = ", ".join(
+        f"{image['file_name']} ({image['before']} -> {image['after']})" for image in moved[:3]
+    )
+    count = f"{len(moved):,} images are in another split than before"
+    return f"{count}: {names}; --json lists all"
+
+
+# --- variegate plan ---------------------------------------------------------------------------
+
+
+def plan_forecast(found: dict[str, Any]) -> list[Part]:
+    """How many images a plan makes, and what they take.
+
+    Args:
+        found: see tasks.commands.forecast.forecast().
+    """
+    parts: list[Part] = [
+        _plan_table(found),
+        "",
+        f"capacity   {_capacity(found)}",
+        "distinct   of the variants, about how many are expected to differ without drawing again",
+        f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
+        f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
+    ]
+    if "training" in found:
+        parts += ["", *training_forecast(found["training"])]
+    if found["warnings"]:
+        parts.append("")
+    indent = " " * len("warning    ")
+    for text in found["warnings"]:
+        parts += textwrap.wrap(f"warning    {text}", COLUMNS_OF_TEXT, subsequent_indent=indent)
+    return parts
+
+
+def _plan_table(found: dict[str, Any]) -> Table:
+    rows = []
+    for label, row in [*found["classes"].items(), ("all", found)]:
+        counts = [f"{row[name]:,}" for name in ("sources", "variants", "training_images")]
+        rows.append(
+            [label, *counts, f"{row['multiplier']:.2f}", f"{row['expected_distinct']:,.0f}"]
+        )
+    return table(["class", "sources", "variants", "training", "times", "distinct"], rows)
+
+
+def _capacity(found: dict[str, Any]) -> str:
+    least, most = found["capacity_per_image"], found["capacity_per_image_most"]
+    if least is None:
+        return "any number of different images of one source"
+    kind = "exactly" if found["capacity_exact"] else "at most"
+    by_size = f" to {most:,}, by its size," if most > least else ""
+    return f"one source has {kind} {least:,}{by_size} different images"
+
+
+def training_forecast(training: dict[str, Any]) -> list[Part]:
+    """What training will see in each mode of augmentation; the configured one is marked.
+
+    Args:
+        training: `training` of a forecast: epochs, batch_size, augmentation, and `modes`.
+    """
+    order = "each image once per epoch in random order"
+    rows = []
+    for mode, row in training["modes"].items():
+        mark = "*" if mode == training["augmentation"] else " "
+        names = ("stored_images", "samples_per_epoch", "dropped_per_epoch", "presentations")
+        counts = [f"{row[name]:,}" for name in names]
+        rows.append([f"{mark} {mode}", *counts, f"about {row['expected_distinct_seen']:,.0f}"])
+    return [
+        f"epochs     {training['epochs']:,}, {order}, in batches of {training['batch_size']:,}",
+        table(["", "stored", "per epoch", "dropped", "presentations", "different"], rows, indent=2),
+        "  * is train.augmentation; dropped: a last batch of one sample, another in each epoch, "
+        "is left out",
+    ]
+
+
+# --- variegate diff, variegate doctor ---------------------------------------------------------
+
+
+def dataset_diff(found: dict[str, Any]) -> list[Part]:
+    """What changed between two versions of the dataset.
+
+    Args:
+        found: see flows.versions.diff.compare().
+    """
+    from flows.versions import diff  # imports DVC, which takes a second
+
+    changes = diff.class_changes(found["classes"])
+    parts: list[Part] = list(diff.summary_lines(found))
+    if changes:
+        heads = ["class", *map(diff.count_title, diff.COUNTED)]
+        rows = [[change.label, *change.cells] for change in changes[: diff.MOST_CLASSES]]
+        parts += ["", table(heads, rows)]
+    more = diff.more_classes(changes)
+    if more:
+        parts.append(f"{more} classes")
+    return [*parts, *diff.example_lines(found)]
+
+
+def findings_table(findings: Iterable["Finding"]) -> Table:
+    """What `variegate doctor` found, and below each problem how to mend it."""
+    made = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(2):
+        made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for finding in findings:
+        state = Text("ok") if finding.ok else Text("BAD", style="bold red")
+        made.add_row(state, Text(finding.what), Text(finding.found))
+        if not finding.ok:
+            made.add_row(Text(""), Text("mend"), Text(finding.mend))
+    return made

@@ -1,27 +1,31 @@
-"""Doctor: what is installed, what is wrong and how to mend it."""
+"""Doctor: examine the installation and this project, and say how to mend what is wrong."""
 
 import importlib.metadata
 import os
 import shutil
 import sys
 import tempfile
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from flows import preconditions
-from flows.service.server import find, without_secrets
+from flows.service.server import HOST, find, without_secrets
+from flows.versions.git import git
 from tasks.common import machine
 from tasks.common.errors import UserError, one_line
 
 PIXELS = Path("requirements/pixels.txt")
 LOCK = Path("requirements/lock.txt")
+MOST_NAMED = 5  # packages
+SCHEMES = ("http", "https", "all")  # of proxies
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what was found, and how to mend it where it is not ok."""
+    """The result of one check: what was found, and how to mend it where it is not ok."""
 
     what: str
     ok: bool
@@ -30,22 +34,25 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything."""
+    """Make every check."""
     return [
         python(),
         environment(),
+        git_repository(),
         device(),
+        home(),
         cache_links(),
         private_cache(),
         parameters(),
         raw_data(),
+        proxy(),
         server(),
     ]
 
 
 def python() -> Finding:
     """`dvc repro` runs `python` from the PATH: it has to be this one."""
-    # flows/__init__ put this environment first; what the user's shell finds is behind it
+    # flows/__init__ put this environment first; the PATH of the user's shell follows
     entries = os.environ["PATH"].split(os.pathsep)[1:]
     found = shutil.which("python", path=os.pathsep.join(entries))
     here = Path(sys.executable).parent
@@ -64,25 +71,36 @@ def environment() -> Finding:
     wrong = []
     for path in (PIXELS, LOCK):
         for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith(("#", "-")) or not line.strip():
-                continue
-            wanted = Requirement(line)
-            if wanted.marker is not None and not wanted.marker.evaluate():
-                continue
-            try:
-                installed = importlib.metadata.version(wanted.name)
-            except importlib.metadata.PackageNotFoundError:
-                installed = "none"
-            if not wanted.specifier.contains(
-                installed if installed != "none" else "0", prereleases=True
-            ):
-                wrong.append(f"{wanted.name} {installed}, not {wanted.specifier}")
-    found = (
-        "as locked"
-        if not wrong
-        else "; ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-    )
+            if line.strip() and not line.startswith(("#", "-")):
+                wrong += _not_as_locked(Requirement(line))
+    more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+    found = "; ".join(wrong[:MOST_NAMED]) + more if wrong else "as locked"
     return Finding("environment", not wrong, found, "make .venv/.ready after `rm .venv/.ready`")
+
+
+def _not_as_locked(wanted: Requirement) -> list[str]:
+    """Says which version of a package is installed, where it is another than the lock's."""
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return []
+    try:
+        installed = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return [f"{wanted.name} none, not {wanted.specifier}"]
+    if wanted.specifier.contains(installed, prereleases=True):
+        return []
+    return [f"{wanted.name} {installed}, not {wanted.specifier}"]
+
+
+def git_repository() -> Finding:
+    """Git, and the repository that this folder is in."""
+    try:
+        version = git("--version", check=True).decode(errors="replace").strip()
+    except UserError as error:
+        return Finding("git", False, str(error), "install git")
+    folder = git("rev-parse", "--show-toplevel").decode(errors="replace").strip()
+    if not folder:
+        return Finding("git", False, "this folder is in no git repository", "run git init")
+    return Finding("git", True, f"{version.removeprefix('git version ')}, repository {folder}")
 
 
 def device() -> Finding:
@@ -98,38 +116,46 @@ def device() -> Finding:
     )
 
 
+def home() -> Finding:
+    """Whether HOME can be written: Prefect and DVC keep settings and caches there."""
+    folder = Path("~").expanduser()
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        mend = "set HOME to a folder of yours: Prefect and DVC write there"
+        return Finding("home", False, f"{folder}: {error.strerror}", mend)
+    return Finding("home", True, f"{folder} can be written")
+
+
 def cache_links() -> Finding:
     """Whether the workspace and DVC's cache can share files."""
-    folder = Path(".dvc/cache")
-    folder.mkdir(parents=True, exist_ok=True)
+    cache, data = Path(".dvc/cache"), Path("data")
     try:
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            place = Path("data") / f".{Path(file.name).name}.link"
-            os.link(file.name, place)
-            place.unlink()
+        for folder in (cache, data):
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache) as file:
+            link = data / f".{Path(file.name).name}.link"
+            os.link(file.name, link)
+            link.unlink()
     except OSError as error:
-        return Finding(
-            "cache links",
-            False,
-            f"no hard links from .dvc/cache to data: {error.strerror}",
-            "keep both on one disk",
-        )
-    return Finding(
-        "cache links", True, "hard links: the workspace and DVC's cache share their files"
-    )
+        found = f"no hard links from {cache} to {data}: {error.strerror}"
+        return Finding("cache links", False, found, "keep both on one disk")
+    found = "hard links: the workspace and DVC's cache share their files"
+    return Finding("cache links", True, found)
 
 
 def private_cache() -> Finding:
-    """What the private cache takes."""
+    """The size of the private cache, and its limit."""
     try:
-        size = sum(
-            path.stat().st_size for path in machine.cache_folder().rglob("*") if path.is_file()
-        )
-        limit = machine.cache_limit_bytes()
+        folder, limit = machine.cache_folder(), machine.cache_limit_bytes()
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     except UserError as error:
         return Finding("private cache", False, str(error), "unset it, or give a number")
-    found = f"{machine.cache_folder()}: {size / 1e6:,.1f} MB of at most {limit / 1e9:g} GB; may be deleted at any time"
-    return Finding("private cache", True, found)
+    except OSError as error:
+        return Finding("private cache", False, str(error), "make it writable")
+    sizes = f"{size / 1e6:,.1f} MB of at most {limit / 1e9:g} GB"
+    return Finding("private cache", True, f"{folder}: {sizes}; may be deleted at any time")
 
 
 def parameters() -> Finding:
@@ -150,6 +176,19 @@ def raw_data() -> Finding:
     except OSError as error:
         return Finding("raw data", False, one_line(error) or str(error), "make it readable")
     return Finding("raw data", True, "data/raw holds files")
+
+
+def proxy() -> Finding:
+    """Whether requests to the local Prefect server would go to a proxy, which cannot reach it."""
+    proxies = urllib.request.getproxies()
+    names = ", ".join(f"{scheme.upper()}_PROXY" for scheme in SCHEMES if scheme in proxies)
+    if not names:
+        return Finding("proxy", True, "none is set")
+    if urllib.request.proxy_bypass(HOST):
+        return Finding("proxy", True, f"{names}, but not for {HOST}")
+    hosts = ",".join(filter(None, (proxies.get("no"), HOST, "localhost")))
+    found = f"{names}: the local Prefect server would be asked through it"
+    return Finding("proxy", False, found, f"export NO_PROXY={hosts} no_proxy={hosts}")
 
 
 def server() -> Finding:

@@ -1,7 +1,7 @@
-"""The flow: one Prefect task for each stage of dvc.yaml, in DVC's order, each run through DVC.
+"""The Prefect flow: one task for each stage of dvc.yaml, in DVC's order, each run through DVC.
 
-A stage that DVC finds unchanged ends in the state Cached and starts nothing. What `dvc repro` made is found here and
-the other way round: both leave the same dvc.lock.
+A stage that DVC finds unchanged ends in the state Cached and starts no process. The flow and
+`dvc repro` find each other's work: both leave the same dvc.lock.
 """
 
 import logging
@@ -19,23 +19,23 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from flows import preconditions
 from flows.run import artifacts
-from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
 from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
 from flows.service.processes import end_with_this_process
 from flows.versions import publish
+from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
 from flows.versions.stale_checkout import require_not_stale
 from tasks.acquire.copy_folder import CopyResult, copy_new, lines
 from tasks.common.errors import UserError, one_line
-from tasks.common.params import place_and_problem
+from tasks.common.params import key_and_problem
 from tasks.dataset.paths import RAW
 
 
 class Options(BaseModel):
-    """What a stage's `meta:` in dvc.yaml may say of its Prefect task; other keys there are the user's own.
+    """What a stage's `meta:` in dvc.yaml may say of its Prefect task; other keys are ignored.
 
-    A list of delays is for the first retry, the second, and so on: the last is repeated. Retries are for stages that
-    crashed, not for what the user has to mend.
+    A list of delays is for the first retry, the second, and so on: the last is repeated. Retries
+    are for stages that crashed, not for what the user has to mend.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
@@ -45,8 +45,8 @@ class Options(BaseModel):
     tags: list[str] = []
 
 
-class EndedError(Exception):
-    """The run ends in this state."""
+class RunEndedError(Exception):
+    """A task failed or was cancelled, and the flow run has to end in this state."""
 
     def __init__(self, state: State) -> None:
         super().__init__(state.message)
@@ -54,22 +54,21 @@ class EndedError(Exception):
 
 
 def bring_up_to_date(**parameters: Any) -> dict[str, str]:
-    """Run the flow with parameters of pipeline().
+    """Run the flow; takes the parameters of pipeline().
 
     Returns:
         For each stage `cached` or `ran`.
 
     Raises:
-        UserError: what a stage told the user in one line, a run that was cancelled, a server that stopped answering.
+        UserError: what a stage told the user in one line, a run that was cancelled, a server that
+            stopped answering.
         StageError: any other failure of a stage.
     """
     try:
         state = pipeline(**parameters, return_state=True)
     except runs.SERVER_ERRORS as error:
         why = f"the Prefect server stopped answering ({type(error).__name__})"
-        raise UserError(
-            f"{why}; what was finished is kept, and the next run goes on from there"
-        ) from error
+        raise UserError(f"{why}; {server.KEPT}") from error
     if state.is_failed():
         failure: Any = state.result(raise_on_failure=False)
         raise failure
@@ -87,40 +86,43 @@ def pipeline(
     commit: bool = False,
     push: bool = False,
 ) -> dict[str, str] | State:
-    """Bring every stage up to date. Failures are states with one line as their message: raised, Prefect would log them
+    """Bring every stage up to date.
+
+    Failures are returned as states with one line as their message: exceptions, Prefect would log
     with a traceback.
 
     Args:
         until: the last stage to run; None for all.
         force: run stages that have not changed as well.
         bring_from: a folder whose new images are copied into data/raw first.
-        mirror: make data/raw what `bring_from` is: replace what differs there, remove what it lacks.
-        commit: commit what the run made, with a message that says what changed in images.
+        mirror: make data/raw equal to `bring_from`: replace what differs there, remove what it
+            lacks.
+        commit: commit what the run made, with a message that counts the changed images.
         push: send the data to DVC's remote, then commits to the branch's upstream.
     """
-    stand_by_the_server()
-    runs.skip_missed()
+    end_with_server()
+    runs.cancel_overdue()
     try:
         if bring_from is not None:
-            run_task(named(do, "bring"), bring_images, bring_from, mirror)
+            run_task(with_name(run_action, "bring"), copy_images, bring_from, mirror)
         outcomes = run_stages(until, force)
         if "ran" in outcomes.values():
             artifacts.publish_changes(publish.changes())
         if commit:
-            run_task(named(do, "commit"), publish.commit)
+            run_task(with_name(run_action, "commit"), publish.commit)
         if push:
-            run_task(named(do, "push"), publish.push)
-    except EndedError as ended:
+            run_task(with_name(run_action, "push"), publish.push)
+    except RunEndedError as ended:
         return ended.state
     except Exception as error:
-        return told(error)
+        return state_of_error(error)
     if "ran" not in outcomes.values():
         return Completed(name="Cached", message="nothing has changed", data=outcomes)
     return outcomes
 
 
 def run_stages(until: str | None, force: bool) -> dict[str, str]:
-    """The stages one after another; for each `cached` or `ran`."""
+    """Run the stages one after another; for each `cached` or `ran`."""
     preconditions.require_raw()
     version_raw()
     steps = read_steps(until)
@@ -130,126 +132,144 @@ def run_stages(until: str | None, force: bool) -> dict[str, str]:
     return {step.address: run_task(stage_task(step), step, force) for step in steps}
 
 
-def run_task(task: Any, *arguments: Any) -> Any:
-    """Run a Prefect task; gives what it returned.
+def run_task(prefect_task: Any, *arguments: Any) -> Any:
+    """Run a Prefect task; returns its result.
 
     Raises:
-        EndedError: where it failed or was cancelled.
+        RunEndedError: where it failed or was cancelled.
     """
-    state: State = task(*arguments, return_state=True)
+    state: State = prefect_task(*arguments, return_state=True)
     if state.is_cancelled():
-        raise EndedError(Cancelled(message=state.message))
+        raise RunEndedError(Cancelled(message=state.message))
     if not state.is_failed():
-        return state.result()  # raises what is neither: a crash
+        return state.result()  # raises where it is not completed either: a crash
     error = state.result(raise_on_failure=False)
     if not isinstance(error, (UserError, StageError)):  # theirs say all in their line
-        error = StageError(f"{task.name}: {state.message}")
-    raise EndedError(failed(error))
+        error = StageError(f"{prefect_task.name}: {state.message}")
+    raise RunEndedError(failed_state(error))
 
 
-def stand_by_the_server() -> None:
-    """This process ends with its server, and a temporary server with this process: Prefect sees to it where this
-    process ends by itself, but not where it is killed.
+def end_with_server() -> None:
+    """End this process when its server is gone, and a temporary server when this process is.
+
+    Prefect ends its temporary server where this process ends by itself, not where it is killed.
     """
     if not PREFECT_API_URL.value():
-        from prefect.server.api.server import (
-            SubprocessASGIServer,  # which takes seconds, and started one
-        )
+        from prefect.server.api.server import SubprocessASGIServer  # importing it takes seconds
 
         for temporary in SubprocessASGIServer._instances.values():
             if temporary.server_process is not None:
                 end_with_this_process(temporary.server_process.pid)
     with get_client(sync_client=True) as client:
-        server.end_with(str(client.api_url).rstrip("/"))
+        server.exit_when_silent(str(client.api_url).rstrip("/"))
 
 
-# --- tasks --------------------------------------------------------------------------------------------------------
+# --- tasks ------------------------------------------------------------------------------------
 
 
 def stage_task(step: Step) -> Any:
     """The Prefect task of a stage, with the options that its `meta:` in dvc.yaml asks for.
 
     Raises:
-        UserError: for a value that is no such option's.
+        UserError: for an option's value that Prefect cannot take.
     """
     name = step.address.removesuffix(".dvc")
     try:
         options = Options.model_validate(step.meta).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise UserError(f"dvc.yaml {place_and_problem(error, f'{name}.meta', Options)}") from None
-    return named(run_stage, name).with_options(**options)
+        raise UserError(f"dvc.yaml {key_and_problem(error, f'{name}.meta', Options)}") from None
+    return with_name(run_stage, name).with_options(**options)
 
 
-def named(task: Any, name: str) -> Any:
-    return task.with_options(name=name, task_run_name=name)
+def with_name(prefect_task: Any, name: str) -> Any:
+    """The same task under another name."""
+    return prefect_task.with_options(name=name, task_run_name=name)
 
 
-def may_help(task: Any, task_run: Any, state: State) -> bool:
-    """Whether it is worth trying again: not where the user has to mend something."""
+def is_worth_retrying(prefect_task: Any, task_run: Any, state: State) -> bool:
+    """Whether a retry may help: not where the user has to mend something."""
     return not isinstance(state.result(raise_on_failure=False), UserError)
 
 
-@task(cache_policy=NO_CACHE, retry_condition_fn=may_help)  # DVC decides what is unchanged
+# NO_CACHE: DVC decides what is unchanged, not Prefect
+@task(cache_policy=NO_CACHE, retry_condition_fn=is_worth_retrying)
 def run_stage(step: Step, force: bool) -> State:
     """Run one stage where it has changed."""
     if step.clean and not force:
-        return cached()
+        return cached_state()
     try:
         outcome = run_child(step.address, force, get_run_logger())
     except (UserError, StageError) as error:
-        return failed(error)
+        return failed_state(error)
     except RunCancelledError as error:
         return Cancelled(message=str(error))
-    return cached() if outcome == "cached" else Completed(data=outcome)
+    return cached_state() if outcome == "cached" else Completed(data=outcome)
 
 
-def cached() -> State:
+@task(cache_policy=NO_CACHE)
+def run_action(action: Callable[..., Any], *arguments: Any) -> State:
+    """A step of the flow that is no stage; the message of its state is what `action` returns."""
+    try:
+        return Completed(message=action(*arguments))
+    except Exception as error:
+        return state_of_error(error)
+
+
+def copy_images(folder: str, mirror: bool) -> str:
+    """Copy new images into data/raw, while no other DVC command works there.
+
+    Args:
+        folder: where the images are.
+        mirror: see pipeline().
+
+    Returns:
+        What was copied, in one line.
+    """
+    preconditions.require_pulled()
+    require_not_stale(read_steps("ingest"))
+
+    def copy_locked(repo: Repo) -> CopyResult:
+        with repo.lock:
+            return copy_new(Path(folder).expanduser(), RAW, mirror)
+
+    summary, *warnings = lines(in_repo(copy_locked), Path(folder))
+    for line in warnings:
+        get_run_logger().warning(line)
+    return summary
+
+
+# --- states -----------------------------------------------------------------------------------
+
+
+def cached_state() -> State:
     """The state of a stage that had nothing to do."""
     return Completed(name="Cached", message="DVC finds nothing changed", data="cached")
 
 
-@task(cache_policy=NO_CACHE)
-def do(action: Callable[..., Any], *arguments: Any) -> State:
-    """What the flow does besides its stages."""
-    try:
-        return Completed(message=action(*arguments))
-    except Exception as error:
-        return told(error)
-
-
-def told(error: Exception) -> State:
-    """The state in which what the user can mend ends a run or a task. Raises anything else."""
+def state_of_error(error: Exception) -> State:
+    """The failed state of an error that the user can mend; raises any other error."""
     line = one_line(error)
     if line is None:
         raise error
-    return failed(UserError(line))
+    return failed_state(UserError(line))
 
 
-def failed(error: UserError | StageError) -> State:
+def failed_state(error: UserError | StageError) -> State:
     return Failed(message=str(error), data=error)
 
 
-def is_news(record: logging.LogRecord) -> bool:
-    """Whether a log record is neither the traceback of a failure that its state tells in one line, nor one of none."""
-    return record.exc_info is None or not isinstance(
-        record.exc_info[1], UserError | StageError | None
-    )
+def is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a record of Prefect's log says more than the state of the run does.
+
+    Not so the traceback of a failure that its state tells in one line, nor one without exception.
+    """
+    error = None if record.exc_info is None else record.exc_info[1]
+    return record.exc_info is None or not isinstance(error, UserError | StageError | None)
 
 
-for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(name).addFilter(is_news)
+def filter_prefect_logs() -> None:
+    for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(is_worth_logging)
 
 
-def bring_images(folder: str, mirror: bool) -> str:
-    """Bring new images into data/raw, which DVC's other commands leave alone meanwhile."""
-    preconditions.require_room()
-    require_not_stale(read_steps("ingest"))
-
-    def act(repo: Repo) -> CopyResult:
-        with repo.lock:
-            return copy_new(Path(folder).expanduser(), RAW, mirror)
-
-    first, *warnings = lines(in_repo(act), Path(folder))
-    for line in warnings:
-        get_run_logger().warning(line)
-    return first
+filter_prefect_logs()

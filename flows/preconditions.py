@@ -1,4 +1,4 @@
-"""Preconditions of a run: a project's root, sound parameters, images in data/raw."""
+"""Preconditions of a run: valid parameters, a stage of dvc.yaml, images in data/raw."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,14 +14,8 @@ from tasks.dataset.paths import RAW
 from tasks.ingest.params import IngestParams
 
 
-def require_root() -> None:
-    """Raises UserError outside a project's root."""
-    if not Path("dvc.yaml").is_file():
-        raise UserError(f"dvc.yaml: not found in {Path.cwd()}; run this from the project's root")
-
-
 def check_params() -> None:
-    """Read every stage's block, so that a mistake is told before any work.
+    """Read the parameters of every stage, so that a mistake is reported before any work.
 
     Raises:
         UserError: the first mistake.
@@ -35,54 +29,56 @@ def check_params() -> None:
     blocks = read_blocks()
     missing = [stage for stage in STAGES if stage not in blocks]
     if missing:
-        raise UserError(
-            f"{PARAMS_FILE}: needs the block {missing[0]}: DVC tracks it; `{missing[0]}: {{}}` will do"
-        )
+        block = missing[0]
+        mend = f"`{block}: {{}}` will do"
+        raise UserError(f"{PARAMS_FILE}: needs the block {block}: DVC tracks it; {mend}")
     read_params("ingest", IngestParams)
     read_params("validate", ValidateParams)
     Policy(read_params("augment", AugmentParams).policy)
     train = read_params("train", TrainParams)
     read_params("evaluate", EvaluateParams)
     if train.model != "small_cnn":
-        from tasks.train.model import check_name  # torch takes seconds
+        from tasks.train.model import check_name  # importing torch takes seconds
 
         check_name(train.model)
 
 
 def write_sample_if_empty(name: str) -> int:
-    """Write a sample where data/raw is empty and nothing else is expected there; returns how many images.
+    """Write a sample where data/raw is empty and no other images belong there.
+
+    Returns:
+        How many images were written.
 
     Raises:
         UserError: where data/raw.dvc says that other images belong there.
     """
     if has_files(RAW):
         return 0
-    require_no_others({sample.DVC_HASH.get(name)})
+    _require_no_other_images({sample.DVC_HASH.get(name)})
     return sample.write_sample(name, RAW)
 
 
-def require_no_others(samples: Collection[str | None]) -> None:
-    """Raises UserError where data/raw.dvc says that other images than these samples belong into the empty data/raw."""
+def _require_no_other_images(samples: Collection[str | None]) -> None:
+    """Raises UserError where data/raw.dvc names other images than these samples."""
     if raw_hash() not in (None, *samples):
         raise UserError(
             f"{RAW} is empty: run dvc pull, or remove {RAW_DVC} to begin with other images"
         )
 
 
-def require_room() -> None:
-    """Raises UserError where data/raw is empty because its images, other than a sample's, were not pulled."""
+def require_pulled() -> None:
+    """Raises UserError where data/raw is empty and data/raw.dvc names images, a sample's apart."""
     if not has_files(RAW):
-        require_no_others(set(sample.DVC_HASH.values()))
+        _require_no_other_images(set(sample.DVC_HASH.values()))
 
 
 def require_raw() -> None:
     """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
     require_versionable()
-    require_room()
+    require_pulled()
     if not has_files(RAW):
-        raise UserError(
-            f"{RAW} is empty: put images there in class folders, or run `variegate sample digits`"
-        )
+        mend = "put images there in class folders, or run `variegate sample digits`"
+        raise UserError(f"{RAW} is empty: {mend}")
 
 
 def require_stage(name: str) -> None:

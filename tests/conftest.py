@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +21,18 @@ from sklearn.datasets import load_digits
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 
 ROOT = Path(__file__).parent.parent
+STARTERS = {"project", "digits", "checkout", "finished", "prefect_server"}  # fixtures
+
+# A busy machine is no failure: a property is checked, whatever time an example takes.
+hypothesis.settings.register_profile("variegate", deadline=None)
+hypothesis.settings.load_profile("variegate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a stage, a flow or a server: `make test-unit` leaves it out."""
+    for item in items:
+        if STARTERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("starts")
 
 
 class Project:
@@ -123,7 +136,7 @@ def digits(project: Project) -> Project:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Project:
-    """A git and DVC checkout of the working tree, with 18 digits in data/raw and a short training."""
+    """A git and DVC checkout of the working tree: 18 digits in data/raw, a short training."""
     return make_checkout(tmp_path)
 
 

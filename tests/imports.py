@@ -15,7 +15,7 @@ def file_of(module: str) -> Path | None:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The project's modules that the file imports, wherever in it; `from package import name` may name a module."""
+    """The project's modules that the file imports, inside functions too."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

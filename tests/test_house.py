@@ -1,4 +1,4 @@
-"""The house can be entered: imports point one way, folders are small, first lines say what is there."""
+"""The house can be entered: imports point one way, folders are small, modules say what they are."""
 
 import ast
 import re
@@ -86,7 +86,9 @@ def test_folders_are_small_enough_to_look_through() -> None:
     files = defaultdict(list)
     for path in CODE:
         files[path.parent].append(path)
-    assert {name_of(folder): len(own) for folder, own in files.items() if len(own) > MOST_FILES} == {}
+    assert {
+        name_of(folder): len(own) for folder, own in files.items() if len(own) > MOST_FILES
+    } == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

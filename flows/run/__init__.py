@@ -1,1 +1,1 @@
-"""Run one stage in a child process through DVC, and pass on what it says to Prefect."""
+"""One stage in a child process through DVC, its events reported to Prefect."""

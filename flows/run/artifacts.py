@@ -1,4 +1,4 @@
-"""What Prefect shows of a stage: its counts, its progress and the tables that people look for first."""
+"""Prefect artifacts of a stage: counts, progress, links, pictures and changes of the dataset."""
 
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,25 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
 
 
 def publish_link(stage: str, text: str, path: str) -> None:
-    """Where a file lies that people want to open."""
+    """The path of a file that the stage wrote for people."""
     create_markdown_artifact(
         f"The {text}: {code(str(Path(path).resolve()))}", key=f"{stage}-{text}"
     )
 
 
 def publish_picture(text: str, uri: str) -> None:
-    """A picture, as a `data:` URI."""
+    """A picture, given as a `data:` URI."""
     create_markdown_artifact(
         f"![{text}]({uri})", key=text.replace(" ", "-"), description=text.capitalize()
     )
 
 
 def publish_changes(found: dict[str, Any] | None) -> None:
-    """What the run changed in images since the last commit, where that has a dataset."""
+    """What the run changed in images since the last commit; nothing for None.
+
+    Args:
+        found: see flows.versions.publish.changes().
+    """
     if found is not None:
         create_markdown_artifact(
             as_markdown(found), key="changes", description="Since the last commit"
@@ -50,7 +54,7 @@ def publish_changes(found: dict[str, Any] | None) -> None:
 
 
 class Progress:
-    """The progress bar of one stage; it appears with the first news."""
+    """The progress bar of one stage; created with the first progress event."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage

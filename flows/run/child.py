@@ -1,9 +1,11 @@
-"""One stage in a process of its own: `python -m flows.run.child ADDRESS OUTCOME [--force]`.
+"""Child process that runs one stage: `python -m flows.run.child ADDRESS OUTCOME [--force]`.
 
-The flow starts it in a process group of its own, with a pipe as its standard input. When that pipe ends, the flow is
-gone, however it ended, and this process ends its group: no stage outlives its flow.
+The flow starts it in a process group of its own, with a pipe as its standard input. When that pipe
+ends, the flow has ended, even by SIGKILL, and this process ends its group: no stage outlives its
+flow.
 
-Writes the outcome, `ran` or `cached`, to the file OUTCOME. This module imports no prefect: that would cost a second.
+Writes the outcome, `ran` or `cached`, to the file OUTCOME. This module does not import Prefect:
+that would cost each stage a second.
 """
 
 import os
@@ -15,20 +17,20 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from flows.versions.dvc_graph import wait_for_others
+from flows.versions.dvc_graph import message_of, wait_for_others
 from tasks.common import events
 from tasks.common.errors import one_line
 
 
-def end_with_the_flow() -> None:
+def end_group_with_flow() -> None:
     """End this process group when standard input ends."""
 
-    def wait() -> None:
+    def wait_for_end() -> None:
         while os.read(0, 1024):
             pass
         os.killpg(0, signal.SIGTERM)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=wait_for_end, daemon=True).start()
 
 
 def reproduce(address: str, force: bool) -> str:
@@ -38,30 +40,35 @@ def reproduce(address: str, force: bool) -> str:
 
 
 def main(address: str, outcome: Path, force: bool) -> int:
-    end_with_the_flow()
+    """Run a stage; the exit code is 1 where it failed."""
+    end_group_with_flow()
     try:
         outcome.write_text(wait_for_others(lambda: reproduce(address, force)))
     except (DvcException, OSError) as error:
-        tell(error)
+        report_failure(error)
         return 1
     return 0
 
 
-def tell(error: BaseException) -> None:
-    """Say in one line what DVC failed at, and to the flow where the user can mend it: a full disk, say."""
-    reason = reason_of(error)
-    text = (
-        f"dvc: {error}: {reason}"
-        if reason and isinstance(error, DvcException)
-        else f"dvc: {reason or error}"
-    )
+def report_failure(error: BaseException) -> None:
+    """Print why DVC failed, in one line.
+
+    Where the cause is an error of the system that the user can mend, as a full disk, the flow gets
+    the line as an event too.
+    """
+    reason = system_error(error)
+    message = message_of(error)
+    if reason and isinstance(error, DvcException):
+        text = f"dvc: {message}: {reason}"
+    else:
+        text = f"dvc: {reason or message}"
     if reason:
         events.emit("error", text=text)
     print(f"error: {text}" if reason else text, file=sys.stderr)
 
 
-def reason_of(error: BaseException | None) -> str | None:
-    """What the system said, below what DVC made of it."""
+def system_error(error: BaseException | None) -> str | None:
+    """The message of the OSError that caused `error`, in one line; None without one."""
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
     return None if error is None else one_line(error)

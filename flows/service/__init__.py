@@ -1,1 +1,1 @@
-"""What stays up: Prefect's server, the schedule and its worker, and the processes that they start."""
+"""Long-running services: the Prefect server, the schedule with its worker, and their processes."""

@@ -1,4 +1,4 @@
-"""Process groups that end with what started them."""
+"""Process groups that end with the process that started them."""
 
 import os
 import signal
@@ -9,16 +9,22 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 SECONDS_TO_END = 10.0
-SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_BETWEEN_POLLS = 0.05
 
-_watchers: list[subprocess.Popen] = []
+_watchers: list[subprocess.Popen] = []  # see end_with_this_process()
 
 
 @contextmanager
 def group(
     command: list[str], seconds_to_end: float = SECONDS_TO_END, **options: Any
 ) -> Iterator[subprocess.Popen]:
-    """A process in a group of its own. The group is ended when the block ends, whatever ended it."""
+    """Start a process as the leader of a new process group; end the group when the block is left.
+
+    Args:
+        command: of the process.
+        seconds_to_end: how long its processes have to end after SIGTERM.
+        options: of subprocess.Popen.
+    """
     process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         yield process
@@ -27,25 +33,32 @@ def group(
 
 
 def end_group(process: subprocess.Popen, seconds_to_end: float = SECONDS_TO_END) -> None:
-    """End every process of the group: with SIGTERM, and what is left after `seconds_to_end` with SIGKILL."""
+    """End every process of a group: SIGTERM, and SIGKILL for those left after `seconds_to_end`.
+
+    Returns when no process of the group is left: also those whose parents have died belong to it.
+    """
     end = time.monotonic() + seconds_to_end
-    with suppress(ProcessLookupError):  # none is left
+    with suppress(ProcessLookupError):  # no process is left
         os.killpg(process.pid, signal.SIGTERM)
         while time.monotonic() < end:
-            process.poll()  # an ended leader that nobody has asked for still counts
+            process.poll()  # a leader that ended stays in the group until it is asked for
             os.killpg(process.pid, 0)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def end_with_this_process(pid: int) -> None:
-    """Let the process `pid`, or the group -`pid`, end when this one does, even by SIGKILL: a shell, held by a pipe,
-    does it then.
+    """Send SIGTERM to a process when this one ends, even by SIGKILL.
+
+    A shell waits on a pipe that this process holds open: the pipe ends with this process.
+
+    Args:
+        pid: of the process; negative: minus the id of a process group.
     """
     script = f"cat > /dev/null; kill -s TERM -- {pid} 2> /dev/null"
     watcher = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
-    _watchers.append(watcher)  # its pipe has to stay open
+    _watchers.append(watcher)  # collected as garbage, it would close its pipe
 
 
 class _StopError(Exception):
@@ -54,11 +67,11 @@ class _StopError(Exception):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT leave the block, and every block within it, in order."""
+    """Leave the block at SIGTERM or SIGINT, so that every `finally` and `with` in it is done."""
 
     def stop(number: int, _: Any) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)  # it is being done
+            signal.signal(each, signal.SIG_IGN)  # a second one would interrupt the clean-up
         raise _StopError(signal.Signals(number).name)
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}

@@ -1,4 +1,4 @@
-"""Flow runs as the Prefect server knows them: due, abandoned, cancelled."""
+"""Flow runs as the Prefect server knows them: overdue, abandoned, cancelled."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,8 +16,11 @@ SERVER_ERRORS = (httpx.HTTPError, PrefectException)
 STARTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
-def skip_missed() -> None:
-    """In a scheduled run: it does the work of all that were due before it, so that they do not pile up."""
+def cancel_overdue() -> None:
+    """In a scheduled run: cancel the runs that were due before it, for it does their work too.
+
+    Otherwise they would pile up while none can run. Does nothing in a run without a deployment.
+    """
     if deployment.id is None:
         return
     with get_client(sync_client=True) as client:
@@ -27,14 +30,20 @@ def skip_missed() -> None:
             )
 
 
-def sweep(deployment_id: UUID, started: State, missed: State) -> None:
-    """Where nothing works for a deployment: give those states to runs that say otherwise, and to overdue ones."""
+def end_abandoned(deployment_id: UUID, started: State, missed: State) -> None:
+    """End the runs of a deployment that no process works on; call it only while no worker runs.
+
+    Args:
+        deployment_id: of the deployment.
+        started: the new state of runs that the server believes to be under way.
+        missed: the new state of runs that are overdue.
+    """
     with get_client(sync_client=True) as client:
         for state, types in ((started, STARTED), (missed, (StateType.SCHEDULED,))):
             for run in due(client, deployment_id, *types):
                 client.set_flow_run_state(run.id, state)
                 print(f"run {run.name}: {state.message}", flush=True)
-        # a server that was killed has forgotten who held the slot, not that it is held
+        # a server that was killed forgets which run holds the slot, but not that it is taken
         limit = client.read_deployment(deployment_id).global_concurrency_limit
         if limit is not None and limit.active_slots:
             client.update_global_concurrency_limit(
@@ -43,7 +52,7 @@ def sweep(deployment_id: UUID, started: State, missed: State) -> None:
 
 
 def due(client: SyncPrefectClient, deployment_id: UUID, *types: StateType) -> list[FlowRun]:
-    """The runs of a deployment in such states whose time has come."""
+    """The runs of a deployment in states of these types whose time has come."""
     now = datetime.now().astimezone()
     chosen = {"state": {"type": {"any_": types}}, "expected_start_time": {"before_": now}}
     return client.read_flow_runs(
@@ -53,7 +62,7 @@ def due(client: SyncPrefectClient, deployment_id: UUID, *types: StateType) -> li
 
 
 def cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:
-    """Whether somebody cancelled the run. A server that does not answer says nothing."""
+    """Whether somebody cancelled the run; False where the server does not answer."""
     try:
         state = client.read_flow_run(run_id).state
     except SERVER_ERRORS:

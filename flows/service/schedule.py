@@ -1,9 +1,8 @@
-"""Runs on a schedule: a deployment of the flow, its work pool and its worker, by one command in the foreground.
+"""Runs on a schedule: a Prefect deployment, its work pool and its worker, held by one command.
 
-One run at a time, whatever becomes of the processes: what an earlier schedule left behind is swept up at the start.
+One run at a time, also after a crash: what an earlier schedule left unfinished is ended first.
 """
 
-import fcntl
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from filelock import FileLock, Timeout
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -33,8 +33,9 @@ from tasks.common import machine
 from tasks.common.errors import UserError
 
 STRATEGIES = {"skip": ConcurrencyLimitStrategy.CANCEL_NEW, "wait": ConcurrencyLimitStrategy.ENQUEUE}
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SHORTEST_SECONDS = 60
+LONGEST_SECONDS = 366 * SECONDS_OF_UNIT["d"]
 SECONDS_TO_END = 30.0  # a stage has ten to end in
 SECONDS_BETWEEN_WORKERS = 10.0
 
@@ -42,7 +43,13 @@ SECONDS_BETWEEN_WORKERS = 10.0
 def serve(
     flow: Flow, when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[str, Any]
 ) -> None:
-    """Serve `flow`, that of this checkout, until the block is left by a signal: see processes.ended_by_signals().
+    """Serve the flow of this checkout on a schedule, until processes.ended_by_signals() stops it.
+
+    Args:
+        flow: the flow.
+        when: see cron() and every().
+        overlap: what a run does that is due while another goes on: a key of STRATEGIES.
+        parameters: of the flow.
 
     Raises:
         UserError: where another schedule serves this checkout.
@@ -50,22 +57,22 @@ def serve(
     with _one_schedule():
         deployment = register(flow, when, overlap, parameters)
         try:
-            _sweep(deployment)
+            _end_abandoned_runs(deployment)
             if isinstance(when, IntervalSchedule):
                 run_deployment(deployment, timeout=0)
             while True:
-                _work()
+                _run_worker()
                 time.sleep(SECONDS_BETWEEN_WORKERS)
-                _sweep(deployment)
+                _end_abandoned_runs(deployment)
         finally:
-            _leave(deployment)
+            _pause(deployment)
 
 
 def cron(text: str) -> CronSchedule:
     """A cron expression, in the time zone of this machine.
 
     Raises:
-        UserError: for what is none.
+        UserError: for a text that is none.
     """
     try:
         return CronSchedule(cron=text, timezone=get_localzone_name())
@@ -78,11 +85,11 @@ def every(text: str) -> IntervalSchedule:
     """A duration, as 90m, 6h or 1d; the first run comes at once.
 
     Raises:
-        UserError: for what is none, and for less than a minute.
+        UserError: for a text that is none, for less than a minute and for more than a year.
     """
     found = re.fullmatch(r"(\d+)([smhd])", text)
-    seconds = int(found[1]) * UNITS[found[2]] if found else 0
-    if not SHORTEST_SECONDS <= seconds <= 366 * UNITS["d"]:
+    seconds = int(found[1]) * SECONDS_OF_UNIT[found[2]] if found else 0
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise UserError(
             f"--every: needs a number and s, m, h or d, from 1m to 366d, as 6h; found {text!r}"
         )
@@ -91,13 +98,13 @@ def every(text: str) -> IntervalSchedule:
     )
 
 
-# --- what the server knows ----------------------------------------------------------------------------------------
+# --- the deployment ---------------------------------------------------------------------------
 
 
 def register(
     flow: Flow, when: CronSchedule | IntervalSchedule, overlap: str, parameters: dict[str, Any]
 ) -> UUID:
-    """Make the deployment and its work pool, or bring them up to date."""
+    """Create the deployment and its work pool, or bring them up to date; returns the deployment."""
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=f"variegate-{name()}", type="process"))
     deployment: Any = flow.to_deployment(
@@ -106,58 +113,51 @@ def register(
         parameters=parameters,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=STRATEGIES[overlap]),
         work_pool_name=f"variegate-{name()}",
-        # named, the command saves the layer in which Prefect prepares a workspace
+        # given explicitly, the command saves the process in which Prefect prepares a workspace
         job_variables={
             "command": f"{sys.executable} -m prefect.engine",
             "working_dir": str(Path.cwd()),
         },
-        entrypoint_type=EntrypointType.MODULE_PATH,  # imported where it lies: of a file, Prefect would copy the folder
+        # the flow is imported from here: given as a file, Prefect would copy the whole folder
+        entrypoint_type=EntrypointType.MODULE_PATH,
         paused=False,
     )
     return UUID(str(deployment.apply()))
 
 
 def name() -> str:
-    """Names this checkout among those that one server knows."""
+    """A name of this checkout that differs from those of others which one server knows."""
     here = Path.cwd()
     return f"{here.name}-{sha256(str(here).encode()).hexdigest()[:6]}"
 
 
-def _sweep(deployment: UUID) -> None:
-    runs.sweep(
+def _end_abandoned_runs(deployment: UUID) -> None:
+    runs.end_abandoned(
         deployment,
         Crashed(message="its process is gone"),
         Cancelled(message="missed: nothing served the schedule"),
     )
 
 
-def _leave(deployment: UUID) -> None:
-    """No runs are made while nothing serves them, and none seems to go on."""
+def _pause(deployment: UUID) -> None:
+    """Let the server create no more runs, and end those that it believes to be under way."""
     stopped: State = Cancelled(message="the schedule was stopped")
     try:
         with get_client(sync_client=True) as client:
             client.pause_deployment(deployment)
-        runs.sweep(deployment, stopped, stopped)
+        runs.end_abandoned(deployment, stopped, stopped)
     except runs.SERVER_ERRORS as error:
         print(f"warning: the server could not be told: {error}", file=sys.stderr)
 
 
-# --- processes ----------------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------
 
 
-def _work() -> None:
-    """Run a worker for as long as it lives."""
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "worker",
-        "start",
-        "--pool",
-        f"variegate-{name()}",
-        "--type",
-        "process",
-    ]
+def _run_worker() -> None:
+    """Run a Prefect worker until it ends."""
+    pool = f"variegate-{name()}"
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+    command += ["--type", "process"]
     with group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:
         end_with_this_process(-worker.pid)
         worker.wait()
@@ -166,12 +166,11 @@ def _work() -> None:
 
 @contextmanager
 def _one_schedule() -> Iterator[None]:
-    path = machine.cache_folder() / f"schedule-{name()}.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                "another `variegate schedule` serves this checkout; end it first"
-            ) from None
+    """Hold the lock that one schedule of this checkout can have; the system frees it at a crash."""
+    lock = FileLock(machine.cache_folder() / f"schedule-{name()}.lock", timeout=0)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise UserError("another `variegate schedule` serves this checkout; end it first") from None
+    with held:
         yield

@@ -1,29 +1,48 @@
-"""What changed between two versions of the dataset, in images: pure comparisons of tables, and their text."""
+"""What changed between two versions of the dataset: compared as tables, shown as text."""
 
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from flows.versions.revision import Version
 
 KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
-SHOWN = 5  # of each kind, in text
-CLASSES_SHOWN = 20
+MOST_EXAMPLES = 5  # of each kind, in text
+MOST_CLASSES = 20  # in text
 COUNTED = ("sources", "written", "training_images")
-NONE = dict.fromkeys(COUNTED, 0)  # what a version counts of a class that it lacks
+NO_COUNTS = dict.fromkeys(COUNTED, 0)  # of a class that a version lacks
 SIDES = ("before", "after")
+
+
+class Pairs(NamedTuple):
+    """The images of two versions, matched by their bytes.
+
+    Attributes:
+        removed: rows that the version before alone has.
+        added: rows that the version after alone has.
+        before: rows of images in both, as they were; row i of `after` is the same image.
+        after: the same images as they are now, with the same index.
+    """
+
+    removed: pd.DataFrame
+    added: pd.DataFrame
+    before: pd.DataFrame
+    after: pd.DataFrame
 
 
 def compare(before: Version, after: Version) -> dict[str, Any]:
     """All differences, as JSON values.
 
-    An image is its bytes: added and removed are bytes that one version lacks, the other kinds are of equal bytes. A
-    file that is elsewhere because its label or split changed is `relabelled` or `moved`, any other is `renamed`.
+    An image is its bytes: added and removed are bytes that one version lacks, the other kinds are
+    of equal bytes. A file that is elsewhere because its label or split changed is `relabelled` or
+    `moved`, any other is `renamed`.
     """
-    removed, added, was, now = pair(before.images, after.images)
+    pairs = pair(before.images, after.images)
+    was, now = pairs.before, pairs.after
     relabelled = was["label"] != now["label"]
     moved = (was["split"] != now["split"]) & (was["split"] != "") & (now["split"] != "")
     kinds = {
@@ -32,10 +51,10 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
         "renamed": (was["file_name"] != now["file_name"]) & ~relabelled & ~moved,
         "status_changed": was["status"] != now["status"],
     }
-    changes = {"added": _records(added), "removed": _records(removed)}
+    changes = {"added": _records(pairs.added), "removed": _records(pairs.removed)}
     for kind, chosen in kinds.items():
-        sides = zip(_records(was[chosen]), _records(now[chosen]), strict=True)
-        changes[kind] = [{"before": left, "after": right} for left, right in sides]
+        rows = zip(_records(was[chosen]), _records(now[chosen]), strict=True)
+        changes[kind] = [{"before": left, "after": right} for left, right in rows]
     return {
         "before": before.name,
         "after": after.name,
@@ -51,42 +70,49 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
     }
 
 
-def pair(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
-    """Rows that only `before` has, rows that only `after` has, and those of both, side by side: two tables, one order.
+def pair(before: pd.DataFrame, after: pd.DataFrame) -> Pairs:
+    """Match the images of two versions by their bytes.
 
-    Equal bytes may stand under several names: the same name is paired first, then the same label, then the rest.
+    Equal bytes may have several names: the same name is matched first, then the same label, then
+    the rest in order.
     """
-    before, after = (_with_content(rows).reset_index(drop=True) for rows in (before, after))
-    only_before, only_after, pairs = before, after, []
+    before = _with_content(before).reset_index(drop=True)
+    after = _with_content(after).reset_index(drop=True)
+    removed, added, matches = before, after, []
     for keys in (["content", "file_name"], ["content", "label"], ["content"]):
-        left, right = _numbered(only_before, keys), _numbered(only_after, keys)
+        left, right = _numbered(removed, keys), _numbered(added, keys)
         both = left.merge(right, on=[*keys, "copy"], suffixes=("_before", "_after"))
-        pairs.append(both[["index_before", "index_after"]])
-        only_before, only_after = (
-            only_before.drop(both["index_before"]),
-            only_after.drop(both["index_after"]),
-        )
-    places = pd.concat(pairs).sort_values("index_after")
-    was = before.loc[places["index_before"]].reset_index(drop=True)
-    return only_before, only_after, was, after.loc[places["index_after"]].reset_index(drop=True)
-
-
-def _with_content(rows: pd.DataFrame) -> pd.DataFrame:
-    """A file that could not be read has no hash: its name stands for it."""
-    return rows.assign(
-        content=rows["sha256"].where(rows["sha256"] != "", "unread " + rows["file_name"])
+        matches.append(both[["index_before", "index_after"]])
+        removed = removed.drop(both["index_before"])
+        added = added.drop(both["index_after"])
+    rows = pd.concat(matches).sort_values("index_after")
+    return Pairs(
+        removed,
+        added,
+        before.loc[rows["index_before"]].reset_index(drop=True),
+        after.loc[rows["index_after"]].reset_index(drop=True),
     )
 
 
+def _with_content(rows: pd.DataFrame) -> pd.DataFrame:
+    """With the column `content`, what an image is matched by: its SHA-256, else its file's name."""
+    unread = "unread " + rows["file_name"]  # a file that could not be read has no hash
+    return rows.assign(content=rows["sha256"].where(rows["sha256"] != "", unread))
+
+
 def _numbered(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The columns `keys` and `copy`, which numbers rows of equal keys; the index as a column."""
     return rows[keys].assign(copy=rows.groupby(keys).cumcount()).reset_index()
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {name: value or None for name, value in row.items()}
-        for row in rows.drop(columns="content").to_dict("records")
-    ]
+    """Rows as JSON values, all text; what is unknown, "", becomes null."""
+    records = rows.drop(columns="content").to_dict("records")
+    return [dict(zip(row, map(_or_null, row.values()), strict=True)) for row in records]
+
+
+def _or_null(text: str) -> str | None:
+    return text or None
 
 
 def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -97,26 +123,40 @@ def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
     return {key: values for key, values in pairs.items() if values["before"] != values["after"]}
 
 
-# --- text ---------------------------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------
 
-Show = Callable[[str], str]
+Quote = Callable[[str], str]  # what shows a name or a value: str, or code() in Markdown
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """The differences for a terminal: counts, then some examples of each kind."""
-    lines = [
+    """The differences as plain text: counts, then examples of each kind.
+
+    Args:
+        found: see compare().
+    """
+    lines = [*summary_lines(found), *_class_lines(found), *example_lines(found)]
+    return "\n".join(lines)
+
+
+def summary_lines(found: dict[str, Any]) -> list[str]:
+    """The two versions, counts of files, the recipe and changed parameters, as plain text."""
+    return [
         _arrow({side: found[side] for side in SIDES}),
-        f"files    {_counts(found)}",
+        f"files    {_file_counts(found)}",
         f"recipe   {_recipe(found)}",
         *(f"params   {key}: {_arrow(values)}" for key, values in found["params"].items()),
-        *_class_lines(found["classes"]),
     ]
+
+
+def example_lines(found: dict[str, Any]) -> list[str]:
+    """At most MOST_EXAMPLES images of each kind of change, as plain text."""
+    lines = []
     for kind in KINDS:
         entries = found[kind]
-        lines += ["", f"{_word(kind)}: {len(entries):,}"] if entries else []
-        lines += [f"  {_entry(kind, entry)}" for entry in entries[:SHOWN]]
-        lines += [f"  {_more(entries)}"] if len(entries) > SHOWN else []
-    return "\n".join(lines)
+        lines += ["", f"{_kind_name(kind)}: {len(entries):,}"] if entries else []
+        lines += [f"  {_entry(kind, entry)}" for entry in entries[:MOST_EXAMPLES]]
+        lines += [f"  {_more(entries)}"] if len(entries) > MOST_EXAMPLES else []
+    return lines
 
 
 def as_markdown(found: dict[str, Any]) -> str:
@@ -124,7 +164,7 @@ def as_markdown(found: dict[str, Any]) -> str:
     lines = [
         f"## Dataset: {_arrow({side: found[side] for side in SIDES}, code)}",
         "",
-        f"Files: {_counts(found)}",
+        f"Files: {_file_counts(found)}",
         "",
         f"Recipe: {_recipe(found)}",
         *_class_table(found["classes"]),
@@ -132,131 +172,169 @@ def as_markdown(found: dict[str, Any]) -> str:
     ]
     for kind in KINDS:
         entries = found[kind]
-        lines += ["", f"### {_word(kind)}: {len(entries):,}", ""] if entries else []
-        lines += [f"- {_entry(kind, entry, code)}" for entry in entries[:SHOWN]]
-        lines += [f"- {_more(entries)}"] if len(entries) > SHOWN else []
+        lines += ["", f"### {_kind_name(kind)}: {len(entries):,}", ""] if entries else []
+        lines += [f"- {_entry(kind, entry, code)}" for entry in entries[:MOST_EXAMPLES]]
+        lines += [f"- {_more(entries)}"] if len(entries) > MOST_EXAMPLES else []
     return "\n".join(lines)
 
 
 def code(text: str) -> str:
-    """What others named, as a span of code in Markdown: no name is a mention, a link or markup."""
-    told = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", told)), default=0))
-    return f"{fence} {told} {fence}" if "`" in told or not told.strip() else f"{fence}{told}{fence}"
+    """A name that others chose, as a span of code in Markdown.
+
+    There it is neither a mention nor a link nor markup, whatever it contains.
+    """
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    padded = f" {shown} " if "`" in shown or not shown.strip() else shown
+    return f"{fence}{padded}{fence}"
 
 
-def _word(kind: str) -> str:
-    return {"moved": "moved between splits", "status_changed": "with another status"}.get(
-        kind, kind
-    )
+def _kind_name(kind: str) -> str:
+    names = {"moved": "moved between splits", "status_changed": "with another status"}
+    return names.get(kind, kind)
 
 
 def count_line(found: dict[str, Any]) -> str:
-    """How many images changed, in a few words."""
-    counts = [f"{number:,} {_word(kind)}" for kind, number in found["counts"].items() if number]
+    """How many images changed, as `3 added (1 set aside), 2 removed`."""
+    counts = [
+        f"{number:,} {_kind_name(kind)}" for kind, number in found["counts"].items() if number
+    ]
     unusable = sum(entry["status"] != "ok" for entry in found["added"])
     if unusable:
         counts[0] += f" ({unusable:,} set aside)"
     return ", ".join(counts) or "the same images"
 
 
-def _counts(found: dict[str, Any]) -> str:
+def _file_counts(found: dict[str, Any]) -> str:
     return f"{_arrow(found['files'])}: {count_line(found)}"
 
 
 def _more(entries: list[Any]) -> str:
-    return f"... and {len(entries) - SHOWN:,} more (`variegate diff --json` has all)"
+    return f"... and {len(entries) - MOST_EXAMPLES:,} more (`variegate diff --json` has all)"
 
 
 def _recipe(found: dict[str, Any]) -> str:
-    """A recipe is more than parameters: where those are equal, say what else there is."""
+    """The recipes' hashes; where no parameter explains that they differ, what does."""
     hashes = found["recipe_hash"]
-    changed = hashes["before"] != hashes["after"]
-    silent = changed and not any(key.startswith("augment.") for key in found["params"])
-    return _arrow(hashes) + (
-        " (not params.yaml: the libraries that touch pixels)" if silent else ""
-    )
+    by_params = any(key.startswith("augment.") for key in found["params"])
+    if hashes["before"] != hashes["after"] and not by_params:
+        return f"{_arrow(hashes)} (not params.yaml: the libraries that touch pixels)"
+    return _arrow(hashes)
 
 
-def _class_lines(classes: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each class whose counts changed: training sources, variants written, training images."""
-    told = _changed(classes)
+class ClassChange(NamedTuple):
+    """A class whose counts changed; `cells` shows each of COUNTED, as `2 -> 1,000`."""
+
+    label: str
+    cells: list[str]
+
+
+def class_changes(classes: dict[str, dict[str, Any]]) -> list[ClassChange]:
+    """The classes whose counts of COUNTED changed.
+
+    Args:
+        classes: of each class the counts `before` and `after`, None in a version that lacks it.
+    """
+    changes = []
+    for label, sides in classes.items():
+        before, after = (_counted(sides[side]) for side in SIDES)
+        if before != after:
+            changes.append(ClassChange(label, _cells(before, after)))
+    return changes
+
+
+def more_classes(changes: list[ClassChange]) -> str:
+    """Says how many classes are not among the MOST_CLASSES that are shown; "" where all are."""
+    more = len(changes) - MOST_CLASSES
+    return f"... and {more:,} more" if more > 0 else ""
+
+
+def _class_lines(found: dict[str, Any]) -> list[str]:
+    """A line for each class whose counts changed."""
+    changes = class_changes(found["classes"])
     lines = []
-    for label, row in told[:CLASSES_SHOWN]:
-        counts = (f"{_title(name)} {numbers}" for name, numbers in zip(COUNTED, row, strict=True))
-        lines.append(f"class    {label}: {', '.join(counts)}")
-    more = len(told) - CLASSES_SHOWN
-    return [*lines, f"         ... and {more:,} more classes"] if more > 0 else lines
+    for change in changes[:MOST_CLASSES]:
+        counts = map(" ".join, zip(map(count_title, COUNTED), change.cells, strict=True))
+        lines.append(f"class    {change.label}: {', '.join(counts)}")
+    more = more_classes(changes)
+    return [*lines, f"         {more} classes"] if more else lines
 
 
 def _class_table(classes: dict[str, dict[str, Any]]) -> list[str]:
-    """The same as a table, with the sums of all classes below."""
-    told = [(code(label), row) for label, row in _changed(classes)]
-    if not told:
+    """The same as a table in Markdown, with the sums of all classes below."""
+    changes = class_changes(classes)
+    if not changes:
         return []
-    more = len(told) - CLASSES_SHOWN
-    rows = told[:CLASSES_SHOWN] + (
-        [(f"... and {more:,} more", [""] * len(COUNTED))] if more > 0 else []
-    )
-    sums = {side: _sum([its[side] or NONE for its in classes.values()]) for side in SIDES}
-    rows.append(("**all classes**", _row(sums)))
-    return _table(["class", *map(_title, COUNTED)], [[label, *row] for label, row in rows])
+    rows = [[code(change.label), *change.cells] for change in changes[:MOST_CLASSES]]
+    more = more_classes(changes)
+    if more:
+        rows.append([more, *[""] * len(COUNTED)])
+    before, after = (_sum(classes, side) for side in SIDES)
+    rows.append(["**all classes**", *_cells(before, after)])
+    return _table(["class", *map(count_title, COUNTED)], rows)
 
 
 def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
-    rows = [
-        [code(key), *(code(_short(values[side])) for side in SIDES)]
-        for key, values in params.items()
-    ]
+    rows = []
+    for key, values in params.items():
+        rows.append([code(key), code(_short(values["before"])), code(_short(values["after"]))])
     return _table(["parameter", *SIDES], rows) if rows else []
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return ["", *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *safe))]
+    lines = [""]
+    for cells in (heads, ["---"] * len(heads), *rows):
+        escaped = " | ".join(map(_escape_bar, cells))
+        lines.append(f"| {escaped} |")
+    return lines
 
 
-def _changed(classes: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    """The classes whose counts changed, with what is COUNTED before and after."""
-    unequal = {
-        label: sides
-        for label, sides in classes.items()
-        if any(
-            (sides["before"] or NONE)[name] != (sides["after"] or NONE)[name] for name in COUNTED
-        )
-    }
-    return [(label, _row(sides)) for label, sides in unequal.items()]
+def _escape_bar(cell: str) -> str:
+    return cell.replace("|", "\\|")
 
 
-def _row(sides: dict[str, Any]) -> list[str]:
-    return [_arrow({side: (sides[side] or NONE)[name] for side in SIDES}) for name in COUNTED]
+def _counted(counts: dict[str, int] | None) -> dict[str, int]:
+    """The counts of COUNTED; zeros of a class that a version lacks."""
+    return {name: (counts or NO_COUNTS)[name] for name in COUNTED}
 
 
-def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
-    return {name: sum(each[name] for each in counts) for name in COUNTED}
+def _cells(before: dict[str, int], after: dict[str, int]) -> list[str]:
+    return [_arrow({"before": before[name], "after": after[name]}) for name in COUNTED]
 
 
-def _title(name: str) -> str:
+def _sum(classes: dict[str, dict[str, Any]], side: str) -> dict[str, int]:
+    counts = [_counted(sides[side]) for sides in classes.values()]
+    return {name: sum(map(itemgetter(name), counts)) for name in COUNTED}
+
+
+def count_title(name: str) -> str:
+    """One of COUNTED as a heading."""
     return name.replace("_", " ")
 
 
-def _entry(kind: str, entry: dict[str, Any], show: Show = str) -> str:
+def _entry(kind: str, entry: dict[str, Any], quote: Quote = str) -> str:
+    """One image of a kind of change."""
     if kind in ("added", "removed"):
-        place = entry["split"] or " ".join(filter(None, (entry["status"], entry["reason"])))
-        return f"{show(entry['file_name'])} ({place})"
+        status = entry["split"] or " ".join(filter(None, (entry["status"], entry["reason"])))
+        return f"{quote(entry['file_name'])} ({status})"
     names = {side: entry[side]["file_name"] for side in SIDES}
     if kind == "renamed":
-        return _arrow(names, show)
+        return _arrow(names, quote)
     column = {"relabelled": "label", "moved": "split", "status_changed": "status"}[kind]
-    return f"{_arrow(names, show)}: {_arrow({side: entry[side][column] for side in SIDES}, show)}"
+    values = {side: entry[side][column] for side in SIDES}
+    return f"{_arrow(names, quote)}: {_arrow(values, quote)}"
 
 
-def _arrow(sides: dict[str, Any], show: Show = str) -> str:
-    before, after = (show(_short(sides[side])) for side in SIDES)
+def _arrow(sides: dict[str, Any], quote: Quote = str) -> str:
+    """`before -> after`, or one value where both are shown alike."""
+    before, after = (quote(_short(sides[side])) for side in SIDES)
     return before if before == after else f"{before} -> {after}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:,}" if type(value) is int else "none" if value is None else json.dumps(value)
+    if value is None:
+        return "none"
+    return f"{value:,}" if type(value) is int else json.dumps(value)

@@ -1,9 +1,10 @@
-"""The stage graph as DVC sees it: the order of `dvc repro`, and which stages are clean.
+"""The stage graph as DVC computes it: the order of `dvc repro`, and which stages are unchanged.
 
 This uses DVC's own planner, which is not public API: DVC is pinned, and
-tests/flows/test_pipeline.py holds the two orders equal.
+tests/flows/test_pipeline.py compares the order with that of `dvc repro`.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,13 +22,17 @@ from tasks.dataset.paths import RAW
 
 Result = TypeVar("Result")
 SECONDS_BETWEEN_TRIES = 1.0
+ANSI_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True)
 class Step:
     """A stage of dvc.yaml, or a .dvc file.
 
-    `clean`: neither it nor anything it depends on has changed. `meta`: its block of that name in dvc.yaml.
+    Attributes:
+        address: as DVC names it: `ingest`, or `data/raw.dvc`.
+        clean: neither it nor any stage that it depends on has changed since its last run.
+        meta: its `meta:` block in dvc.yaml; empty without one.
     """
 
     address: str
@@ -36,45 +41,57 @@ class Step:
 
 
 def wait_for_others(action: Callable[[], Result]) -> Result:
-    """`action()`, tried again for as long as another DVC command works on the same files."""
-    told = False
+    """Call `action`, and again each second while another DVC command locks the files it needs.
+
+    Returns:
+        What `action` returned.
+
+    Raises:
+        DvcException: any other error of `action`.
+    """
+    announced = False
     while True:
         try:
             return action()
         except DvcException as error:
-            if not any(isinstance(each, LockError) for each in (error, error.__cause__)):
+            if not any(isinstance(cause, LockError) for cause in (error, error.__cause__)):
                 raise
-            if not told:
+            if not announced:
                 print("waiting: another DVC command works on the same files", flush=True)
-                told = True
+                announced = True
             time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def in_repo(action: Callable[[Repo], Result]) -> Result:
-    """`action` on the DVC repository here, after other DVC commands have ended.
+    """Call `action` with the DVC repository of this folder, once other DVC commands have ended.
 
     Raises:
         UserError: where this is no DVC repository, or DVC refuses.
     """
 
-    def act() -> Result:
+    def open_and_act() -> Result:
         with Repo(_wait_for_lock=True) as repo:
             return action(repo)
 
     try:
-        return wait_for_others(act)
+        return wait_for_others(open_and_act)
     except (DvcException, IgnoreInCollectedDirError) as error:
-        raise UserError(f"dvc: {' '.join(str(error).split())}") from error
+        raise UserError(f"dvc: {message_of(error)}") from error
+
+
+def message_of(error: BaseException | str) -> str:
+    """What DVC says of an error, in one line, and without the colours that it gives to links."""
+    return " ".join(ANSI_ESCAPE.sub("", str(error)).split())
 
 
 def version_raw() -> None:
-    """`dvc add` data/raw where nobody has: what a run was made from is versioned, or it could not be told again."""
+    """`dvc add data/raw` where data/raw.dvc does not exist: no run without versioned inputs."""
     if not Path(f"{RAW}.dvc").is_file():
         in_repo(lambda repo: repo.add(str(RAW)))
 
 
 def read_steps(until: str | None = None) -> list[Step]:
-    """The stages that `until` needs, itself included, or all; in the order in which DVC runs them.
+    """The stages in the order in which DVC runs them: all, or `until` and those it depends on.
 
     Raises:
         UserError: for a stage that dvc.yaml does not have.
@@ -89,9 +106,8 @@ def _steps_of(repo: Repo, until: str | None) -> list[Step]:
         clean: dict[str, bool] = {}
         for stage in ordered:
             upstream = [needed.addressing for needed in graph.successors(stage)]
-            clean[stage.addressing] = (
-                all(clean[address] for address in upstream) and not stage.changed()
-            )
+            upstream_clean = all(clean[address] for address in upstream)
+            clean[stage.addressing] = upstream_clean and not stage.changed()
     return [
         Step(stage.addressing, clean[stage.addressing], getattr(stage, "meta", None) or {})
         for stage in ordered

@@ -1,4 +1,4 @@
-"""Run git."""
+"""Run git commands."""
 
 import os
 import subprocess
@@ -7,22 +7,27 @@ from tasks.common.errors import UserError
 
 
 def git(*arguments: str, check: bool = False) -> bytes:
-    """What git prints; nothing where it fails.
+    """What a git command prints on standard output; empty where it fails.
+
+    Args:
+        check: raise instead where it fails.
 
     Raises:
-        UserError: where it fails and is not to.
+        UserError: where git is not installed; with git's message, where the command fails and
+            `check` is set.
     """
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # nobody may be there to answer
-    done = subprocess.run(
-        ["git", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if check and done.returncode != 0:
-        told = (done.stderr or done.stdout).decode(errors="replace")
-        raise UserError(
-            f"git {arguments[0]}: {' '.join(told.split()) or f'exit code {done.returncode}'}"
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
+    except FileNotFoundError:
+        raise UserError("git: not found on the PATH; install it") from None
+    if check and done.returncode != 0:
+        message = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
+        raise UserError(f"git {arguments[0]}: {message or f'exit code {done.returncode}'}")
     return done.stdout if done.returncode == 0 else b""

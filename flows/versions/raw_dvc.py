@@ -1,4 +1,4 @@
-"""data/raw.dvc: what data/raw should hold, and whether DVC can take what it holds."""
+"""The file data/raw.dvc: the hash it records for data/raw, and whether DVC can track data/raw."""
 
 from pathlib import Path
 
@@ -12,18 +12,23 @@ RAW_DVC = Path("data/raw.dvc")
 
 
 def raw_hash() -> str | None:
-    """What data/raw.dvc says that data/raw holds, or None without one."""
+    """The MD5 of the listing of data/raw that data/raw.dvc records; None without that file."""
     if not RAW_DVC.is_file():
         return None
     return YAML(typ="safe").load(RAW_DVC.read_text(encoding="utf-8"))["outs"][0].get("md5")
 
 
 def require_versionable() -> None:
-    """Raises UserError where data/raw holds what DVC cannot take."""
+    """Check that DVC can track every file of data/raw.
+
+    This has to be asked before DVC runs: it would move the target of a link into its cache and
+    make it read-only, and it would wait for a named pipe for ever.
+
+    Raises:
+        UserError: for the first file that DVC cannot track.
+    """
     names = raw_files.list_files(RAW) if RAW.is_dir() else ()
-    for (
-        name
-    ) in names:  # before DVC takes them: it would make a link's file its own, or wait for a pipe
+    for name in names:
         problem = raw_files.problem_of(name)
         if problem and raw_files.links_out(RAW / name):
             target = (RAW / name).resolve()
@@ -31,6 +36,5 @@ def require_versionable() -> None:
                 f"{RAW / name}: needs to be a file, found a link to {target}; copy it instead"
             )
         if problem:
-            raise UserError(
-                f"{RAW}/{raw_files.printable(name)}: {problem}; DVC cannot take it: move it away"
-            )
+            shown = raw_files.printable(name)
+            raise UserError(f"{RAW}/{shown}: {problem}; DVC cannot take it: move it away")

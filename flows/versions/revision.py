@@ -1,4 +1,4 @@
-"""One version of the dataset: a git revision or the workspace, read through DVC without a checkout."""
+"""One version of the dataset: a git revision or the workspace, read through DVC."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -30,8 +30,12 @@ COLUMNS = ["sha256", "file_name", "label", "split", "status", "reason"]
 class Version:
     """A dataset as its last run left it.
 
-    `images`: a row for each file under data/raw, with COLUMNS; what is unknown is "". `classes`: see per_class().
-    `params`: what its stages ran with, as `augment.seed`.
+    Attributes:
+        name: the git revision, or WORKSPACE.
+        images: a row for each file under data/raw, with COLUMNS, all text; "" is unknown.
+        classes: the counts of each class, see tasks.augment.counts.per_class().
+        recipe_hash: names what made its variants.
+        params: the parameters that its stages ran with, by their path, as `augment.seed`.
     """
 
     name: str
@@ -42,26 +46,29 @@ class Version:
 
 
 def read_versions(names: list[str]) -> list[Version]:
-    """The versions of these names: revisions, or WORKSPACE. What DVC's cache lacks is read from its remote.
+    """The versions of these names, each a git revision or WORKSPACE, in the same order.
+
+    Files that DVC's cache lacks are read from its remote.
 
     Raises:
-        UserError: for an unknown revision, one without a finished run, and where its files are nowhere.
+        UserError: for an unknown revision, for one without a finished run, and where its files are
+            neither in DVC's cache nor in its remote.
     """
 
     def read(repo: Repo) -> list[Version]:
-        # an old revision may know another remote, or none: today's is where its files are looked for
+        # an old revision may configure another remote, or none: today's configuration is used
         today = {section: repo.config[section] for section in ("core", "remote", "cache")}
-        with Repo(config=today) as anywhere:
-            return [_read_version(anywhere, name) for name in names]
+        with Repo(config=today) as configured:
+            return [_read_version(configured, name) for name in names]
 
     return in_repo(read)
 
 
 def changed_since_run() -> list[str]:
-    """The stages of the workspace that would run again: what they made is older than what is there now.
+    """The stages up to augment that would run again in the workspace.
 
     Raises:
-        UserError: where git brought another data/raw.dvc, and data/raw has little or nothing of it.
+        UserError: where git brought another data/raw.dvc, and data/raw did not follow.
     """
     steps = read_steps("augment")
     require_not_stale(steps)
@@ -74,26 +81,25 @@ def _read_version(repo: Repo, name: str) -> Version:
             f"revision {name!r}: not found in git; needs a commit, a branch, a tag or HEAD"
         )
     with switch(repo, name):
-        return _version_of(name, lambda path: _read(repo, name, path))
+        return _parse_version(name, lambda path: _read_file(repo, name, path))
 
 
-def _version_of(name: str, read: Callable[[str], bytes]) -> Version:
+def _parse_version(name: str, read: Callable[[str], bytes]) -> Version:
+    """A version from its files, which `read` gives by their path."""
     params = _params_of(name, read)
-    images, lines = read(str(VALIDATED_MANIFEST)), read(str(COUNTS))
+    manifest, counts = read(str(VALIDATED_MANIFEST)), read(str(COUNTS))
     totals = YAML(typ="safe").load(read(str(AUGMENT_METRICS)))
     try:
-        rows = pq.read_table(io.BytesIO(images), columns=COLUMNS).to_pandas().fillna("")
-        return Version(
-            name, rows, per_class(read_counts(io.BytesIO(lines))), totals["recipe_hash"], params
-        )
+        images = pq.read_table(io.BytesIO(manifest), columns=COLUMNS).to_pandas().fillna("")
+        classes = per_class(read_counts(io.BytesIO(counts)))
+        return Version(name, images, classes, totals["recipe_hash"], params)
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{name}: its dataset cannot be read: {str(error).splitlines()[0]}"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{name}: its dataset cannot be read: {reason}") from None
 
 
 def _params_of(name: str, read: Callable[[str], bytes]) -> dict[str, Any]:
-    """dvc.lock and not params.yaml: it says what the data was made with."""
+    """The parameters that dvc.lock records: params.yaml may have been edited since the run."""
     try:
         stages = YAML(typ="safe").load(read("dvc.lock"))["stages"]
         run = [stage for stage in STAGES if stage in stages or stage in DATA_STAGES]
@@ -101,26 +107,34 @@ def _params_of(name: str, read: Callable[[str], bytes]) -> dict[str, Any]:
     except (UserError, KeyError, TypeError):
         need = f"needs a dvc.lock that names {', '.join(DATA_STAGES)}, found none"
         raise UserError(f"{name}: {need}; `variegate run --until augment` makes it") from None
-    return {key: value for stage, block in blocks.items() for key, value in _leaves(stage, block)}
+    params: dict[str, Any] = {}
+    for stage, block in blocks.items():
+        params.update(_flatten(stage, block))
+    return params
 
 
-def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values below `place`, with their places, as `augment.policy[0].Rotate.limit`; plain lists stay whole."""
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Each value below `path` with its own path, as `augment.policy[0].Rotate.limit`.
+
+    A list without mappings, and an empty mapping, are one value.
+    """
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(f"{place}.{key}", inner)
+            yield from _flatten(f"{path}.{key}", inner)
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         for index, inner in enumerate(value):
-            yield from _leaves(f"{place}[{index}]", inner)
+            yield from _flatten(f"{path}[{index}]", inner)
     else:
-        yield place, value
+        yield path, value
 
 
-def _read(repo: Repo, name: str, path: str) -> bytes:
+def _read_file(repo: Repo, name: str, path: str) -> bytes:
     try:
         with repo.dvcfs.open(path, mode="rb") as file:
             return bytes(file.read())
     except (FileNotFoundError, DataIndexDirError):
-        where = "neither in git nor in DVC's cache or remote"
-        mend = "`dvc push` it where it was made, then `dvc fetch`; where it was not yours, commit your own first"
-        raise UserError(f"{name}: {path} is {where}; {mend}") from None
+        missing = f"{path} is neither in git nor in DVC's cache or remote"
+        push = "`dvc push` it where it was made, then `dvc fetch`"
+        raise UserError(
+            f"{name}: {missing}; {push}; where it was not yours, commit your own first"
+        ) from None

@@ -1,1 +1,1 @@
-"""What fills data/raw: the bundled sample, archives, torchvision's datasets, copies of a folder."""
+"""Fill data/raw: the bundled sample, archives, torchvision's datasets, copies of a folder."""

@@ -1,4 +1,4 @@
-"""Copy new images from a folder into data/raw, which keeps what it had unless asked to mirror."""
+"""Copy new images from a folder into data/raw; with `mirror`, make data/raw equal to the folder."""
 
 import filecmp
 import os
@@ -11,28 +11,30 @@ from pathlib import Path
 from tasks.acquire.archives import JUNK
 from tasks.common import events
 from tasks.common.errors import UserError
+from tasks.common.temporary import temporary_folder
 from tasks.dataset import raw_files
 from tasks.dataset.paths import RAW
 
-SECONDS_TO_SETTLE = (
-    2.0  # a file changed within so long may still be written; a clock that is ahead stays out of it
-)
-SHOWN = 3  # names in a line
-UNVERSIONED = {".dvcignore", ".dvc", ".git", ".hg"}
+# A file whose time is within so many seconds of now may still be written. One whose time lies
+# further in the future has a wrong clock, and is copied.
+SECONDS_TO_SETTLE = 2.0
+NAMES_SHOWN = 3  # in a line
+UNVERSIONED = {".dvcignore", ".dvc", ".git", ".hg"}  # what DVC leaves out
 
 
 @dataclass
 class CopyResult:
-    """What came of it, in names relative to the folder.
+    """What was done, as names of files relative to the folder.
 
-    `differing`: kept as they were in data/raw. `left`: files that were not taken, each with why.
+    `differing`: files with other content in data/raw, which were kept there. `skipped`: files that
+    were not copied, each with the reason.
     """
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -40,94 +42,93 @@ class CopyResult:
 
 
 def copy_new(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
-    """Copy what is new in `folder` into `raw`, each file whole or not at all; `folder` is only read.
+    """Copy the files of `folder` that `raw` lacks into it; each copy is atomic.
 
-    Files of other content under a name that `raw` has are left alone. With `mirror` they are replaced, and what
-    `folder` lacks is removed.
+    Where `raw` has a file of that name with other content, it keeps it. With `mirror` the file is
+    replaced, and the files that `folder` lacks are removed from `raw`. `folder` is only read.
 
     Raises:
-        UserError: where `folder` is none, is `raw` or part of it, or has nothing to take and is to be mirrored.
+        UserError: where `folder` is no folder, where it is in `raw` or `raw` in it, and with
+            `mirror` where it holds nothing to copy: it may not be mounted.
     """
     _require_apart(folder, raw)
-    brought = CopyResult()
+    result = CopyResult()
     names = []
     for name in raw_files.list_files(folder):
         if JUNK.search(name):
             continue
         if reason := _refusal(name, folder / name):
-            brought.left[name] = reason
+            result.skipped[name] = reason
         else:
             names.append(name)
     if mirror and not names:
         raise UserError(f"{folder}: needs files to mirror, found none; is it mounted?")
     if mirror:
-        brought.removed = _remove_others(raw, {*names, *brought.left})
-    temporary = raw.with_name(f".{raw.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+        result.removed = _remove_others(raw, {*names, *result.skipped})
+    with temporary_folder(raw) as temporary:
         for name in events.track(names, len(names), "bringing", "file"):
-            _copy_one(name, folder, raw, temporary / "file", mirror, brought)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return brought
+            _copy_one(name, folder, raw, temporary / "file", mirror, result)
+    return result
 
 
-def lines(brought: CopyResult, folder: Path) -> Iterator[str]:
-    """What came of it, for people: first what was done, then what was not."""
-    kinds = (("added", brought.added), ("replaced", brought.replaced), ("removed", brought.removed))
-    told = ", ".join(f"{len(names):,} {kind}{_named(names)}" for kind, names in kinds if names)
-    yield f"{folder}: {told or 'nothing new'}"
-    if brought.differing:
-        some = _named(brought.differing)
-        yield f"{len(brought.differing):,} other than in {RAW}, which keeps its own{some}; --mirror replaces them"
-    reasons: dict[str, list[str]] = {}
-    for name, reason in brought.left.items():
-        reasons.setdefault(reason, []).append(name)
-    for reason, names in reasons.items():
-        yield f"{len(names):,} left out: {reason}{_named(names)}"
+def lines(result: CopyResult, folder: Path) -> Iterator[str]:
+    """The result in lines for people: first what was done, then what was not."""
+    kinds = (("added", result.added), ("replaced", result.replaced), ("removed", result.removed))
+    counts = [f"{len(names):,} {kind}{_examples(names)}" for kind, names in kinds if names]
+    yield f"{folder}: {', '.join(counts) or 'nothing new'}"
+    if differing := result.differing:
+        problem = f"other than in {RAW}, which keeps its own{_examples(differing)}"
+        yield f"{len(differing):,} {problem}; --mirror replaces them"
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in result.skipped.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        yield f"{len(names):,} left out: {reason}{_examples(names)}"
 
 
-def _named(names: list[str]) -> str:
-    return f" ({', '.join(map(raw_files.printable, names[:SHOWN]))}{', ...' if len(names) > SHOWN else ''})"
+def _examples(names: list[str]) -> str:
+    """The first names, in parentheses."""
+    shown = ", ".join(map(raw_files.printable, names[:NAMES_SHOWN]))
+    return f" ({shown}{', ...' if len(names) > NAMES_SHOWN else ''})"
 
 
 def _require_apart(folder: Path, raw: Path) -> None:
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise UserError(f"bring_from {folder}: needs to be a folder, found {found}")
-    here, there = raw.resolve(), folder.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
+    inner, outer = raw.resolve(), folder.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise UserError(f"bring_from {folder}: needs to lie apart from {raw}")
 
 
 def _copy_one(
-    name: str, folder: Path, raw: Path, temporary: Path, mirror: bool, brought: CopyResult
+    name: str, folder: Path, raw: Path, temporary: Path, mirror: bool, result: CopyResult
 ) -> None:
+    """Copy the file `name` through the file `temporary`, and note in `result` what was done."""
     source, target = folder / name, raw / name
-    if not _ancestor(target).resolve().is_relative_to(raw.resolve()):
-        brought.left[name] = f"behind a link out of {raw}"
+    if not _nearest_folder(target).resolve().is_relative_to(raw.resolve()):
+        result.skipped[name] = f"behind a link out of {raw}"
         return
-    there = os.path.lexists(target)
-    if there and _same(source, target):
+    exists = os.path.lexists(target)
+    if exists and _same_content(source, target):
         return
-    if there and not mirror:
-        brought.differing.append(name)
+    if exists and not mirror:
+        result.differing.append(name)
         return
-    if not _copied(source, temporary):
-        brought.left[name] = "still being written, for the next run"
+    if not _copy_settled(source, temporary):
+        result.skipped[name] = "still being written, for the next run"
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        brought.left[name] = f"a file and a folder of one name: {raw} has the other"
+        result.skipped[name] = f"a file and a folder of one name: {raw} has the other"
         return
-    (brought.replaced if there else brought.added).append(name)
+    (result.replaced if exists else result.added).append(name)
 
 
 def _refusal(name: str, source: Path) -> str | None:
-    """Why a file is never taken. What a link leads to may be no part of the folder."""
+    """Why a file is never copied, or None. A link may lead out of the folder."""
     if raw_files.printable(name) != name:
         return "names that are not valid UTF-8"
     if source.is_symlink():
@@ -137,9 +138,12 @@ def _refusal(name: str, source: Path) -> str | None:
     return None if source.is_file() else "no regular files"
 
 
-def _same(source: Path, target: Path) -> bool:
-    """Equal bytes. A copy has the time of its source, so most are known without reading."""
-    if not (target.exists() and source.exists()):  # a broken link, a file that has gone
+def _same_content(source: Path, target: Path) -> bool:
+    """Whether two files hold equal bytes.
+
+    A copy has the time of its source: where size and time are equal, they are not read.
+    """
+    if not (target.exists() and source.exists()):  # a broken link, a file removed meanwhile
         return False
     ours, theirs = target.stat(), source.stat()
     if ours.st_size != theirs.st_size:
@@ -147,13 +151,13 @@ def _same(source: Path, target: Path) -> bool:
     return ours.st_mtime_ns == theirs.st_mtime_ns or filecmp.cmp(source, target, shallow=False)
 
 
-def _ancestor(path: Path) -> Path:
-    """The nearest folder above `path` that is there."""
+def _nearest_folder(path: Path) -> Path:
+    """The nearest folder above `path` that exists."""
     return next(parent for parent in path.parents if parent.exists())
 
 
-def _copied(source: Path, temporary: Path) -> bool:
-    """Copy; False for a file that has just changed, or changes or goes meanwhile."""
+def _copy_settled(source: Path, temporary: Path) -> bool:
+    """Copy a file with its time; False where it has just changed, or is changed meanwhile."""
     try:
         before = source.stat()
         if abs(time.time() - before.st_mtime) < SECONDS_TO_SETTLE:
@@ -167,7 +171,7 @@ def _copied(source: Path, temporary: Path) -> bool:
 
 
 def _remove_others(raw: Path, names: set[str]) -> list[str]:
-    """Remove the files of `raw` that are not among `names`, and the folders that this leaves empty."""
+    """Remove the files of `raw` that are not among `names`, and the folders that it empties."""
     others = sorted(name for name in raw_files.list_files(raw) if name not in names)
     for name in others:
         path = raw / name

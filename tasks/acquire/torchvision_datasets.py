@@ -1,4 +1,7 @@
-"""Datasets of torchvision, downloaded and read by its own code, written as image files in split and class folders."""
+"""Datasets of torchvision, written as image files in split and class folders.
+
+They are downloaded and read by torchvision's code.
+"""
 
 import inspect
 import re
@@ -13,9 +16,8 @@ from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_folder
 
-Splits = dict[
-    str, dict[str, Any]
-]  # our split: how torchvision is asked for it; "" where a dataset is not split
+# By our split ("" where there are none), the arguments that torchvision takes for it.
+Splits = dict[str, dict[str, Any]]
 
 BY_FLAG: Splits = {"train": {"train": True}, "test": {"train": False}}
 TWO: Splits = {"train": {"split": "train"}, "test": {"split": "test"}}
@@ -32,7 +34,7 @@ SETS: dict[str, Splits] = {
     "CIFAR100": BY_FLAG,
     "Country211": {**THREE, "validation": {"split": "valid"}},
     "DTD": THREE,
-    "EMNIST": {split: {"split": "balanced", **asked} for split, asked in BY_FLAG.items()},
+    "EMNIST": {split: {"split": "balanced", **flags} for split, flags in BY_FLAG.items()},
     "EuroSAT": UNSPLIT,
     "FashionMNIST": BY_FLAG,
     "FGVCAircraft": THREE,
@@ -52,7 +54,7 @@ SETS: dict[str, Splits] = {
     "SVHN": TWO,
     "USPS": BY_FLAG,
 }
-UNSAFE = r'[\x00-\x1f\x7f/\\:*?"<>|]'  # in names of folders, on one system or another
+UNSAFE = r'[\x00-\x1f\x7f/\\:*?"<>|]'  # characters that some systems refuse in folders' names
 
 
 def known_name(name: str) -> str:
@@ -68,7 +70,7 @@ def known_name(name: str) -> str:
 
 
 def write_dataset(name: str, folder: Path, root: Path) -> int:
-    """Write a dataset to `folder`/<split>/<class>/<number>.<ext>, everything or nothing; returns how many images.
+    """Write a dataset to `folder`/<split>/<class>/<number>.<ext>: all of it or nothing.
 
     Files of the dataset are copied as they are; images that it keeps in arrays become PNG files.
 
@@ -77,28 +79,32 @@ def write_dataset(name: str, folder: Path, root: Path) -> int:
         folder: has to hold no files.
         root: where torchvision keeps what it downloads. What is there is not downloaded again.
 
+    Returns:
+        How many images.
+
     Raises:
-        UserError: for an unknown name, where `folder` holds files, or where torchvision cannot get the dataset.
+        UserError: for an unknown name, where `folder` holds files, or where torchvision cannot get
+            the dataset.
     """
     name = known_name(name)
     count = 0
-    with atomic_folder(folder, "an import") as beside:
-        for split, asked in SETS[name].items():
-            data = _load(name, asked, root)
+    with atomic_folder(folder, "an import") as temporary:
+        for split, arguments in SETS[name].items():
+            data = _load(name, arguments, root)
             names = class_names(data)
             items = events.track(_items(data), len(data), f"{name} {split}".strip(), "image")
             for number, (image, target) in enumerate(items):
                 label = names[target] if target < len(names) else str(target)
-                _write(image, beside / split / label / f"{number:06d}")
+                _write(image, temporary / split / label / f"{number:06d}")
             count += len(data)
     return count
 
 
 def class_names(data: Any) -> list[str]:
-    """A folder's name for each class of a dataset, in their order; none where it does not name them.
+    """A folder's name for each class of a dataset, in order; empty where classes have no names.
 
-    Of names that differ in nothing but small and capital letters, which not every disk tells apart, the later ones get
-    the class's number.
+    Not every disk distinguishes small and capital letters: where names differ in nothing else, the
+    later ones get the class's number.
     """
     names: list[str] = []
     taken: set[str] = set()
@@ -112,35 +118,38 @@ def class_names(data: Any) -> list[str]:
     return names
 
 
-def _load(name: str, asked: dict[str, Any], root: Path) -> Any:
+def _load(name: str, arguments: dict[str, Any], root: Path) -> Any:
     """torchvision's dataset; downloaded where it is not below `root`.
 
     Raises:
-        UserError: where torchvision fails, in its words, or a killed import left half of it.
+        UserError: where torchvision fails, with its message, or a killed import left half of it.
     """
     from torchvision import datasets  # takes seconds
 
     kind = getattr(datasets, name)
     if "loader" in inspect.signature(kind).parameters:
-        asked = {**asked, "loader": Path}  # the file, not its pixels
+        arguments = {**arguments, "loader": Path}  # items are files then, not pixels
     mark = root / f".{name}.unfinished"
     if mark.exists():
-        raise UserError(
-            f"{root}: an import of {name} was killed there; delete what it unpacked, and {mark.name}"
-        )
+        problem = f"an import of {name} was killed there"
+        raise UserError(f"{root}: {problem}; delete what it unpacked, and {mark.name}")
     try:
-        with suppress(RuntimeError, FileNotFoundError):  # not there
-            return kind(root, download=False, **asked)
-        with _whole(root, mark):
-            return kind(root, download=True, **asked)
-    except Exception as error:  # of the network, of archives, of formats: whatever it stands on
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"torchvision:{name}: cannot be had: {words}") from error
+        with suppress(RuntimeError, FileNotFoundError):  # it is not there
+            return kind(root, download=False, **arguments)
+        with _complete_download(root, mark):
+            return kind(root, download=True, **arguments)
+    except Exception as error:  # of the network, of archives, of formats
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"torchvision:{name}: cannot be had: {problem}") from error
 
 
 @contextmanager
-def _whole(root: Path, mark: Path) -> Iterator[None]:
-    """Leave no half unpacked dataset in `root`: torchvision would take it for a whole one. `mark` tells of a kill."""
+def _complete_download(root: Path, mark: Path) -> Iterator[None]:
+    """Remove what the block unpacked into `root` where it fails.
+
+    torchvision would take half a dataset for a complete one. The file `mark` is there meanwhile: it
+    stays where the process is killed.
+    """
     root.mkdir(parents=True, exist_ok=True)
     before = _folders(root)
     mark.touch()
@@ -159,15 +168,18 @@ def _folders(root: Path) -> set[Path]:
 
 
 def _items(data: Any) -> Iterator[tuple[Any, int]]:
-    """Each image, or the file that holds it, and its class. Files come sorted: some datasets list them as disks do."""
-    found: Iterator[tuple[Any, Any]] = (data[number] for number in range(len(data)))
+    """Each image, or the path of its file, and the number of its class.
+
+    Paths are sorted: some datasets list them in the order of the disk.
+    """
+    items: Iterator[tuple[Any, Any]] = (data[number] for number in range(len(data)))
     if hasattr(data, "loader"):
-        found = iter(sorted(found))
-    return ((image, int(target)) for image, target in found)
+        items = iter(sorted(items))
+    return ((image, int(target)) for image, target in items)
 
 
 def _write(image: Any, path: Path) -> None:
-    """Write one image to `path` and a suffix."""
+    """Write one image to `path`, which gets a suffix: that of the image's own file, or .png."""
     path.parent.mkdir(parents=True, exist_ok=True)
     original = image if isinstance(image, Path) else Path(getattr(image, "filename", ""))
     if original.name:  # Pillow opens a file without decoding it

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from tasks.augment.expand import expand_source
 from tasks.dataset.selections import examples
 from tasks.pixels.decode import decode
 from tasks.pixels.thumbnails import thumbnail
-from tasks.variants.make import Recipe, Source, expand, read_pixels
-from tasks.variants.sources import to_sources
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source, read_pixels, to_sources
 
 CELL = 128  # pixels a side
 CAPTION = 14
@@ -41,9 +42,9 @@ def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> n
     for line, (source, label) in enumerate(zip(sources, labels, strict=True)):
         top = GAP + line * (CELL + CAPTION + GAP)
         cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source))]
-        for variant in expand(source, recipe, {}):
-            if variant.data is not None:
-                cells.append((f"v{variant.row['variant_index']:03d}", decode(variant.data).pixels))
+        for row, data in expand_source(source, recipe):
+            if data is not None:
+                cells.append((f"v{row['variant_index']:03d}", decode(data).pixels))
             else:
                 cells.append(("rejected", np.full((1, 1), 230, np.uint8)))
         for column, (caption, pixels) in enumerate(cells):

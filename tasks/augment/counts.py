@@ -1,4 +1,4 @@
-"""The counts: counts.csv, each image with its new images planned, written and rejected, and the totals."""
+"""Counts: new images planned, written, rejected; per image (counts.csv), per class, in all."""
 
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +28,7 @@ def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
 
 
 def summary(counts: pd.DataFrame, recipe_hash: str) -> dict[str, Any]:
-    """The content of metrics/augment.json: totals of the training split. Those of each class are in counts.csv."""
+    """The content of metrics/augment.json: totals of the training split."""
     classes = pd.DataFrame(per_class(counts).values())
     return {
         "recipe_hash": recipe_hash,
@@ -37,8 +37,11 @@ def summary(counts: pd.DataFrame, recipe_hash: str) -> dict[str, Any]:
 
 
 def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Of each class, from the lines of counts.csv: training sources, variants planned, written and rejected, and
-    training images. A class without training images has zeros.
+    """Totals of each class, from the lines of counts.csv.
+
+    Returns:
+        By class: sources (of the training split), planned, written, rejected and training_images.
+        A class without training images has zeros.
     """
     numbers = counts[["planned", "written", "rejected"]].astype(int)
     numbers.insert(0, "sources", (counts["split"] == "train").astype(int))

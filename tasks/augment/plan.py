@@ -1,8 +1,9 @@
 """The plan: how many variants each training source gets, known before a pixel is touched.
 
-Counts are of *new* images; the original is always kept. A number that has to be spread over sources is spread evenly,
-and what remains goes, one each, to the sources that come first by source_id: so the plan is the same on every machine,
-and a source that comes or goes changes the counts of as few others as the arithmetic allows.
+Counts are of *new* images; the original is always kept. A number that has to be spread over sources
+is spread evenly, and what remains goes, one each, to the sources that come first by source_id: so
+the plan is the same on every machine, and a source that comes or goes changes the counts of as few
+others as the arithmetic allows.
 """
 
 import numpy as np
@@ -25,7 +26,8 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
         int64, on the index of `sources`.
 
     Raises:
-        UserError: for a class that is not there, a target below the originals or beyond `max_per_image`.
+        UserError: for a class that is not there, a target below the originals or beyond
+            `max_per_image`.
     """
     sizes = sources["label"].value_counts()
     for label in params.per_class:
@@ -64,17 +66,21 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
 def _fill(
     sources: pd.DataFrame, target: int, max_per_image: int | None, place: str, spent: int = 0
 ) -> np.ndarray:
-    """Variants that raise `sources` to `target` images; `spent` images of others are in the numbers people see."""
+    """Variants that raise `sources` to `target` images, int64.
+
+    `spent`: images of other sources, which are part of the numbers that people see.
+    """
     missing = target - len(sources)
     if missing < 0:
         raise UserError(
-            f"{place}: needs at least the {len(sources) + spent:,} originals there are (nothing is undersampled), "
-            f"found {target + spent:,}"
+            f"{place}: needs at least the {len(sources) + spent:,} originals there are "
+            f"(nothing is undersampled), found {target + spent:,}"
         )
     if max_per_image is not None and missing > len(sources) * max_per_image:
         largest = len(sources) * (1 + max_per_image) + spent
         raise UserError(
-            f"{place}: {target + spent:,} is out of reach; max_per_image {max_per_image} allows {largest:,}"
+            f"{place}: {target + spent:,} is out of reach; "
+            f"max_per_image {max_per_image} allows {largest:,}"
         )
     if missing and sources.empty:
         raise UserError(
@@ -84,7 +90,10 @@ def _fill(
 
 
 def spread(number: int, source_ids: pd.Series) -> np.ndarray:
-    """`number` as evenly as can be; the remainder to the first by source_id. int64, in the order of `source_ids`."""
+    """Shares of `number` as even as can be, the remainder to the first by source_id.
+
+    int64, in the order of `source_ids`.
+    """
     if source_ids.empty:
         return np.zeros(0, dtype="int64")
     each, remainder = divmod(number, len(source_ids))

@@ -1,205 +1,179 @@
-"""Segments: plain tars of variants, cut and named by their content.
+"""Segments: tars of variants, cut by their content and named by it; the unit that DVC versions.
 
-DVC's cost is per file, so variants are kept in tars of about 4 MiB. They are canonical: sources stand in the order of
-their paths, a source ends its segment by a rule that looks at itself alone, and a segment's name is the hash of its
-bytes. So equal datasets have equal segments whatever their history, and an edit touches its own segment and at most
-the one beside it.
+DVC's cost is per file, so variants are kept in tars of about 4 MiB. They are canonical, as in
+content-defined chunking: sources stand in the order of their paths, a source ends its segment by a
+rule that looks at itself alone, and a segment's name is the hash of its bytes. So equal datasets
+have equal segments whatever their history, and an edit touches its own segment and at most the one
+beside it.
 """
 
 import hashlib
-import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
 
-from tasks.augment.accounts import rows_of
-from tasks.variants.make import Source, Variant
+from tasks.augment.tar_format import BLOCK, END
+from tasks.common import tables
+from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.variants.sources import Source
 
-Item = TypeVar("Item")
 MEAN_BYTES = 4 * 2**20
-BLOCK = 512
-END = bytes(2 * BLOCK)
 BYTES_AT_ONCE = 2**18
-HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
-# Fields of a ustar header: name 0 to 99, size 124 to 134, checksum 148 to 155, which is summed as if it were spaces.
-HEADER_SUM = sum(HEADER[100:124] + HEADER[135:148] + b" " * 8 + HEADER[156:])
-
-
-class Piece(Protocol):
-    """Some sources, next to each other, of which only the last may end a segment.
-
-    `size`: what the last one's variants take in a tar. `reused`: how many of their variants were made before.
-    `whole`: name and place of a segment that holds these and nothing else.
-    `images()`: their part of a tar. `rows`: their rows of the ledger, without labels and places.
-    """
-
-    sources: list[Source]
-    size: int
-
-    @property
-    def reused(self) -> int: ...
-
-    @property
-    def whole(self) -> tuple[str, Path] | None: ...
-
-    @property
-    def rows(self) -> pa.Table: ...
-
-    def images(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
-class Expanded:
-    """Sources whose variants a worker has put together: one kind of piece. Its rows begin at `start` of `table`."""
+class StoredSegment:
+    """A segment made before: its tar, and `count` rows of the ledger at `path`, from `first` on.
 
-    sources: list[Source]
-    size: int
-    reused: int
-    table: pa.Table
-    start: int
+    `digest`: the XXH3 of the file at `path` where that holds these rows alone, else None.
+    """
+
+    name: str
+    tar: Path
+    path: Path
+    first: int
     count: int
-    tar: bytes
-    whole: None = None
+    digest: bytes | None = None
 
-    @property
-    def rows(self) -> pa.Table:
-        return self.table.slice(self.start, self.count)
-
-    def images(self) -> bytes:
-        return self.tar
+    def rows(self, start: int, stop: int) -> pa.Table:
+        """Its rows from `start` to before `stop`, by the row groups that ParquetWriter makes."""
+        size = tables.ROWS_PER_GROUP
+        start, stop = self.first + start, self.first + stop
+        groups = range(start // size, (stop - 1) // size + 1)
+        rows = pa.concat_tables([read_row_group(self.path, group) for group in groups])
+        return rows.slice(start - groups[0] * size, stop - start)
 
 
 @dataclass
-class Segment:
-    """A tar and its rows of the ledger. `file_name` is `<16 hex digits>.tar`, or None where it holds no image.
+class Finished:
+    """Sources next to each other with their variants, of which only the last may end a segment.
 
-    `data` has its bytes, in parts, or is None where it stands at `made_before` already.
+    Their rows of the ledger are `start` to before `stop` of `origin`: a table that a worker has
+    filled, or a segment made before. Labels and offsets are still to come: see place_rows().
+    `last_bytes`: what the last source's variants take in a tar. `reused`: how many variants were
+    made before. `tar`: the images as members of a tar; None where they lie in the stored segment.
     """
 
-    file_name: str | None
-    data: list[bytes] | None
-    made_before: Path | None
-    rows: pa.Table
+    sources: list[Source]
+    last_bytes: int
+    reused: int
+    origin: pa.Table | StoredSegment
+    start: int
+    stop: int
+    tar: bytearray | None = None
+
+    def add(self, source: Source, members: bytes, reused: int, stop: int) -> None:
+        """Take in one more source, whose rows end before `stop`, and its images as tar members."""
+        assert self.tar is not None
+        self.sources.append(source)
+        self.tar += members
+        self.last_bytes = len(members)
+        self.reused += reused
+        self.stop = stop
+
+    @property
+    def rows(self) -> pa.Table:
+        if isinstance(self.origin, StoredSegment):
+            return self.origin.rows(self.start, self.stop)
+        return self.origin.slice(self.start, self.stop - self.start)
+
+    @property
+    def ends_segment(self) -> bool:
+        return ends_segment(self.sources[-1], self.last_bytes)
+
+    @property
+    def whole(self) -> StoredSegment | None:
+        """The stored segment that holds these sources and nothing else, where there is one."""
+        if not isinstance(self.origin, StoredSegment):
+            return None
+        return self.origin if (self.start, self.stop) == (0, self.origin.count) else None
+
+    def images(self) -> bytes | bytearray:
+        """The members of a tar that hold the images."""
+        if self.tar is not None:
+            return self.tar
+        assert isinstance(self.origin, StoredSegment)
+        rows = self.rows
+        offsets = rows["offset"].drop_null()
+        if not len(offsets):
+            return b""
+        with self.origin.tar.open("rb") as file:
+            file.seek(offsets[0].as_py() - BLOCK)
+            return file.read(int(sizes_in_tar(rows).sum()))
 
 
-def member_bytes(length: int) -> int:
-    """What an image of `length` bytes takes in a tar: a header block and its own, rounded up to whole blocks."""
-    return BLOCK + -(-length // BLOCK) * BLOCK
-
-
-def bytes_in_tar(variants: list[Variant]) -> int:
-    """What the images of these variants take in a tar."""
-    return sum(member_bytes(len(variant.data)) for variant in variants if variant.data is not None)
+def ends_segment(source: Source, bytes_in_tar: int) -> bool:
+    """The cutting rule: the SHA-256, as a fraction of 1, is below the share of MEAN_BYTES."""
+    return int(source.sha256[:13], 16) / 16**13 < bytes_in_tar / MEAN_BYTES
 
 
 def sizes_in_tar(rows: pa.Table) -> np.ndarray:
-    """member_bytes() of each row of a ledger, int64; 0 where there is no image."""
+    """What the image of each row of a ledger takes in a tar, int64; 0 where there is none."""
     lengths = rows["length"].fill_null(0).to_numpy()
     return np.where(lengths > 0, BLOCK - (-lengths // BLOCK) * BLOCK, 0)
 
 
-def ends_segment(source: Source, size: int) -> bool:
-    """True where the source's SHA-256, read as a fraction of 1, is below its bytes in the tar / MEAN_BYTES."""
-    return int(source.sha256[:13], 16) / 16**13 < size / MEAN_BYTES
+def assemble(
+    finished: list[Finished], recipe_hash: str
+) -> tuple[str | None, list[bytes | bytearray], pa.Table]:
+    """The segment of these sources.
 
-
-def gather(groups: list[list[tuple[Source, list[Variant]]]]) -> list[list[Expanded]]:
-    """Of each group of sources with their variants, in order, the pieces: as few as can be.
-
-    All rows are in one table, which crosses to another process once: one takes longer to begin than to fill.
+    Returns:
+        Its name, `<16 hex digits>.tar`, or None where it holds no image; its bytes in parts, none
+        where all of it is one stored segment; and its rows of the ledger.
     """
-    table = rows_of(chain.from_iterable(groups))
-    start = 0
-    gathered: list[list[Expanded]] = []
-    for group in groups:
-        pieces: list[Expanded] = []
-        for expanded in _split_after(group, lambda one: ends_segment(one[0], bytes_in_tar(one[1]))):
-            pieces.append(_piece(expanded, table, start))
-            start += pieces[-1].count
-        gathered.append(pieces)
-    return gathered
+    whole = finished[0].whole if len(finished) == 1 else None
+    data = [] if whole else [*(one.images() for one in finished), END]
+    name = whole.name if whole else name_of(data) if any(data[:-1]) else None
+    sources = list(chain.from_iterable(one.sources for one in finished))
+    rows = pa.concat_tables([one.rows for one in finished])
+    return name, data, place_rows(rows, sources, name, recipe_hash)
 
 
-def _piece(expanded: list[tuple[Source, list[Variant]]], table: pa.Table, start: int) -> Expanded:
-    sources = [source for source, _ in expanded]
-    size = bytes_in_tar(expanded[-1][1])
-    made = [variant for _, variants in expanded for variant in variants]
-    tar = b"".join(
-        member(variant.member, variant.data) for variant in made if variant.data is not None
-    )
-    reused = sum(variant.reused for variant in made)
-    return Expanded(sources, size, reused, table, start, len(sources) + len(made), tar)
-
-
-def cut(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Gather pieces, in order, into what one segment holds."""
-    return _split_after(pieces, lambda piece: ends_segment(piece.sources[-1], piece.size))
-
-
-def _split_after(items: Iterable[Item], ends: Callable[[Item], bool]) -> Iterator[list[Item]]:
-    """Lists of the items, in order, each up to one for which `ends` is true; the last may do without."""
-    waiting: list[Item] = []
-    for item in items:
-        waiting.append(item)
-        if ends(item):
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
-
-
-def build(pieces: list[Piece], recipe_hash: str) -> Segment:
-    """The segment of these pieces."""
-    sources = [source for piece in pieces for source in piece.sources]
-    rows = pa.concat_tables([piece.rows for piece in pieces])
-    made_before = pieces[0].whole if len(pieces) == 1 else None
-    if made_before is not None:
-        name, tar = made_before
-        return Segment(name, None, tar, place(rows, sources, name, recipe_hash))
-    data = [*(piece.images() for piece in pieces), END]
-    file_name = name_of(data) if any(data[:-1]) else None
-    return Segment(file_name, data, None, place(rows, sources, file_name, recipe_hash))
-
-
-def place(
-    rows: pa.Table, sources: list[Source], file_name: str | None, recipe_hash: str
+def place_rows(
+    rows: pa.Table, sources: list[Source], name: str | None, recipe_hash: str
 ) -> pa.Table:
-    """`rows` with what only the segment decides: labels, and where each image lies in it."""
+    """`rows` with what only the segment `name` decides: labels, and where each image lies in it."""
     sizes = sizes_in_tar(rows)
     written = sizes > 0
     offsets = np.cumsum(sizes) - sizes + BLOCK
     firsts = np.flatnonzero(rows["variant_index"].to_numpy() == 0)
-    labels = np.repeat(
-        np.array([source.label for source in sources], object), np.diff([*firsts, len(rows)])
-    )
+    labels = np.array([source.label for source in sources], object)
     columns = {
-        "label": pa.array(labels, pa.string()),
+        "label": pa.array(np.repeat(labels, np.diff([*firsts, len(rows)])), pa.string()),
         "split": pa.repeat("train", len(rows)),
         "recipe_hash": pa.repeat(recipe_hash, len(rows)),
-        "segment": pc.if_else(pa.array(written), pa.scalar(file_name, pa.string()), None),
+        "segment": pc.if_else(pa.array(written), pa.scalar(name, pa.string()), None),
         "offset": pa.array(offsets, mask=~written),
     }
-    return pa.table(
-        [columns.get(name, rows[name]) for name in rows.column_names], schema=rows.schema
-    ).combine_chunks()
+    placed = [columns.get(column, rows[column]) for column in rows.column_names]
+    return pa.table(placed, schema=rows.schema).combine_chunks()
 
 
-def name_of(data: Iterable[bytes]) -> str:
-    """What a segment of these bytes, in parts, is called: `<16 hex digits of their SHA-256>.tar`."""
+def written_by_source(rows: pa.Table) -> np.ndarray:
+    """How many variants of each source were written: int64, in the order of `rows`."""
+    index = rows["variant_index"].to_numpy()
+    written = (index > 0) & rows["segment"].is_valid().to_numpy()
+    return np.add.reduceat(written, np.flatnonzero(index == 0), dtype=np.int64)
+
+
+def name_of(data: Iterable[bytes | bytearray]) -> str:
+    """The name of a segment of these bytes, in parts: `<16 hex digits of their SHA-256>.tar`."""
     digest = hashlib.sha256()
     for part in data:
         digest.update(part)
     return f"{digest.hexdigest()[:16]}.tar"
 
 
-def holds(tar: Path, name: str) -> bool:
+def has_bytes_of(tar: Path, name: str) -> bool:
     """Whether `tar` is there, with the bytes of the segment `name`."""
     if not tar.is_file():
         return False
@@ -207,23 +181,21 @@ def holds(tar: Path, name: str) -> bool:
         return name_of(iter(partial(file.read, BYTES_AT_ONCE), b"")) == name
 
 
-def tar_bytes(members: Iterable[tuple[str, bytes]]) -> bytes:
-    """The one tar of these members (name, data)."""
-    return b"".join([*(member(name, data) for name, data in members), END])
+@lru_cache(maxsize=16)
+def is_sound(stored: StoredSegment) -> bool:
+    """Whether the tar has the bytes that name it, and the rows their hash or checksums."""
+    try:
+        if stored.digest is not None:
+            rows_sound = xxhash.xxh3_64_digest(stored.path.read_bytes()) == stored.digest
+        else:
+            rows_sound = len(stored.rows(0, stored.count)) == stored.count
+        return rows_sound and has_bytes_of(stored.tar, stored.name)
+    except (pa.ArrowException, OSError, ValueError):
+        return False
 
 
-def member(name: str, data: bytes) -> bytes:
-    """An image in a tar: header, bytes, padding to whole blocks."""
-    return b"".join((header(name, len(data)), data, bytes(-len(data) % BLOCK)))
-
-
-def header(name: str, length: int) -> bytes:
-    """A ustar header with nothing in it that could differ: mode 644, owner 0, time 0.
-
-    Made from a template: tarfile takes a third of the time of a small image to make one.
-    """
-    name_bytes, size = name.encode().ljust(100, b"\0"), b"%011o" % length
-    checksum = HEADER_SUM + sum(name_bytes) + sum(size)
-    return b"".join(
-        (name_bytes, HEADER[100:124], size, HEADER[135:148], b"%06o\0" % checksum, HEADER[155:])
-    )
+@lru_cache(maxsize=8)
+def read_row_group(path: Path, group: int) -> pa.Table:
+    """One row group of a file of ledger rows; a damaged page is an error."""
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    return file.read_row_group(group).cast(LEDGER_COLUMNS)

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tasks.augment.segments import BLOCK
+from tasks.augment.tar_format import BLOCK
 from tasks.commands.export_layouts import LAYOUTS, other_bytes
 from tasks.common import events, tables
 from tasks.common.errors import UserError

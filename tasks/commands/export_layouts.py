@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks.augment.segments import BLOCK, END, header, member, member_bytes
+from tasks.augment.tar_format import BLOCK, END, header, member, member_bytes
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_write
 from tasks.dataset import image_bytes

@@ -103,23 +103,3 @@ def _distinct_stored(capacity: Capacity, planned: int, distinct: bool) -> float:
         return capacity.expected_new(planned)
     new = capacity.new()
     return planned if new is None else min(planned, new)
-
-
-def as_lines(
-    table: dict[str, dict[str, Any]], epochs: int, batch_size: int, configured: str
-) -> list[str]:
-    """The table for a terminal, the configured mode marked."""
-    lines = [
-        f"epochs     {epochs:,}, each image once per epoch in random order, in batches of {batch_size:,}",
-        f"             {'stored':>10}  {'per epoch':>10}  {'dropped':>7}  {'presentations':>15}  {'different':>16}",
-    ]
-    for mode, row in table.items():
-        lines.append(
-            f"  {'*' if mode == configured else ' '} {mode:<8} {row['stored_images']:>10,}  "
-            f"{row['samples_per_epoch']:>10,}  {row['dropped_per_epoch']:>7}  {row['presentations']:>15,}  "
-            f"{'about ' + format(row['expected_distinct_seen'], ',.0f'):>16}"
-        )
-    lines.append(
-        "  * is train.augmentation; dropped: a last batch of one sample, another in each epoch, is left out"
-    )
-    return lines

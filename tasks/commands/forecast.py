@@ -3,25 +3,24 @@
 Nothing is written. Cost is measured: a few variants are made, and their bytes and seconds counted.
 """
 
-import textwrap
 import time
 from typing import Any
 
 import pandas as pd
 
 from tasks.augment import plan
-from tasks.augment.segments import bytes_in_tar
+from tasks.augment.expand import Encoded, expand_source
+from tasks.augment.tar_format import member_bytes
 from tasks.capacity.count import Capacity, by_source, check_enough
 from tasks.commands import exposure_forecast
 from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, examples
-from tasks.variants.make import Recipe, Variant, expand
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 SAMPLED_SOURCES = 24
-COLUMNS = 100  # of a terminal
 
 
 def forecast(
@@ -102,53 +101,11 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0
-    expand(sources[0], recipe, {})  # builds the policy
+    expand_source(sources[0], recipe)  # builds the policy
     started = time.perf_counter()
-    made: list[Variant] = []
+    made: list[Encoded] = []
     for source in sources:
-        made += expand(source, recipe, {})
+        made += expand_source(source, recipe)
     seconds = time.perf_counter() - started
-    return bytes_in_tar(made) / len(made), seconds / len(made)
-
-
-def as_table(found: dict[str, Any]) -> str:
-    """A forecast as text for a terminal."""
-    width = max([len("class"), *(len(label) for label in found["classes"])])
-    lines = [
-        f"{'class':<{width}}  {'sources':>9}  {'variants':>10}  {'training':>10}  {'times':>6}  {'distinct':>10}"
-    ]
-    for label, row in [*found["classes"].items(), ("all", found)]:
-        lines.append(
-            f"{label:<{width}}  {row['sources']:>9,}  {row['variants']:>10,}  {row['training_images']:>10,}  "
-            f"{row['multiplier']:>6.2f}  {row['expected_distinct']:>10,.0f}"
-        )
-    lines += [
-        "",
-        f"capacity   {_capacity_text(found)}",
-        "distinct   of the variants, about how many are expected to differ without drawing again",
-        f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
-        f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
-    ]
-    if "training" in found:
-        asked = found["training"]
-        lines += [
-            "",
-            *exposure_forecast.as_lines(
-                asked["modes"], asked["epochs"], asked["batch_size"], asked["augmentation"]
-            ),
-        ]
-    if found["warnings"]:
-        lines.append("")
-    for warning in found["warnings"]:
-        lines += textwrap.wrap(
-            f"warning    {warning}", COLUMNS, subsequent_indent=" " * len("warning    ")
-        )
-    return "\n".join(lines)
-
-
-def _capacity_text(found: dict[str, Any]) -> str:
-    least, most = found["capacity_per_image"], found["capacity_per_image_most"]
-    if least is None:
-        return "any number of different images of one source"
-    kind = "exactly" if found["capacity_exact"] else "at most"
-    return f"one source has {kind} {least:,}{f' to {most:,}, by its size,' if most > least else ''} different images"
+    stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
+    return stored / len(made), seconds / len(made)

@@ -1,45 +1,55 @@
-"""Verify: does the disk hold what the ledger says, and do the recipes still make it?"""
+"""Verify: reconcile the ledger with the disk, and make variants again from their recipes."""
 
 import io
 import tarfile
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tasks.augment.counts import read_counts
-from tasks.augment.segments import tar_bytes
+from tasks.augment.expand import expand_source
+from tasks.augment.tar_format import tar_bytes
 from tasks.common.errors import UserError
-from tasks.dataset import image_bytes
+from tasks.dataset.image_bytes import locate, read_row
 from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import COUNTS, LEDGER, SEGMENTS, VALIDATED_MANIFEST
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import (
+    examples,
+    originals,
+    planned_variants,
+    usable,
+    written_variants,
+)
 from tasks.pixels.hashing import sha256
-from tasks.variants.make import Recipe, Variant, expand
+from tasks.variants.make import extension_of
+from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 
 def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str, Any]:
-    """Reconcile ledger, counts.csv and segments; make `remake` variants again and compare their bytes.
+    """Reconcile ledger, counts.csv and segments; make `remake` variants again and compare bytes.
 
     Returns:
-        What was counted; `differences`, a line for each, [] where all is well; and `damaged`, the files that hold them.
+        What was counted; `differences`, a line for each, [] where all is well; and `damaged`, the
+        files that hold them.
     """
-    rows = read_ledger()
-    variants = rows[rows["variant_index"] > 0]
-    written = variants[variants["status"] == "written"]
+    ledger = read_ledger()
+    variants, written = planned_variants(ledger), written_variants(ledger)
     in_segments = check_segments(written)
-    again = examples(variants, remake)
-    in_counts = check_counts(rows)
-    differences = [line for lines in in_segments.values() for line in lines] + in_counts
-    differences += check_originals(rows, validated)
-    differences += check_remade(again, validated, recipe)
+    in_counts = check_counts(ledger)
+    remade = examples(variants, remake)
+    differences = list(chain.from_iterable(in_segments.values()))
+    differences += in_counts
+    differences += check_originals(ledger, validated)
+    differences += check_remade(remade, validated, recipe)
     return {
-        "sources": int((rows["variant_index"] == 0).sum()),
+        "sources": len(originals(ledger)),
         "planned": len(variants),
         "written": len(written),
         "rejected": len(variants) - len(written),
         "segments": int(written["segment"].nunique()),
-        "remade": len(again),
+        "remade": len(remade),
         "differences": differences,
         "damaged": [*in_segments, *([COUNTS.name] if in_counts else [])],
     }
@@ -52,78 +62,75 @@ def check_segments(written: pd.DataFrame) -> dict[str, list[str]]:
         For each segment that differs, a line for each difference.
     """
     expected = {str(name): rows for name, rows in written.groupby("segment")}
-    found = {path.name for path in SEGMENTS.glob("*")}
-    lines = {name: [f"{name}: not in the ledger"] for name in sorted(found - expected.keys())}
+    present = {path.name for path in SEGMENTS.glob("*")}
+    lines = {name: [f"{name}: not in the ledger"] for name in sorted(present - expected.keys())}
     lines |= {name: check_segment(name, rows) for name, rows in expected.items()}
-    return {name: its_lines for name, its_lines in lines.items() if its_lines}
+    return {name: differences for name, differences in lines.items() if differences}
 
 
 def check_segment(name: str, rows: pd.DataFrame) -> list[str]:
-    """What differs between a segment and its rows in the ledger: members, bytes, and where they lie."""
+    """What differs between a segment and its rows in the ledger: members, bytes, offsets."""
     expected = dict(zip(rows["variant_id"], rows["sha256"], strict=True))
     try:
         data = (SEGMENTS / name).read_bytes()
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            members = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+        members = read_members(data)
     except (OSError, tarfile.TarError) as error:
         return [f"{name}: cannot be read: {error}"]
-    found = {member.partition(".")[0]: sha256(content) for member, content in members}
-    differences = [f"{name}: {variant} is missing" for variant in expected.keys() - found.keys()]
-    differences += [
-        f"{name}: {variant} is not in the ledger" for variant in found.keys() - expected.keys()
-    ]
-    both = expected.keys() & found.keys()
-    differences += [
-        f"{name}: {variant} has other bytes"
-        for variant in both
-        if found[variant] != expected[variant]
-    ]
-    if not differences and data != tar_bytes(members):
-        differences = [f"{name}: bytes between the images differ"]
-    for row in rows.itertuples() if not differences else ():
+    present = {member.partition(".")[0]: sha256(content) for member, content in members}
+    both = expected.keys() & present.keys()
+    changed = [variant for variant in both if present[variant] != expected[variant]]
+    lines = [f"{name}: {variant} is missing" for variant in expected.keys() - present.keys()]
+    lines += [f"{name}: {each} is not in the ledger" for each in present.keys() - expected.keys()]
+    lines += [f"{name}: {variant} has other bytes" for variant in changed]
+    if not lines and data != tar_bytes(members):
+        lines = [f"{name}: bytes between the images differ"]
+    for row in rows.itertuples() if not lines else ():
         if sha256(data[int(row.offset) : int(row.offset + row.length)]) != row.sha256:
-            differences.append(f"{name}: {row.variant_id} does not lie where the ledger says")
-    return sorted(differences)
+            lines.append(f"{name}: {row.variant_id} does not lie where the ledger says")
+    return sorted(lines)
 
 
-def check_counts(rows: pd.DataFrame) -> list[str]:
+def read_members(data: bytes) -> list[tuple[str, bytes]]:
+    """The members of a tar: name and bytes."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        return [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+
+
+def check_counts(ledger: pd.DataFrame) -> list[str]:
     """planned = written + rejected, per source, in counts.csv as in the ledger."""
     try:
         counts = read_counts().set_index("source_id")
         counts = counts[["planned", "written", "rejected"]].astype(int)
     except (OSError, ValueError, KeyError) as error:
         return [f"{COUNTS.name}: cannot be read: {error}"]
-    new = rows[rows["variant_index"] > 0]
-    told = pd.crosstab(new["source_id"], new["status"]).reindex(
-        columns=["written", "rejected"], fill_value=0
-    )
-    everyone = counts.index.union(rows["source_id"].unique())
+    variants = planned_variants(ledger)
+    in_ledger = pd.crosstab(variants["source_id"], variants["status"])
+    in_ledger = in_ledger.reindex(columns=["written", "rejected"], fill_value=0)
+    everyone = counts.index.union(ledger["source_id"].unique())
     lost = everyone.difference(counts.index)
-    counts, told = counts.reindex(everyone, fill_value=0), told.reindex(everyone, fill_value=0)
-    wrong = (told != counts[["written", "rejected"]]).any(axis=1)
+    counts = counts.reindex(everyone, fill_value=0)
+    in_ledger = in_ledger.reindex(everyone, fill_value=0)
+    wrong = (in_ledger != counts[["written", "rejected"]]).any(axis=1)
     wrong |= counts["planned"] != counts["written"] + counts["rejected"]
     wrong[lost] = True
-    return [
-        f"{COUNTS.name}: {source_id} does not reconcile with the ledger"
-        for source_id in everyone[wrong]
-    ]
+    unequal = everyone[wrong]
+    return [f"{COUNTS.name}: {each} does not reconcile with the ledger" for each in unequal]
 
 
-def check_originals(rows: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
+def check_originals(ledger: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
     """Index 0 of each source is its file in data/raw."""
-    usable = image_bytes.locate(validated[validated["status"] == "ok"])
-    places = {row.source_id: row for row in usable.itertuples()}
+    locations = {row.source_id: row for row in locate(usable(validated)).itertuples()}
     differences = []
-    for row in rows[rows["variant_index"] == 0].itertuples():
-        place = places.get(row.source_id)
-        if place is None:
+    for row in originals(ledger).itertuples():
+        location = locations.get(row.source_id)
+        if location is None:
             differences.append(f"{row.variant_id}: is no usable image of {VALIDATED_MANIFEST}")
             continue
         try:
-            if sha256(image_bytes.read_row(place)) != row.sha256:
-                differences.append(f"{row.variant_id}: {place.path} has other bytes")
+            if sha256(read_row(location)) != row.sha256:
+                differences.append(f"{row.variant_id}: {location.path} has other bytes")
         except OSError as error:
-            differences.append(f"{row.variant_id}: {place.path}: {error.strerror}")
+            differences.append(f"{row.variant_id}: {location.path}: {error.strerror}")
     return differences
 
 
@@ -131,50 +138,54 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
     """Make the chosen variants again; their bytes need the ledger's hash."""
     others = set(chosen["recipe_hash"]) - {recipe.hash}
     if others:
-        return [
-            f"the ledger's variants were made by recipe {', '.join(others)}; params.yaml now says {recipe.hash}"
-        ]
+        made_by = f"the ledger's variants were made by recipe {', '.join(others)}"
+        return [f"{made_by}; params.yaml now says {recipe.hash}"]
     differences = []
     for row in chosen.itertuples():
         try:
-            made = remake_variant(str(row.variant_id), validated, recipe).row
+            remade = remake_variant(str(row.variant_id), validated, recipe).row
         except UserError as error:
             differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue
-        other = [
-            name
-            for name, value in made.items()
-            if value is not None and getattr(row, name) != value
-        ]
-        if other and "sha256" not in other:
-            differences.append(
-                f"{row.variant_id}: made again it has another {other[0]} than the ledger says"
-            )
-        elif other:
+        filled = {name: value for name, value in remade.items() if value is not None}
+        unequal = [name for name, value in filled.items() if getattr(row, name) != value]
+        if "sha256" in unequal:
             differences.append(f"{row.variant_id}: made again it has other bytes")
+        elif unequal:
+            other = f"another {unequal[0]} than the ledger says"
+            differences.append(f"{row.variant_id}: made again it has {other}")
     return differences
 
 
-def replay(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Variant:
+class Remade(NamedTuple):
+    """A variant made again: its row of the ledger and its bytes (None where it is rejected)."""
+
+    row: dict[str, Any]
+    data: bytes | None
+    extension: str
+
+
+def replay(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Remade:
     """Make one variant of the ledger again, and hold it against the ledger.
 
     Raises:
-        UserError: where the ledger does not know it, or params.yaml now says another recipe.
+        UserError: where it is not in the ledger, or params.yaml now says another recipe.
     """
-    rows = read_ledger()
-    rows = rows[(rows["variant_id"] == variant_id) & (rows["variant_index"] > 0)]
+    variants = planned_variants(read_ledger())
+    rows = variants[variants["variant_id"] == variant_id]
     if rows.empty:
-        raise UserError(f"variant {variant_id!r}: needs an augmented variant's id of {LEDGER}")
+        need = f"needs an augmented variant's id of {LEDGER}"
+        raise UserError(f"variant {variant_id!r}: {need}")
     differences = check_remade(rows, validated, recipe)
     if differences:
         raise UserError(f"variant {variant_id!r}: {differences[0]}")
     return remake_variant(variant_id, validated, recipe)
 
 
-def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Variant:
+def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Remade:
     """Make one variant from its source and the recipe.
 
-    Its siblings before it are made too: under `distinct` they have a say in its attempt.
+    Its siblings before it are made too: under `distinct` they decide which attempt is kept.
 
     Raises:
         UserError: where it names no training source, or its source has changed.
@@ -185,4 +196,5 @@ def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> 
     if rows.empty:
         raise UserError(f"no training source has the id {source_id!r}")
     (source,) = to_sources(rows, pd.Series(int(index), rows.index))
-    return expand(source, recipe, {})[-1]
+    row, data = expand_source(source, recipe)[-1]
+    return Remade(row, data, extension_of(source, recipe))

@@ -1,1 +1,1 @@
-"""What every stage stands on and that knows nothing of images: errors, parameters, tables, workers."""
+"""What every stage uses and that knows nothing of images: errors, params, tables, workers."""

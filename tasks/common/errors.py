@@ -1,4 +1,4 @@
-"""Errors that the user can mend: one line on stderr and exit code 2; 1 where a check failed."""
+"""Errors that the user can mend: one line on stderr instead of a traceback, and exit code 2."""
 
 import os
 import sys
@@ -8,15 +8,22 @@ from tasks.common import events
 
 
 class UserError(Exception):
-    """Something the user can mend. Its text is one line: the place, what is needed, what was found."""
+    """Something that the user can mend.
+
+    Its text is one line, as in `params.yaml train.epochs: needs a whole number from 1, found 0`:
+    the file or setting, what is needed, what was found.
+    """
 
 
 class CheckFailedError(UserError):
-    """What a check was asked to fail for was found. The work is done, its result is there, and the exit code is 1."""
+    """A check found what it looks for: the command did its work, and its exit code is 1."""
 
 
 def one_line(error: BaseException) -> str | None:
-    """The line to show for `error`, or None where it is a defect of ours and deserves its traceback."""
+    """The line to show for `error`; None where it is a bug, whose traceback is needed.
+
+    Errors of the operating system (a full disk, missing rights) are the user's to mend.
+    """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -27,7 +34,7 @@ def one_line(error: BaseException) -> str | None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main`; end with one line and exit_code() where the user can mend what stopped it.
+    """Run `main`. Where it raises what the user can mend, print one line and exit.
 
     VARIEGATE_DEBUG=1 shows the traceback instead.
     """
@@ -38,12 +45,12 @@ def run(main: Callable[[], None]) -> None:
         if line is None or os.environ.get("VARIEGATE_DEBUG") == "1":
             raise
         events.emit("error", text=line)
-        print(told(error, line), file=sys.stderr)
+        print(with_prefix(error, line), file=sys.stderr)
         sys.exit(exit_code(error))
 
 
-def told(error: BaseException, line: str) -> str:
-    """The line as it is shown, with what it is in front."""
+def with_prefix(error: BaseException, line: str) -> str:
+    """The line as it is printed: `error: ...`, or `failed: ...` for a check."""
     return f"{'failed' if isinstance(error, CheckFailedError) else 'error'}: {line}"
 
 

@@ -1,7 +1,8 @@
-"""Progress events: lines for people and, where someone listens, JSON events for programs.
+"""Progress and counts: lines for people, and JSON events for the flow that runs the stage.
 
-An event is one JSON object on a line of the file that VARIEGATE_EVENTS names. The flow turns events
-into Prefect's progress, logs and artifacts; a stage run by hand has no listener and writes none.
+An event is one JSON object on a line of the file that VARIEGATE_EVENTS names. The flow names one,
+and turns the events into Prefect's progress, logs and artifacts. A stage that is run by hand has no
+such file, and writes no events.
 """
 
 import json
@@ -20,7 +21,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def emit(kind: str, **fields: Any) -> None:
-    """Append the event `{"kind": kind, **fields}` for whoever listens. No work ends because that cannot be written."""
+    """Append the event `{"kind": kind, **fields}` to the file of events, if there is one.
+
+    Where that fails, the work goes on without.
+    """
     path = os.environ.get("VARIEGATE_EVENTS")
     if path:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
@@ -28,17 +32,17 @@ def emit(kind: str, **fields: Any) -> None:
 
 
 def has_listener() -> bool:
-    """Whether anybody listens: what is made for listeners alone need not be made."""
+    """Whether events are read: pictures that only they carry need not be made otherwise."""
     return bool(os.environ.get("VARIEGATE_EVENTS"))
 
 
 def say(text: str) -> None:
-    """Print one line about the work, at once."""
+    """Print one line about the work, without buffering."""
     print(text, flush=True)
 
 
 def report_counts(**numbers: int | float) -> None:
-    """Say and report what a stage counted, as `name: number` pairs."""
+    """Print what a stage counted, and emit it as an event."""
     say(", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in numbers.items()))
     emit("counts", **numbers)
 
@@ -46,7 +50,15 @@ def report_counts(**numbers: int | float) -> None:
 def track(
     items: Iterable[T], total: int, what: str, unit: str, units_in: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Yield from `items` and show how far it is: a bar on a terminal, else a line every ten seconds."""
+    """Yield from `items` and show the progress: a bar on a terminal, else a line every ten seconds.
+
+    Args:
+        items: what is worked through.
+        total: in units.
+        what: is done with them, for people: `reading`.
+        unit: the name of one unit, for people: `file`.
+        units_in: how many units an item is.
+    """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=what, unit=unit, leave=False) as bar:
             for item in items:
@@ -62,9 +74,8 @@ def track(
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             last = now
             rate = done / (now - started)
-            say(
-                f"{what}: {done:,} of {total:,} {unit}s, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left"
-            )
+            left = f"{(total - done) / rate:,.0f} s left"
+            say(f"{what}: {done:,} of {total:,} {unit}s, {rate:,.0f}/s, {left}")
             emit("progress", what=what, done=done, total=total)
 
 

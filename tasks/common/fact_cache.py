@@ -1,7 +1,7 @@
-"""Fact cache: what earlier runs learned of files and images, in a small SQLite database.
+"""Fact cache: what earlier runs found out about files and images, in a small SQLite database.
 
-It lies in the private cache: disposable, and never asked for anything that could not be found out
-anew. Each value carries a hash of itself: a damaged one is as if it were not there.
+It lies in the private cache and may be deleted: everything in it can be found out anew. Each value
+is stored with a hash of itself; a damaged value is treated as missing.
 """
 
 import sqlite3
@@ -15,15 +15,16 @@ import xxhash
 
 from tasks.common import events, machine
 
-KEYS_AT_ONCE = 500
+KEYS_PER_QUERY = 500
 SECONDS_TO_WAIT = 60.0  # for another process that writes
+DIGEST_BYTES = 8  # of XXH3, before each value
 
 
 class FactCache:
-    """A table of keys and values, both bytes.
+    """A table of the database: values by keys, both bytes.
 
-    `name` names it; values written under another `version` are forgotten. Where the database cannot be used at all,
-    it says so in one line and remembers nothing.
+    Values that were stored under another `version` are deleted. Where the database cannot be used
+    at all (a read-only disk, say), one line says so, and the table is empty and stays so.
     """
 
     def __init__(self, name: str, version: str) -> None:
@@ -51,44 +52,40 @@ class FactCache:
     def _open(self) -> None:
         self.database = sqlite3.connect(_path(), timeout=SECONDS_TO_WAIT, isolation_level=None)
         self.database.execute("PRAGMA journal_mode = WAL")
-        self.database.execute(
-            "PRAGMA synchronous = OFF"
-        )  # a lost write is learned again, a torn one is found out
+        # a lost write is found out anew, and a torn one by its hash
+        self.database.execute("PRAGMA synchronous = OFF")
         self.database.execute(
             "CREATE TABLE IF NOT EXISTS versions (name TEXT PRIMARY KEY, version TEXT)"
         )
-        found = self.database.execute(
-            "SELECT version FROM versions WHERE name = ?", (self.name,)
-        ).fetchone()
-        if found != (self.version,):
+        select = "SELECT version FROM versions WHERE name = ?"
+        stored_version = self.database.execute(select, (self.name,)).fetchone()
+        if stored_version != (self.version,):
             self.database.execute(f'DROP TABLE IF EXISTS "{self.name}"')
             self.database.execute("REPLACE INTO versions VALUES (?, ?)", (self.name, self.version))
-        self.database.execute(
-            f'CREATE TABLE IF NOT EXISTS "{self.name}" (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID'
-        )
+        columns = "(key BLOB PRIMARY KEY, value BLOB)"
+        self.database.execute(f'CREATE TABLE IF NOT EXISTS "{self.name}" {columns} WITHOUT ROWID')
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """What is known of `keys`."""
-        coming, known = iter(keys), dict[bytes, bytes]()
-        while self.database and (some := list(islice(coming, KEYS_AT_ONCE))):
-            marks = ",".join("?" * len(some))
+        """The values of those of `keys` that the table holds."""
+        remaining, values = iter(keys), dict[bytes, bytes]()
+        while self.database and (batch := list(islice(remaining, KEYS_PER_QUERY))):
+            marks = ",".join("?" * len(batch))
+            select = f'SELECT key, value FROM "{self.name}" WHERE key IN ({marks})'
             try:
-                rows = self.database.execute(
-                    f'SELECT key, value FROM "{self.name}" WHERE key IN ({marks})', some
-                )
-                known.update(
-                    (key, value[8:]) for key, value in rows if value[:8] == _check(key, value[8:])
-                )
+                for key, stored in self.database.execute(select, batch):
+                    digest, value = stored[:DIGEST_BYTES], stored[DIGEST_BYTES:]
+                    if digest == _digest(key, value):
+                        values[key] = value
             except sqlite3.DatabaseError as error:
                 self._give_up(error)
-        return known
+        return values
 
     def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Remember values by their keys."""
+        """Store values by their keys."""
         if not self.database:
             return
         rows: Iterator[tuple[bytes, bytes]] = (
-            (key, _check(key, value) + value) for key, value in items
+            (key, _digest(key, value) + value) for key, value in items
         )
         try:
             self.database.execute("BEGIN IMMEDIATE")
@@ -98,14 +95,13 @@ class FactCache:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        events.say(f"what is learned of the files is not kept: {_path()}: {error}")
+        """Go on without the database; the next run begins it anew where it is damaged."""
+        events.say(f"the fact cache is not kept: {_path()}: {error}")
         if self.database:
             with suppress(sqlite3.Error):
                 self.database.close()
         self.database = None
-        if (
-            type(error) is sqlite3.DatabaseError
-        ):  # damage that was not seen at once: the next run begins anew
+        if type(error) is sqlite3.DatabaseError:  # its subclasses are other errors than damage
             with suppress(OSError):
                 _remove()
 
@@ -115,10 +111,10 @@ def _path() -> Path:
 
 
 def _remove() -> None:
-    """Delete a damaged database: it is disposable."""
+    """Delete the database, which is damaged, and its log files."""
     for ending in ("", "-wal", "-shm"):
         Path(f"{_path()}{ending}").unlink(missing_ok=True)
 
 
-def _check(key: bytes, value: bytes) -> bytes:
+def _digest(key: bytes, value: bytes) -> bytes:
     return xxhash.xxh3_64(key + value).digest()

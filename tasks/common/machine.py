@@ -1,4 +1,4 @@
-"""Settings of the machine, from the environment. *Where* it runs must not change *what* it makes.
+"""Settings of the machine, from environment variables; none of them changes what stages write.
 
 VARIEGATE_WORKERS     worker processes; default: the processors that this process may use
 VARIEGATE_CACHE       the private, disposable cache; default: .variegate
@@ -21,28 +21,34 @@ from tasks.common.errors import UserError
 
 
 def worker_count() -> int:
-    """How many worker processes to use."""
+    """How many worker processes to use.
+
+    Raises:
+        UserError: where VARIEGATE_WORKERS is no whole number from 1.
+    """
     text = os.environ.get("VARIEGATE_WORKERS")
     if text is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        if hasattr(os, "sched_getaffinity"):  # not on macOS
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise UserError(f"VARIEGATE_WORKERS: needs a whole number from 1, found {text!r}")
     return int(text)
 
 
 def cache_folder() -> Path:
-    """The private cache; made where it is missing."""
+    """The folder of the private cache; it is made where it is missing."""
     folder = Path(os.environ.get("VARIEGATE_CACHE") or ".variegate")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def cache_limit_bytes() -> int:
-    """What the private cache may take."""
+    """How many bytes of segments the private cache may hold.
+
+    Raises:
+        UserError: where VARIEGATE_CACHE_GB is no number.
+    """
     text = os.environ.get("VARIEGATE_CACHE_GB", "20")
     try:
         return int(float(text) * 1e9)
@@ -51,21 +57,24 @@ def cache_limit_bytes() -> int:
 
 
 def memory_bytes() -> int:
-    """The memory of the machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """The machine's physical memory."""
+    import psutil  # takes 0.1 s, and only one stage asks
+
+    return psutil.virtual_memory().total
 
 
 @contextmanager
-def alone_on(gpu: str | None) -> Iterator[None]:
-    """Wait until no other process of this machine is in such a block for the same GPU, then keep others out.
+def gpu_lock(gpu: str | None) -> Iterator[None]:
+    """Run the block while no other process of this machine runs such a block for the same GPU.
 
-    The lock is a file's: however its holder ends, the system gives it back. None is no GPU, and nothing to wait for.
+    A process that comes second waits. The lock is on a file: however its holder ends, the system
+    releases it. `gpu` is the GPU's name; None, on a machine without, waits for nothing.
     """
     if gpu is None:
         yield
         return
     path = Path(tempfile.gettempdir()) / f"variegate-{gpu}.lock"
-    with _opened(path) as file:
+    with _open_lock_file(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,8 +83,8 @@ def alone_on(gpu: str | None) -> Iterator[None]:
         yield
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """A file that another user may have made: it is opened to be read, and made only where there is none."""
+def _open_lock_file(path: Path) -> IO[bytes]:
+    """Open a file that another user may have made: for reading, and created only where missing."""
     try:
         return path.open("rb")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Read params.yaml: one block for each stage, validated, errors with their place."""
+"""Read and validate params.yaml, which has one block for each stage."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,8 +25,8 @@ def read_params(stage: str, model: type[B], path: Path = PARAMS_FILE) -> B:
     """Read the block named `stage` as a `model`.
 
     Raises:
-        UserError: one line with the place, as in `params.yaml augment.seed: input should be a valid integer,
-            found 'x'`.
+        UserError: one line with the key, as in `params.yaml augment.seed: input should be a valid
+            integer, found 'x'`.
     """
     blocks = read_blocks(path)
     for name in blocks:
@@ -40,32 +40,31 @@ def read_params(stage: str, model: type[B], path: Path = PARAMS_FILE) -> B:
     try:
         return model.model_validate(block)
     except ValidationError as error:
-        raise UserError(f"{path} {place_and_problem(error, stage, model)}") from None
+        raise UserError(f"{path} {key_and_problem(error, stage, model)}") from None
 
 
-def place_and_problem(error: ValidationError, block: str, model: type[BaseModel]) -> str:
+def key_and_problem(error: ValidationError, block: str, model: type[BaseModel]) -> str:
     """The first problem of `error` as `block.key[2].other: what is needed, what was found`."""
     first = error.errors()[0]
-    keys = [
-        part for part in first["loc"] if "[" not in str(part)
-    ]  # pydantic adds the types of a union that it tried
-    place = block + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys)
+    # pydantic adds the types of a union that it tried, as in `list[int]`: they are no keys
+    keys = [part for part in first["loc"] if "[" not in str(part)]
+    path = block + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys)
     if first["type"] == "extra_forbidden":
         known = f"; known: {', '.join(model.model_fields)}" if len(first["loc"]) == 1 else ""
-        return f"{place}: unknown key{known}"
+        return f"{path}: unknown key{known}"
     if first["type"] == "missing":
-        return f"{place}: is missing"
+        return f"{path}: is missing"
     if first["type"] == "value_error":
-        return f"{place}: {first['ctx']['error']}"
+        return f"{path}: {first['ctx']['error']}"
     message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{place}: {message}, found {first['input']!r}"
+    return f"{path}: {message}, found {first['input']!r}"
 
 
 def read_blocks(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """All blocks, by stage.
+    """All blocks of params.yaml, by stage, as they are written there.
 
     Raises:
-        UserError: where there is no such file, or it is none of blocks.
+        UserError: where there is no such file, or it does not hold blocks.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found in {Path.cwd()}; run this from the project's root")
@@ -73,10 +72,9 @@ def read_blocks(path: Path = PARAMS_FILE) -> dict[str, Any]:
         blocks = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path}{place}: not valid YAML: {' '.join(str(getattr(error, 'problem', None) or error).split())}"
-        ) from None
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{path}{line}: not valid YAML: {problem}") from None
     if not isinstance(blocks, dict):
         raise UserError(f"{path}: needs a block for each stage, found {type(blocks).__name__}")
     return blocks

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.common.errors import UserError
-from tasks.common.temporary import atomic_write, remove_abandoned
+from tasks.common.temporary import atomic_write
 
 CONTROL = r"[\x00-\x1f\x7f]"
-ROWS_PER_GROUP = 16_384  # a group is held in memory until it is full
+ROWS_PER_GROUP = 16_384  # a row group is held in memory until it is full
 
 
 def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
@@ -38,68 +38,70 @@ def to_arrow(rows: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 class ParquetWriter:
-    """A Parquet file written in parts. Row groups hold a fixed number of rows, however the parts are cut."""
+    """A Parquet file written in parts: its bytes do not depend on how the rows are cut into them.
+
+    Row groups hold a fixed number of rows.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        # most strings differ from row to row: without a dictionary of them the file is smaller, and made in less time
+        # Most strings differ from row to row: without dictionaries the file is smaller, and it is
+        # written faster.
         self.file = pq.ParquetWriter(
             path, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
         )
-        self.waiting = schema.empty_table()
+        self.buffer = schema.empty_table()
 
     def write(self, part: pa.Table) -> None:
-        self.waiting = pa.concat_tables([self.waiting, part])
-        while len(self.waiting) >= ROWS_PER_GROUP:
-            self.file.write_table(self.waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
-            self.waiting = self.waiting.slice(ROWS_PER_GROUP)
+        self.buffer = pa.concat_tables([self.buffer, part])
+        while len(self.buffer) >= ROWS_PER_GROUP:
+            self.file.write_table(self.buffer.slice(0, ROWS_PER_GROUP).combine_chunks())
+            self.buffer = self.buffer.slice(ROWS_PER_GROUP)
 
     def __enter__(self) -> "ParquetWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if len(self.waiting):
-            self.file.write_table(self.waiting.combine_chunks())
+        if len(self.buffer):
+            self.file.write_table(self.buffer.combine_chunks())
         self.file.close()
 
 
 def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
-    """Read the manifest at `path`.
+    """Read the manifest at `path`: the columns of `schema`.
+
+    Args:
+        path: of the Parquet file.
+        schema: its columns.
+        made_by: the stage that writes it, for the error.
 
     Raises:
         UserError: where it is missing or is not a manifest with the columns of `schema`.
     """
     if not path.is_file():
-        raise UserError(
-            f"{path}: not found; the {made_by} stage makes it: run `variegate run --until {made_by}`"
-        )
+        hint = f"the {made_by} stage makes it: run `variegate run --until {made_by}`"
+        raise UserError(f"{path}: not found; {hint}")
     try:
-        return (
-            pq.read_table(path, columns=schema.names, page_checksum_verification=True)
-            .cast(schema)
-            .to_pandas()
-        )
+        table = pq.read_table(path, columns=schema.names, page_checksum_verification=True)
+        return table.cast(schema).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        why = f"cannot be read as a manifest: {str(error).splitlines()[0]}"
-        raise UserError(
-            f"{path}: {why}; `variegate run --until {made_by} --force` makes it anew"
-        ) from None
+        problem = f"cannot be read as a manifest: {str(error).splitlines()[0]}"
+        raise UserError(f"{path}: {problem}; {_how_to_repair(made_by)}") from None
 
 
 def write_csv(path: Path, rows: pd.DataFrame) -> None:
-    """Write `rows` as CSV for people, with a header and Unix line ends; control characters become \\xNN."""
+    """Write `rows` as CSV for people: a header, Unix line ends, control characters as \\xNN."""
     for name in rows.select_dtypes(["object", "str"]).columns:
         odd = rows[name].astype("str").str.contains(CONTROL, regex=True).fillna(False)
         if odd.any():
-            rows = rows.assign(**{name: rows[name].mask(odd, rows.loc[odd, name].map(_visible))})
-    remove_abandoned(path.parent)
+            rows = rows.assign(**{name: rows[name].mask(odd, rows.loc[odd, name].map(_escaped))})
     with atomic_write(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _visible(value: Any) -> Any:
-    return (
-        re.sub(CONTROL, lambda c: f"\\x{ord(c[0]):02x}", value) if isinstance(value, str) else value
-    )
+def _escaped(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return re.sub(CONTROL, lambda character: f"\\x{ord(character[0]):02x}", value)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -108,7 +110,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Read what write_json() wrote.
+    """Read what write_json() wrote. `made_by`: the stage that writes it, for the error.
 
     Raises:
         UserError: where it is missing or damaged.
@@ -116,13 +118,14 @@ def read_json(path: Path, made_by: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read: {error}; `variegate run --until {made_by} --force` makes it anew"
-        ) from None
+        raise UserError(f"{path}: cannot be read: {error}; {_how_to_repair(made_by)}") from None
+
+
+def _how_to_repair(made_by: str) -> str:
+    return f"`variegate run --until {made_by} --force` makes it anew"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8."""
-    remove_abandoned(path.parent)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

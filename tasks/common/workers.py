@@ -1,7 +1,7 @@
 """A pool of worker processes that gives results in the order of the items.
 
-So the number of workers changes nothing else. A worker that dies (killed for its memory, say) is
-replaced, and what it had not finished is computed again.
+So the number of workers changes nothing else. A worker that dies (killed for its memory, say) takes
+the pool with it: a new one is started, and what had no result yet is computed again.
 """
 
 import multiprocessing
@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from tasks.common.errors import UserError
 from tasks.common.machine import worker_count
@@ -25,9 +26,8 @@ Result = TypeVar("Result")
 AHEAD_PER_WORKER = 2  # items handed out, the one awaited among them: bounds memory
 MOST_DEATHS = 3  # in a row, without a result between them
 
-before_orphan_ends: list[
-    Callable[[], None]
-] = []  # what a worker does when it ends because its parent did
+# called in a worker whose parent process has died, before the worker ends too
+at_parent_death: list[Callable[[], None]] = []
 
 
 def map_ordered(
@@ -39,51 +39,38 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
-    `function` and the items cross a process: a module's own function and picklable values. `preload` names the module
-    to import once, before the workers are forked from it. Items for which `in_thread` is true are left to threads of
-    this process; where no others come, no worker is started.
+    With one worker (VARIEGATE_WORKERS=1) all is computed in this process.
+
+    Args:
+        function: of a module, so that it can be pickled.
+        items: picklable values; AHEAD_PER_WORKER for each worker are taken ahead.
+        preload: the module to import once, before the workers are forked from it.
+        in_thread: for which items a thread of this process is used instead of a worker. If all
+            items are such, no worker is started.
+        most_deaths: of workers in a row, without a result between them, before giving up.
 
     Raises:
-        UserError: where workers die `most_deaths` times in a row, without a result between them.
+        UserError: where workers have died that often.
     """
     workers = worker_count()
     if workers == 1:
         yield from map(function, items)
         return
-    coming = iter(items)
-    waiting: deque[Item] = deque()  # handed out, and not finished
-    deaths = 0
+    work = _Work(function, iter(items), in_thread, ahead=AHEAD_PER_WORKER * workers)
     while True:
-        with _Executors(workers, preload) as executors:
-            futures: deque[Future[Result]] = deque()
-            try:
-                futures.extend(
-                    executors.submit(function, item, in_thread(item)) for item in waiting
-                )
-                while True:
-                    for item in islice(coming, AHEAD_PER_WORKER * workers - len(futures)):
-                        waiting.append(item)
-                        futures.append(executors.submit(function, item, in_thread(item)))
-                    if not futures:
-                        return
-                    result = futures[0].result()
-                    waiting.popleft()
-                    futures.popleft()
-                    deaths = 0
-                    yield result
-            except BrokenProcessPool:
-                deaths += 1
-                if deaths >= most_deaths:
-                    raise UserError(
-                        f"a worker died {deaths} times at one task; is there enough memory?"
-                    ) from None
-            finally:
-                for future in futures:
-                    future.cancel()
+        try:
+            with _Executors(workers, preload) as executors:
+                yield from work.results(executors)
+                return
+        except BrokenProcessPool:
+            work.deaths += 1
+            if work.deaths >= most_deaths:
+                text = f"a worker died {work.deaths} times at one task; is there enough memory?"
+                raise UserError(text) from None
 
 
 class _Executors(ExitStack):
-    """Threads of this process, and worker processes that start with the first item for them."""
+    """Threads of this process and worker processes; both start with the first item for them."""
 
     def __init__(self, workers: int, preload: str | None) -> None:
         super().__init__()
@@ -104,35 +91,78 @@ class _Executors(ExitStack):
         return self.processes.submit(function, item)
 
 
+@dataclass
+class _Work(Generic[Item, Result]):
+    """The work of one map_ordered(): it outlives the pools that do it.
+
+    `coming`: items not handed out yet; `ahead`: how many may be handed out at once; `unfinished`:
+    those handed out whose result was not yielded yet, in order; `deaths`: of workers, since the
+    last result.
+    """
+
+    function: Callable[[Item], Result]
+    coming: Iterator[Item]
+    in_thread: Callable[[Item], bool]
+    ahead: int
+    unfinished: deque[Item] = field(default_factory=deque)
+    deaths: int = 0
+
+    def results(self, executors: _Executors) -> Iterator[Result]:
+        """Results by these executors, first those of unfinished items.
+
+        Raises:
+            BrokenProcessPool: where a worker died. Other executors can go on.
+        """
+        futures: deque[Future[Result]] = deque()
+        try:
+            futures.extend(self._submit(executors, item) for item in self.unfinished)
+            while True:
+                for item in islice(self.coming, self.ahead - len(futures)):
+                    self.unfinished.append(item)
+                    futures.append(self._submit(executors, item))
+                if not futures:
+                    return
+                result = futures[0].result()
+                futures.popleft()
+                self.unfinished.popleft()
+                self.deaths = 0
+                yield result
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _submit(self, executors: _Executors, item: Item) -> Future[Result]:
+        return executors.submit(self.function, item, self.in_thread(item))
+
+
 def start_early(preload: str) -> None:
-    """Let the process that workers are forked from import `preload` now, beside what this process imports."""
-    with suppress(UserError):  # a wrong VARIEGATE_WORKERS is told later, in one line
+    """Start the process that workers are forked from, so that it imports `preload` meanwhile."""
+    with suppress(UserError):  # map_ordered() reports a wrong VARIEGATE_WORKERS, in one line
         if worker_count() > 1:
             multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
             forkserver.ensure_running()
 
 
 def _start_pool(workers: int, preload: str | None) -> Executor:
-    """The pool. Nothing else is asked of it than concurrent.futures.Executor: a cluster's client serves as well."""
+    """The pool of processes.
+
+    Only the methods of concurrent.futures.Executor are used: a cluster's client would serve too.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload] if preload else [])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
 
 
-def in_worker() -> bool:
-    """Whether this process is a worker of another."""
-    return multiprocessing.parent_process() is not None
-
-
-def _die_with_parent() -> None:
-    """Without this, a worker whose parent was killed by SIGKILL waits for work for ever."""
+def _end_with_parent() -> None:
+    """End this worker when its parent dies: killed by SIGKILL, that cannot end its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
+def _end_after(sentinel: int) -> None:
+    """End this process once `sentinel` is ready, as that of a process is when it has ended."""
     wait([sentinel])
-    for call in before_orphan_ends:
+    for call in at_parent_death:
         call()
     os._exit(1)

@@ -6,10 +6,11 @@ from tasks.pixels.decode import MAX_PIXELS
 
 INGESTED_COLUMNS = pa.schema(
     {
-        "file_name": pa.string(),  # below data/raw, with / between its parts; in a container `shard.tar::name`
+        # below data/raw, with / between its parts; in a container `shard.tar::name`
+        "file_name": pa.string(),
         "label": pa.string(),  # null where nothing names one
         "split": pa.string(),  # train, validation, test; null where nothing names one
-        "group_id": pa.string(),  # images of one group may not be parted by a split; null: it stands alone
+        "group_id": pa.string(),  # a split may not part a group; null: the image stands alone
         "container": pa.string(),  # the file that holds the image; null for a file of its own
         "offset": pa.int64(),  # of the image in its container
         "bytes": pa.int64(),
@@ -18,19 +19,9 @@ INGESTED_COLUMNS = pa.schema(
         "detail": pa.string(),
     }
 )
-VALIDATED_COLUMNS = pa.schema(
+# Facts of a decoded image. A new one is a line here and its value in measure.measure_pixels().
+MEASURED_COLUMNS = pa.schema(
     {
-        "source_id": pa.string(),  # first 16 hex digits of sha256; unique among the ok rows
-        "sha256": pa.string(),  # of the file's bytes
-        "pixel_sha256": pa.string(),  # of the decoded pixels
-        "file_name": pa.string(),
-        "label": pa.string(),
-        "split": pa.string(),  # null unless status is ok
-        "group_id": pa.string(),  # what may not be parted by a split; null where each image stands alone
-        "cluster": pa.string(),  # source_id of the first of the images that look the same; null: no other does
-        "container": pa.string(),  # the file that holds the image; null for a file of its own
-        "offset": pa.int64(),  # in the container
-        "bytes": pa.int64(),
         "format": pa.string(),  # Pillow's name: JPEG, PNG, ...
         "width": pa.int32(),  # upright, in pixels
         "height": pa.int32(),
@@ -38,12 +29,29 @@ VALIDATED_COLUMNS = pa.schema(
         "bits": pa.int8(),  # of a sample, 8 or 16
         "brightness": pa.float32(),  # mean of the grey levels, 0..255
         "contrast": pa.float32(),  # their standard deviation
-        "sharpness": pa.float32(),  # variance of their Laplacian, see look.py
-        "status": pa.string(),
-        "reason": pa.string(),
-        "detail": pa.string(),  # the decoder's own words
-        "duplicate_of": pa.string(),  # file_name
+        "sharpness": pa.float32(),  # variance of their Laplacian
     }
+)
+VALIDATED_COLUMNS = pa.schema(
+    [
+        ("source_id", pa.string()),  # first 16 hex digits of sha256; unique among the ok rows
+        ("sha256", pa.string()),  # of the file's bytes
+        ("pixel_sha256", pa.string()),  # of the decoded pixels
+        ("file_name", pa.string()),
+        ("label", pa.string()),
+        ("split", pa.string()),  # null unless status is ok
+        ("group_id", pa.string()),  # a split may not part a group; null: the image stands alone
+        # source_id of the first of the images that look the same; null: no other does
+        ("cluster", pa.string()),
+        ("container", pa.string()),  # the file that holds the image; null for a file of its own
+        ("offset", pa.int64()),  # in the container
+        ("bytes", pa.int64()),
+        *MEASURED_COLUMNS,
+        ("status", pa.string()),  # ok, duplicate or quarantined
+        ("reason", pa.string()),  # of the quarantine, see REASONS; null unless quarantined
+        ("detail", pa.string()),  # the decoder's own words
+        ("duplicate_of", pa.string()),  # file_name
+    ]
 )
 REASONS = {
     "unreadable": "the file cannot be read",
@@ -53,7 +61,8 @@ REASONS = {
     "no_label": "nothing names its class: it lies outside any class folder, or in no table",
     "no_split": "nothing names its split, beside others that have one",
     "label_conflict": "the same pixels, or the same file in a table, have another label too",
-    "leak": "it belongs together with an image of a split that training must not know (validate.on_leak)",
+    "leak": "it belongs together with an image of a split that training must not know "
+    "(validate.on_leak)",
 }
 SPLITS = ("train", "validation", "test")
 LEDGER_COLUMNS = pa.schema(
@@ -68,11 +77,13 @@ LEDGER_COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        "pixel_hash": pa.int64(),  # XXH3 of a variant's pixels before encoding; 0 where `distinct` did not ask
+        # XXH3 of a variant's pixels before encoding; 0 where `distinct` did not ask
+        "pixel_hash": pa.int64(),
         "width": pa.int32(),
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB
-        "bits": pa.int8(),  # of a sample, 8 or 16: a variant has its source's where policy and format allow
+        # of a sample, 8 or 16: a variant has its source's where policy and format allow
+        "bits": pa.int8(),
         "segment": pa.string(),  # file name below data/augmented/segments; null for index 0
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes

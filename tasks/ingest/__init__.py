@@ -1,7 +1,13 @@
 """Ingest: list every image under data/raw with its label, split and group.
 
-read_files      read and hash each file once    folder_labels  labels and splits from folders
-tar_shards, idx list images inside containers   table_labels   labels from CSV, JSONL, Parquet, lists
+read_files           reads and hashes each file once
+tar_shards, idx      list the images inside containers
+label_files          finds the files that label others
+folder_labels        labels and splits from folders
+table_labels         labels from tables and lists
+list_images          one image after another, files and members of containers
+manifest_rows        the rows of the manifest
+findings             counts and notes for people
 
-Nothing is opened as an image here and nothing is left out: `validate` judges.
+Nothing is decoded here and nothing is left out: the validate stage judges what an image is.
 """

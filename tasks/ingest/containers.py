@@ -1,12 +1,25 @@
-"""The images that a container (a tar shard, an idx file) holds, as ingest lists them."""
+"""Types for the images that a container (a tar shard, an idx file) holds."""
 
 from typing import NamedTuple
 
-MAX_BYTES = 2**30  # of one image: it is read whole
+MAX_BYTES = 2**30  # of one image: it is read at once
+
+
+class Annotation(NamedTuple):
+    """What one source of labels says of an image; None where it says nothing."""
+
+    label: str | None = None
+    split: str | None = None
+    group_id: str | None = None
 
 
 class Member(NamedTuple):
-    """An image in a container: its name there, its place, and what the container itself says of it."""
+    """An image in a container.
+
+    `name`: in the container. `offset` and `bytes`: where its bytes lie in the container, and how
+    many they are. `reason` and `detail`: why it cannot be used. `label`, `split`, `group_id`: what
+    the container itself says of it.
+    """
 
     name: str
     offset: int
@@ -20,7 +33,11 @@ class Member(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a container holds. `members` counts images and what labels them; `damage` says where it ends too early."""
+    """What a container holds.
+
+    `members` counts the images and the files that label them. `damage` says after how many of them
+    the container cannot be read further, and why; None where it was read to its end.
+    """
 
     images: list[Member]
     members: int

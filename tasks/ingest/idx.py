@@ -14,23 +14,27 @@ from tasks.ingest.containers import Contents, Member
 from tasks.pixels.hashing import sha256
 
 
-def labels_name(name: str, known: set[str]) -> str | None:
-    """The file of labels that belongs to `name`: its name with `labels` for `images` and idx1 for idx3."""
+def labels_name(name: str, names: set[str]) -> str | None:
+    """The one of `names` that holds the labels of the idx file `name`; None where none does.
+
+    It is called as `name`, with `labels` for `images` and idx1 for idx3 (`train-labels-idx1-ubyte`
+    for `train-images-idx3-ubyte`), gzipped or not.
+    """
     folder, slash, file = name.rpartition("/")
-    other = file.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
-    stem = other.removesuffix(".gz")
-    return next(
-        (
-            folder + slash + n
-            for n in (other, stem, f"{stem}.gz")
-            if n != file and folder + slash + n in known
-        ),
-        None,
-    )
+    labels = file.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
+    stem = labels.removesuffix(".gz")
+    for candidate in (labels, stem, f"{stem}.gz"):
+        if candidate != file and folder + slash + candidate in names:
+            return folder + slash + candidate
+    return None
 
 
 def read_labels(name: str) -> list[str]:
-    """The labels in the idx file `name` below data/raw: numbers, as text."""
+    """The labels in the idx file `name` below data/raw: numbers from 0 to 255, as text.
+
+    Raises:
+        UserError: where it is no idx file of labels, or is damaged.
+    """
     header = read_header(RAW / name)
     values = b""
     if header is not None and len(header.shape) == 1:
@@ -43,7 +47,7 @@ def read_labels(name: str) -> list[str]:
 
 def read_idx(name: str, header: Header) -> Contents:
     """List and hash the images of the idx file `name` below data/raw."""
-    found: list[Member] = []
+    members: list[Member] = []
     count, size, head = header.shape[0], header.image_bytes, header.head
     digits = len(str(max(count - 1, 0)))
     damage = None
@@ -54,12 +58,15 @@ def read_idx(name: str, header: Header) -> Contents:
                 pixels = file.read(size)
                 if len(pixels) < size:
                     raise EOFError(f"needs {count} images")
-                offset = header.start + number * size
-                found.append(
-                    Member(f"{number:0{digits}d}", offset, len(head) + size, sha256(head + pixels))
+                member = Member(
+                    name=f"{number:0{digits}d}",
+                    offset=header.start + number * size,
+                    bytes=len(head) + size,
+                    sha256=sha256(head + pixels),
                 )
+                members.append(member)
             if file.read(1):
                 raise EOFError(f"holds more than the {count} images of its header")
     except (OSError, EOFError, zlib.error) as error:
-        damage = f"after {len(found)} images: {error}"
-    return Contents(found, len(found), damage)
+        damage = f"after {len(members)} images: {error}"
+    return Contents(members, len(members), damage)

@@ -11,9 +11,9 @@ from tasks.common.params import Block
 class IngestParams(Block):
     """Where labels, splits and groups come from.
 
-    `layout`: `auto` looks. `label_from`: the folder that names the class where folders are nested.
-    `group_pattern`: a regular expression; what its first group (or else the whole of it) finds in a file's path is the
-    image's group.
+    `layout`: what names the classes; `auto` finds it out. `label_from`: the folder that names the
+    class where folders are nested. `group_pattern`: a regular expression; what its first group
+    finds in a file's path (or all of it, where it has no group) is the image's group.
     """
 
     layout: Literal["auto", "class_folders", "split_folders", "tables"] = "auto"

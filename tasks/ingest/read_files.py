@@ -1,4 +1,4 @@
-"""Read and hash the files under data/raw: each once, and not again while it stays as it is."""
+"""Read and hash the files under data/raw; a file is read again only when it has changed."""
 
 import hashlib
 import json
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tasks.common import events, fact_cache, machine, workers
+from tasks.common import events, machine, workers
 from tasks.common.errors import UserError
+from tasks.common.fact_cache import FactCache
 from tasks.dataset import idx_format
 from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import list_files, path_key, printable, problem_of
@@ -18,11 +19,10 @@ from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.pixels import hashing
 
-READING = "2"  # raise it where other facts are found in the same bytes
-NANOSECONDS_TO_SETTLE = (
-    2 * 10**9
-)  # a file changed this lately may change again within one tick of its clock
-FILES_AT_ONCE = 4096
+CACHE_VERSION = "2"  # raise it where other facts are found in the same bytes
+# A file changed this lately may change again without getting another time: clocks tick coarsely.
+NANOSECONDS_TO_SETTLE = 2 * 10**9
+FILES_PER_BATCH = 4096
 ARCHIVES = {  # what could be imported, by its first bytes
     b"PK\x03\x04": "zip",
     b"\x1f\x8b": "gzip",
@@ -35,7 +35,7 @@ ARCHIVES = {  # what could be imported, by its first bytes
 
 
 class FileFacts(NamedTuple):
-    """What reading a file has told: its size, the SHA-256 of its bytes, and why it cannot be used."""
+    """The size of a file, the SHA-256 of its bytes, and why it cannot be used (`reason`)."""
 
     bytes: int = 0
     sha256: str | None = None
@@ -46,91 +46,113 @@ class FileFacts(NamedTuple):
 Content = FileFacts | Contents
 
 
+# --- states: has a file changed? ------------------------------------------------------------------
+
+
 def file_states() -> dict[str, bytes]:
-    """Every file below data/raw, in order, with what changes when it does; empty for what cannot be asked."""
+    """The state of every file below data/raw, by name, in the order of names.
+
+    A file's state changes when the file does. It is empty where the file cannot be asked.
+    """
     names = sorted(list_files(RAW), key=path_key) if RAW.is_dir() else []
     return {name: _state(name) for name in names}
 
 
 def require_unchanged(before: dict[str, bytes]) -> None:
-    """Whatever changes data/raw while it is read would be in what DVC notes as read, and never be looked at.
+    """Check that no file has changed since file_states() returned `before`.
+
+    DVC notes the hash of data/raw after the stage: a change that came while the stage was reading
+    would be in that hash, and the stage would never read it.
 
     Raises:
-        UserError: where the states are no longer those of `before`.
+        UserError: where a file was changed, added or removed.
     """
     changed = before.items() ^ file_states().items()
     if changed:
         raise UserError(f"{RAW}/{printable(min(changed)[0])}: changed while it was read; run again")
 
 
-def read_all(keys: dict[str, bytes]) -> Iterator[tuple[str, Content]]:
-    """What each file of states() is, as it is found out: facts of one, or the contents of a container."""
-    with fact_cache.FactCache("files", READING) as known:
-        remembered = known.get(key for key in keys.values() if key)
-        unknown = []
-        for name in keys:
-            if keys[name] in remembered:
-                yield name, _from_json(remembered[keys[name]])
-            else:
-                unknown.append(name)
-        settled = time.time_ns() - NANOSECONDS_TO_SETTLE
-        learned: list[tuple[bytes, bytes]] = []
-        for name, content in _read(unknown):
-            # what could not be read may be readable the next time, with nothing of the file changed
-            if getattr(content, "reason", None) != "unreadable" and _is_settled(
-                name, keys[name], settled
-            ):
-                learned.append((keys[name], _to_json(content)))
-            if len(learned) == FILES_AT_ONCE:
-                known.put(learned)
-                learned.clear()
-            yield name, content
-        known.put(learned)
-
-
-def _is_settled(name: str, state: bytes, settled: int) -> bool:
-    """Whether a file is still what it was before it was read, and has been so for a while."""
-    return bool(state) and state == _state(name) and (RAW / name).stat().st_mtime_ns < settled
-
-
 def _state(name: str) -> bytes:
-    """Of a file its path, size, time and inode, a link's own too."""
+    """A hash of the file's path, size, time and inode, and of those of the link that it may be."""
     try:
-        facts, link = (RAW / name).stat(), (RAW / name).lstat()
+        file, link = (RAW / name).stat(), (RAW / name).lstat()
     except OSError:
         return b""
-    of_file, of_link = ((one.st_size, one.st_mtime_ns, one.st_ino) for one in (facts, link))
+    of_file, of_link = ((one.st_size, one.st_mtime_ns, one.st_ino) for one in (file, link))
     text = f"{RAW.absolute()}/{printable(name)} {of_file} {of_link}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
+# --- reading, with the fact cache -----------------------------------------------------------------
+
+
+def read_all(states: dict[str, bytes]) -> dict[str, Content]:
+    """The content of each file of file_states(), in their order: facts, or a container's images."""
+    with FactCache("files", CACHE_VERSION) as cache:
+        cached = cache.get(state for state in states.values() if state)
+        contents = {
+            name: _from_json(cached[state]) for name, state in states.items() if state in cached
+        }
+        unknown = [name for name in states if name not in contents]
+        contents.update(_read_and_cache(unknown, states, cache))
+    return {name: contents[name] for name in states}
+
+
+def _read_and_cache(
+    names: list[str], states: dict[str, bytes], cache: FactCache
+) -> Iterator[tuple[str, Content]]:
+    settled_before = time.time_ns() - NANOSECONDS_TO_SETTLE
+    batch: list[tuple[bytes, bytes]] = []
+    for name, content in _read(names):
+        if _may_be_cached(name, content, states[name], settled_before):
+            batch.append((states[name], _to_json(content)))
+        if len(batch) == FILES_PER_BATCH:
+            cache.put(batch)
+            batch.clear()
+        yield name, content
+    cache.put(batch)
+
+
+def _may_be_cached(name: str, content: Content, state: bytes, settled_before: int) -> bool:
+    """Whether the file is what it was before it was read, and has been so for a while.
+
+    What could not be read is never cached: it may become readable without a change of the file.
+    """
+    if isinstance(content, FileFacts) and content.reason == "unreadable":
+        return False
+    unchanged = bool(state) and state == _state(name)
+    return unchanged and (RAW / name).stat().st_mtime_ns < settled_before
+
+
 def _read(names: list[str]) -> Iterator[tuple[str, Content]]:
-    """Files are read by threads: reading and hashing leave the interpreter free. Containers take processes."""
+    """Read files in threads (reading and hashing release the GIL), then containers in processes."""
     containers = []
-    with ThreadPoolExecutor(machine.worker_count()) as pool:
-        starts = range(
-            0, len(names), FILES_AT_ONCE
-        )  # a pool takes all that it is given at once, and holds it
-        looked = (
-            facts
-            for start in starts
-            for facts in pool.map(read_file, names[start : start + FILES_AT_ONCE])
-        )
-        for name, facts in zip(
-            names, events.track(looked, len(names), "reading", "file"), strict=True
-        ):
-            if facts is None:
-                containers.append(name)
-            else:
-                yield name, facts
+    files = events.track(_read_in_threads(names), len(names), "reading", "file")
+    for name, facts in zip(names, files, strict=True):
+        if facts is None:
+            containers.append(name)
+        else:
+            yield name, facts
     contents = workers.map_ordered(read_container, containers, preload="tasks.ingest.read_files")
-    yield from zip(
-        containers, events.track(contents, len(containers), "listing", "container"), strict=True
-    )
+    contents = events.track(contents, len(containers), "listing", "container")
+    yield from zip(containers, contents, strict=True)
+
+
+def _read_in_threads(names: list[str]) -> Iterator[FileFacts | None]:
+    with ThreadPoolExecutor(machine.worker_count()) as pool:
+        # batch by batch: a pool starts on all that it is given and holds every result
+        for start in range(0, len(names), FILES_PER_BATCH):
+            yield from pool.map(read_file, names[start : start + FILES_PER_BATCH])
+
+
+# --- one file -------------------------------------------------------------------------------------
 
 
 def read_file(name: str) -> FileFacts | None:
-    """The facts of a file; None for a container. What is too large for an image is hashed all the same, in pieces."""
+    """The facts of the file `name` below data/raw; None for a container.
+
+    A file that is too large for an image is hashed all the same, piece by piece.
+    """
     problem = problem_of(name)
     if problem:
         return FileFacts(reason="unreadable", detail=problem)
@@ -147,35 +169,39 @@ def read_file(name: str) -> FileFacts | None:
             data = start + file.read()
     except OSError as error:
         return FileFacts(reason="unreadable", detail=error.strerror)
-    kind = next((kind for magic, kind in ARCHIVES.items() if data.startswith(magic)), None)
-    why = f"{kind} data: `variegate import` unpacks zip and tar archives" if kind else None
-    return FileFacts(len(data), hashing.sha256(data), "not_an_image" if kind else None, why)
+    for magic, kind in ARCHIVES.items():
+        if data.startswith(magic):
+            detail = f"{kind} data: `variegate import` unpacks zip and tar archives"
+            return FileFacts(len(data), hashing.sha256(data), "not_an_image", detail)
+    return FileFacts(len(data), hashing.sha256(data))
 
 
 def is_container(name: str, start: bytes) -> bool:
-    """True for tars and for idx files of images, by their content, of which `start` holds the first 512 bytes."""
+    """True for tars and for idx files of images, by their first 512 bytes (`start`)."""
     if tar_shards.is_tar(name, start):
         return True
-    header = (
-        idx_format.read_header(RAW / name)
-        if start.startswith((idx_format.MAGIC, idx_format.GZIP))
-        else None
-    )
+    if not start.startswith((idx_format.MAGIC, idx_format.GZIP)):
+        return False
+    header = idx_format.read_header(RAW / name)
     return header is not None and len(header.shape) > 1
 
 
 def read_container(name: str) -> Contents:
-    """What is in the tar or idx file `name` below data/raw."""
+    """List and hash the images in the tar or idx file `name` below data/raw."""
     header = idx_format.read_header(RAW / name)
     return tar_shards.read_tar(name) if header is None else idx.read_idx(name, header)
 
 
+# --- values of the fact cache ---------------------------------------------------------------------
+
+
 def _to_json(content: Content) -> bytes:
-    return json.dumps([type(content).__name__, *content]).encode()
+    kind = "Facts" if isinstance(content, FileFacts) else "Contents"
+    return json.dumps([kind, *content]).encode()
 
 
 def _from_json(data: bytes) -> Content:
     kind, *fields = json.loads(data)
-    if kind == FileFacts.__name__:
+    if kind == "Facts":
         return FileFacts(*fields)
     return Contents([Member(*member) for member in fields[0]], *fields[1:])

@@ -1,14 +1,15 @@
-"""Images inside tar files, read in place.
+"""List the images inside tar files: plain tars and WebDataset shards.
 
-A plain tar is a folder: its members' paths name classes and splits. In a WebDataset shard, files that share a name up
-to its first dot are one sample: `.cls` (a class's number or name) and `.json` (`label`, `split`, `group_id`) label its
-image. Numbers get their names from a `classes.json` beside the shard, where there is one.
+A plain tar is read as a folder: its members' paths name classes and splits. In a WebDataset shard,
+files that share a name up to its first dot are one sample: `0001.png` is labelled by `0001.cls`
+(a class's number or name) and `0001.json` (keys `label`, `split`, `group_id`). A `classes.json`
+beside the shard may name the numbered classes.
 """
 
 import json
 import posixpath
 import tarfile
-from typing import Any
+from typing import IO, Any
 
 from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
 from tasks.dataset.paths import RAW
@@ -17,13 +18,18 @@ from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.ingest.table_labels import text_of
 from tasks.pixels import hashing
 
-SIDECARS = ("cls", "json", "txt")
+SIDECARS = ("cls", "json", "txt")  # files that only describe the image of their sample
 MAX_SIDECAR_BYTES = 2**20
 CLASSES = "classes.json"
 
+Sidecars = dict[tuple[str, str], bytes]  # the content of sidecars, by (sample, extension)
+
 
 def is_tar(name: str, start: bytes) -> bool:
-    """By a file's first 512 bytes: a tar's header. One from before they had a mark of their own is called .tar."""
+    """Whether a file's first 512 bytes (`start`) are a tar's header.
+
+    Tars of the oldest kind have no magic number: they count only where they are called .tar.
+    """
     if start[257:262] != b"ustar" and not name.lower().endswith(".tar"):
         return False
     try:
@@ -36,84 +42,93 @@ def is_tar(name: str, start: bytes) -> bool:
 def read_tar(name: str) -> Contents:
     """List and hash the members of the tar `name` below data/raw."""
     path = RAW / name
-    found: list[Member] = []
-    texts: dict[tuple[str, str], bytes] = {}
+    members: list[Member] = []
+    sidecars: Sidecars = {}
     damage = None
-    size = path.stat().st_size
+    tar_bytes = path.stat().st_size
     try:
         with (
             path.open("rb") as file,
             tarfile.open(fileobj=file, mode="r:", tarinfo=CheckedTarInfo) as tar,
         ):
-            for info in filter(lambda info: not info.isdir(), checked_members(tar)):
-                member = _member(file, info, size)
-                found.append(member)
-                key, ending = _sample(member.name)
-                if ending in SIDECARS and member.reason is None and info.size <= MAX_SIDECAR_BYTES:
+            for info in checked_members(tar):
+                if info.isdir():
+                    continue
+                member = _read_member(file, info, tar_bytes)
+                members.append(member)
+                sample, extension = _sample_of(member.name)
+                readable = member.reason is None and info.size <= MAX_SIDECAR_BYTES
+                if extension in SIDECARS and readable:
                     file.seek(info.offset_data)
-                    texts[key, ending] = file.read(info.size)
+                    sidecars[sample, extension] = file.read(info.size)
     except (tarfile.TarError, OSError, ValueError) as error:
-        damage = f"after {len(found)} members: {error}"
-    samples = {
-        key for key, ending in (_sample(member.name) for member in found) if ending not in SIDECARS
-    }
-    pictures = [member for member in found if not _is_sidecar(member, samples)]
-    return Contents([_labelled(member, texts) for member in pictures], len(found), damage)
+        damage = f"after {len(members)} members: {error}"
+    images = [_with_labels(member, sidecars) for member in _images(members)]
+    return Contents(images, len(members), damage)
 
 
-def _member(file: Any, info: tarfile.TarInfo, size: int) -> Member:
-    name = (
-        info.name.removeprefix("./")
-        .encode("utf-8", "surrogateescape")
-        .decode("utf-8", "backslashreplace")
+def _read_member(file: IO[bytes], info: tarfile.TarInfo, tar_bytes: int) -> Member:
+    name_bytes = info.name.removeprefix("./").encode("utf-8", "surrogateescape")
+    member = Member(
+        name=name_bytes.decode("utf-8", "backslashreplace"),
+        offset=info.offset_data,
+        bytes=info.size,
+        sha256=None,
     )
-    place = name, info.offset_data, info.size
     if not info.isreg() or info.issparse():
-        return Member(*place, None, "unreadable", "is no regular file in its tar")
-    if info.offset_data + info.size > size:
-        return Member(*place, None, "unreadable", "its tar ends before it does")
+        return member._replace(reason="unreadable", detail="is no regular file in its tar")
+    if info.offset_data + info.size > tar_bytes:
+        return member._replace(reason="unreadable", detail="its tar ends before it does")
     if info.size > MAX_BYTES:
-        return Member(*place, None, "too_large", f"{info.size:,} bytes, over {MAX_BYTES:,}")
+        detail = f"{info.size:,} bytes, over {MAX_BYTES:,}"
+        return member._replace(reason="too_large", detail=detail)
     file.seek(info.offset_data)
-    return Member(*place, hashing.sha256(file.read(info.size)))
+    return member._replace(sha256=hashing.sha256(file.read(info.size)))
 
 
-def _sample(name: str) -> tuple[str, str]:
-    """WebDataset's key and extension of a member: its path up to the first dot of its last part, and what follows."""
+def _sample_of(name: str) -> tuple[str, str]:
+    """WebDataset's key and extension of a member: `a/b.c/1` and `seg.png` of `a/b.c/1.seg.png`."""
     folder, slash, file = name.rpartition("/")
-    key, _, ending = file.partition(".")
-    return folder + slash + key, ending.lower()
+    stem, _, extension = file.partition(".")
+    return folder + slash + stem, extension.lower()
+
+
+def _images(members: list[Member]) -> list[Member]:
+    """The members but for sidecars; a file called as one whose sample has no other is kept."""
+    samples = set()
+    for member in members:
+        sample, extension = _sample_of(member.name)
+        if extension not in SIDECARS:
+            samples.add(sample)
+    return [member for member in members if not _is_sidecar(member, samples)]
 
 
 def _is_sidecar(member: Member, samples: set[str]) -> bool:
-    """True for what only says something of another member of its sample."""
-    key, ending = _sample(member.name)
-    return ending in SIDECARS and key in samples
+    sample, extension = _sample_of(member.name)
+    return extension in SIDECARS and sample in samples
 
 
-def _labelled(member: Member, texts: dict[tuple[str, str], bytes]) -> Member:
-    """The member with what its sample's `.cls` and `.json` say."""
-    key, _ = _sample(member.name)
-    told: dict[str, Any] = {}
-    if (key, "json") in texts:
+def _with_labels(member: Member, sidecars: Sidecars) -> Member:
+    """The member with what the `.cls` and `.json` of its sample say."""
+    sample, _ = _sample_of(member.name)
+    values: dict[str, Any] = {}
+    if (sample, "json") in sidecars:
         try:
-            content = json.loads(texts[key, "json"])
-            told = content if isinstance(content, dict) else {}
+            content = json.loads(sidecars[sample, "json"])
         except (ValueError, RecursionError):
-            return member._replace(
-                reason="no_label", detail="the .json of its sample is not valid JSON"
-            )
-    if (key, "cls") in texts:
-        told["label"] = texts[key, "cls"].decode("utf-8", "replace").strip()
+            detail = "the .json of its sample is not valid JSON"
+            return member._replace(reason="no_label", detail=detail)
+        values = content if isinstance(content, dict) else {}
+    if (sample, "cls") in sidecars:
+        values["label"] = sidecars[sample, "cls"].decode("utf-8", "replace").strip()
     try:
         label, split, group_id = (
-            text_of(told.get(name)) for name in ("label", "split", "group_id")
+            text_of(values.get(key)) for key in ("label", "split", "group_id")
         )
     except ValueError as error:
         return member._replace(reason="no_label", detail=f"its sample: {error}")
-    return member._replace(
-        label=label, split=SPLIT_WORDS.get((split or "").lower()), group_id=group_id
-    )
+    split = SPLIT_WORDS.get((split or "").lower())
+    return member._replace(label=label, split=split, group_id=group_id)
 
 
 def classes_name(name: str) -> str:
@@ -122,16 +137,16 @@ def classes_name(name: str) -> str:
 
 
 def read_classes(name: str) -> dict[str, str]:
-    """The names of numbered classes in a `classes.json`: a list, or an object of numbers."""
+    """The names of numbered classes in a `classes.json`, by number as text.
+
+    The file holds `["cat", "dog"]` or `{"0": "cat", "1": "dog"}`; any other names nothing.
+    """
     try:
-        found = json.loads((RAW / name).read_text(encoding="utf-8"))
+        content = json.loads((RAW / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    pairs = (
-        enumerate(found)
-        if isinstance(found, list)
-        else found.items()
-        if isinstance(found, dict)
-        else ()
-    )
-    return {str(number): label for number, label in pairs if isinstance(label, str)}
+    if isinstance(content, list):
+        content = dict(enumerate(content))
+    if not isinstance(content, dict):
+        return {}
+    return {str(number): label for number, label in content.items() if isinstance(label, str)}

@@ -9,25 +9,29 @@ import numpy as np
 from PIL import Image, ImageCms
 
 MAX_PROFILE_BYTES = 4 << 20  # printers' profiles are the largest in use, with 3 MB at most
-SRGB_WITHIN = 2  # of 255: a profile that moves no colour further is sRGB; small ones bend its curve by so much
-_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # ICC's names of what Pillow's modes hold
+# A profile that moves no colour by more than this (of 255) is taken for sRGB: small profiles only
+# approximate its curve.
+SRGB_TOLERANCE = 2
+_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # ICC's names, by Pillow's modes
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What an image's profile asks for. `apply` is None where pixels stay as they are."""
+    """What has to be done with an image's colours.
+
+    `note`: what a user should know of it. `apply`: the conversion to sRGB; None where pixels stay
+    as they are.
+    """
 
     note: str | None = None
     apply: Callable[[Image.Image], Image.Image] | None = None
 
 
 def conversion_of(image: Image.Image) -> Conversion:
-    """What the profile of an image asks for, where it has one."""
+    """The conversion that the image's profile asks for; an empty one where it has no profile."""
     profile = image.info.get("icc_profile")
-    if not profile or image.mode in (
-        "1",
-        "LAB",
-    ):  # black and white are so in any profile; Lab needs none
+    # black and white are the same in any profile, and Lab needs none
+    if not profile or image.mode in ("1", "LAB"):
         return Conversion()
     deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
     conversion = _conversion(bytes(profile), "L" if deep else _colours(image))
@@ -37,47 +41,49 @@ def conversion_of(image: Image.Image) -> Conversion:
 
 
 def _colours(image: Image.Image) -> str:
-    """The mode of an image's colours: what a profile speaks of."""
+    """The mode of an image without its alpha, or of its palette: L, RGB or CMYK."""
     return {"L": "L", "LA": "L", "La": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
 
 
 @lru_cache(maxsize=16)
 def _conversion(profile: bytes, mode: str) -> Conversion:
-    """The way from a profile to sRGB for colours of a mode: L, RGB or CMYK."""
+    """The conversion from a profile to sRGB for colours of a mode: L, RGB or CMYK."""
     if len(profile) > MAX_PROFILE_BYTES:
         return Conversion(f"colour profile ignored: over {MAX_PROFILE_BYTES >> 20} MiB")
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = opened.profile.xcolor_space
         if space == "RGB " and mode == "L" and _conversion(profile, "RGB") == Conversion():
-            return Conversion()  # grey with the profile sRGB is common, and clear
+            return Conversion()  # grey images with the profile sRGB are common
         if space != _SPACES[mode]:
             return Conversion("colour profile ignored: for another colour space")
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
         if mode == "L":
-            flags |= (
-                ImageCms.Flags.NOOPTIMIZE
-            )  # LittleCMS's table of 33 greys is coarse, and 256 are soon computed
+            # else LittleCMS interpolates in a table of 33 greys, which is coarse
+            flags |= ImageCms.Flags.NOOPTIMIZE
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         transform = ImageCms.ImageCmsTransform(opened, _srgb(), mode, "RGB", intent, flags=flags)
-        name = " ".join(
-            "".join(filter(str.isprintable, opened.profile.profile_description or "")).split()
-        )[:60]
+        name = _printable(opened.profile.profile_description or "")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return Conversion("colour profile ignored: unreadable")
     note = f"colour profile {name.replace(';', ',') or 'without a name'} to sRGB"
     if mode == "CMYK":
         return Conversion(note, transform.apply)
     probe = _probe(mode)
-    shown = np.asarray(transform.apply(probe))
+    converted = np.asarray(transform.apply(probe))
     if mode == "L":
-        shown = shown[:, :, 1]
-    if np.abs(shown.astype(int) - np.asarray(probe)).max() <= SRGB_WITHIN:
+        converted = converted[:, :, 1]
+    if np.abs(converted.astype(int) - np.asarray(probe)).max() <= SRGB_TOLERANCE:
         return Conversion()
     if mode == "L":
-        curve = shown.ravel().tolist()
+        curve = converted.ravel().tolist()
         return Conversion(note, lambda image: image.point(curve))
     return Conversion(note, transform.apply)
+
+
+def _printable(name: str) -> str:
+    """A profile's name for a note: one line of at most 60 characters."""
+    return " ".join("".join(filter(str.isprintable, name)).split())[:60]
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +92,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _probe(mode: str) -> Image.Image:
-    """All greys, or colours from all over the cube."""
+    """An image of all greys, or of 18 x 18 x 18 colours from the whole RGB cube."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     steps = np.linspace(0, 255, 18).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Decode image files into pixel arrays: upright, sRGB, alpha laid on white."""
+"""Decode image files into pixel arrays: upright, sRGB, transparency laid on white."""
 
 import io
 import re
@@ -14,33 +14,26 @@ from PIL import ExifTags, Image, ImageFile
 from tasks.pixels.colour_profiles import Conversion, conversion_of, convert, may_be_transparent
 from tasks.pixels.convert import to_8_bits
 
+# What decode() does, as a part of the recipe: other words make all variants anew.
+DECODING = "upright, sRGB, white background, 16 bits where asked for"
 MAX_PIXELS = 100_000_000
+MAX_FRAMES_COUNTED = 10_000  # a file can hold millions
 BACKGROUND = 255  # transparent pixels are laid on white
 LAID_ON_WHITE = "transparency laid on white"
-DECODING = "upright, sRGB, white background, 16 bits where asked for"  # part of the recipe: what decode() does
 
 # Pillow's names. Not among them: what calls other programs (EPS) or only names a format (stubs).
 FORMATS = (
     "JPEG", "PNG",  # tried in this order: nearly all images are one of these
-    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PPM", "PSD", "QOI", "SGI",
-    "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PPM",
+    "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # fmt: skip
-SIGNED = (
-    "JPEG",
-    "PNG",
-    "GIF",
-    "JPEG2000",
-    "PSD",
-    "QOI",
-    "TIFF",
-    "WEBP",
-)  # no other file begins as these do
+# Formats with a signature: no other file begins as theirs do.
+SIGNED_FORMATS = ("JPEG", "PNG", "GIF", "JPEG2000", "PSD", "QOI", "TIFF", "WEBP")
 
-Image.MAX_IMAGE_PIXELS = (
-    MAX_PIXELS // 2
-)  # Pillow refuses twice that, of the images within a file as well
+# Pillow refuses an image of more than twice this; so also the images inside a file (of an icon).
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
-_TURNS = {
+_TRANSPOSE = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -48,23 +41,27 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # by EXIF orientation
+}
 
 
 class UndecodableError(Exception):
-    """Bytes that give no image. `reason` is one of the manifest's reasons; the text is the decoder's own words."""
+    """Bytes that give no image.
 
-    def __init__(self, reason: str, words: str) -> None:
-        super().__init__(words)
+    `reason` is one of the manifest's reasons; the text is the decoder's own.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image and what its file said of itself.
+    """An image and facts of its file.
 
-    `format` is Pillow's name (`JPEG`, `PNG`, ...); `bits` (8, 16) is what decode() can give of a sample; `note` is what
-    a user should know of how it was decoded, the same on every machine.
+    `pixels`: see decode(). `format`: Pillow's name (`JPEG`, `PNG`, ...). `bits`: 16 where decode()
+    can give samples of 16 bits, else 8. `note`: what a user should know of how the file was
+    decoded, the same on every machine; None where there is nothing to know.
     """
 
     pixels: np.ndarray
@@ -74,17 +71,21 @@ class Decoded:
 
 
 def decode(data: bytes, keep_depth: bool = False) -> Decoded:
-    """Decode an image file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha laid on white.
+    """Decode an image file's bytes: (height, width) for grey, (height, width, 3) for RGB.
 
-    Samples have 8 bits; with `keep_depth`, 16 where the file has 16: grey, or RGB of a PNG or TIFF file.
+    The first frame, EXIF orientation applied, colours in sRGB, transparency laid on white. Samples
+    are uint8; with `keep_depth`, uint16 where the file has 16 bits: grey, or RGB of a PNG or TIFF
+    file.
 
-    An ICC profile is applied by LittleCMS, relative colorimetric with black point compensation, as image editors do.
-    Grey stays grey. Left as stored: what a profile says is sRGB already, grey of 16 bits, and colours whose profile
-    cannot be read or is for another colour space. What PNG's gAMA and cHRM or EXIF say of colours is not asked.
+    An ICC profile is applied by LittleCMS, relative colorimetric with black point compensation, as
+    image editors do. Grey stays grey. Pixels stay as stored where the profile says that they are
+    sRGB already, in grey images of 16 bits, and where the profile cannot be read or is for another
+    colour space. PNG's gAMA and cHRM chunks and EXIF's colour space are ignored.
 
     Raises:
-        UndecodableError: `not_an_image`, `too_large` (over MAX_PIXELS, told before decoding) or `corrupt`.
-        MemoryError: which says nothing of the image.
+        UndecodableError: `not_an_image`, `too_large` (over MAX_PIXELS, known before decoding) or
+            `corrupt`.
+        MemoryError: where memory is short, which says nothing of the image.
     """
     try:
         with warnings.catch_warnings():
@@ -93,23 +94,55 @@ def decode(data: bytes, keep_depth: bool = False) -> Decoded:
                 return _decode(image, data, keep_depth)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
-        many = f"{int(pixels[0]):,} pixels" if pixels else "pixels"
-        raise UndecodableError("too_large", f"{many}, over {MAX_PIXELS:,}") from None
+        size = f"{int(pixels[0]):,} pixels" if pixels else "pixels"
+        raise UndecodableError("too_large", f"{size}, over {MAX_PIXELS:,}") from None
     except Image.UnidentifiedImageError:
-        if signed := _signed(data):
-            raise UndecodableError(
-                "corrupt", f"its header cannot be read, though it begins as {signed} does"
-            ) from None
-        raise UndecodableError("not_an_image", "no decoder knows this format") from None
-    except (
-        Exception
-    ) as error:  # decoders raise OSError, ValueError, TypeError, SyntaxError, struct.error, ...
+        raise _unidentified(data) from None
+    except Exception as error:  # OSError, ValueError, TypeError, SyntaxError, struct.error, ...
         if _lacks_memory(error):
             raise MemoryError(str(error)) from error
-        words = re.sub(
-            r"0x[0-9a-f]+", "0x", f"{type(error).__name__}: {error}"
-        )  # addresses differ per run
-        raise UndecodableError("corrupt", words) from None
+        message = f"{type(error).__name__}: {error}"
+        message = re.sub(r"0x[0-9a-f]+", "0x", message)  # addresses differ from run to run
+        raise UndecodableError("corrupt", message) from None
+
+
+def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
+    format = image.format or "unknown"
+    frames_note = _note_of_frames(image, data)
+    if image.mode == "RGB" and "transparency" in image.info and _has_16_bits(image, data):
+        _apply_transparent_colour(image, data)
+    conversion = conversion_of(image)
+    bits = _bits(image, data, conversion)
+    if keep_depth and bits == 16 and image.mode == "RGB":
+        pixels = cv2.cvtColor(_read_16_bits(data, channels=3), cv2.COLOR_BGR2RGB)
+        return Decoded(pixels, format, bits, _join_notes(frames_note, conversion.note))
+    image, exif_note = _upright(image)
+    if conversion.apply is not None:
+        image = convert(image, conversion.apply)
+    if image.mode.startswith("I;16"):
+        pixels, alpha_note = _grey_16_bits(image)
+        pixels = pixels if keep_depth else to_8_bits(pixels)
+    else:
+        pixels, alpha_note = _to_8_bit_array(image)
+    notes = _join_notes(frames_note, exif_note, conversion.note, alpha_note)
+    return Decoded(pixels, format, bits, notes)
+
+
+def _join_notes(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def _unidentified(data: bytes) -> UndecodableError:
+    """The error for bytes that no decoder takes: a damaged image, or none at all."""
+    for name in SIGNED_FORMATS:
+        accept = Image.OPEN[name][1]
+        if accept is not None and accept(data[:16]) is True:
+            message = f"its header cannot be read, though it begins as {name} does"
+            return UndecodableError("corrupt", message)
+    return UndecodableError("not_an_image", "no decoder knows this format")
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -118,72 +151,40 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or opencv or pillow
 
 
-def _signed(data: bytes) -> str | None:
-    """The format whose signature the bytes begin with."""
-    for name in SIGNED:
-        accept = Image.OPEN[name][1]
-        if accept is not None and accept(data[:16]) is True:
-            return name
-    return None
-
-
-def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
-    kind = image.format or "unknown"
-    frames = note_of_frames(image, data)
-    if image.mode == "RGB" and "transparency" in image.info and _has_16_bits(image, data):
-        _key_out(image, data)
-    conversion = conversion_of(image)
-    bits = _bits(image, data, conversion)
-    if keep_depth and bits == 16 and image.mode == "RGB":
-        pixels = cv2.cvtColor(_read_deep(data, channels=3), cv2.COLOR_BGR2RGB)
-        return Decoded(pixels, kind, bits, _join(frames, conversion.note))
-    image, turned = _upright(image)
-    if conversion.apply is not None:
-        image = convert(image, conversion.apply)
-    if image.mode.startswith("I;16"):
-        pixels, laid = _deep_grey(image)
-        pixels = pixels if keep_depth else to_8_bits(pixels)
-    else:
-        pixels, laid = _to_array(image)
-    return Decoded(pixels, kind, bits, _join(frames, turned, conversion.note, laid))
-
-
-def _join(*notes: str | None) -> str | None:
-    return "; ".join(note for note in notes if note) or None
-
-
-# --- orientation ---------------------------------------------------------------------------------------
+# --- orientation ----------------------------------------------------------------------------------
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, str | None]:
+    """The image turned upright, and a note where its EXIF data cannot be read."""
     image.load()  # a TIFF file's orientation is applied here
-    turn, note = _turn(image)
-    return (image if turn is None else image.transpose(turn)), note
+    transpose, note = _transpose_of(image)
+    return (image if transpose is None else image.transpose(transpose)), note
 
 
-def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str | None]:
-    """How to turn the image upright. A note where its EXIF data cannot be read: its pixels can."""
+def _transpose_of(image: Image.Image) -> tuple[Image.Transpose | None, str | None]:
+    """What turns the image upright; a note where its EXIF data cannot be read (pixels can)."""
     try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1)), None
+        return _TRANSPOSE.get(image.getexif().get(ExifTags.Base.Orientation, 1)), None
     except MemoryError:
         raise
     except Exception:  # as many kinds as decoders raise
         return None, "EXIF data ignored: unreadable"
 
 
-# --- pixels -------------------------------------------------------------------------------------------------------
+# --- 16 bits --------------------------------------------------------------------------------------
 
 
 def _bits(image: Image.Image, data: bytes, conversion: Conversion) -> int:
-    """16 for the files whose depth can be given, else 8."""
+    """16 for the files whose depth can be given, else 8.
+
+    Pillow gives RGB 8 bits whatever the file has. OpenCV reads 16, but applies neither orientation
+    nor profile: files with one of these have 8.
+    """
     if image.mode.startswith("I;16"):
         return 16
-    if image.mode != "RGB":
+    if image.mode != "RGB" or not _has_16_bits(image, data) or conversion.apply is not None:
         return 8
-    # Pillow gives RGB 8 bits whatever the file has; OpenCV reads 16, but knows neither orientation nor profile
-    if not _has_16_bits(image, data) or conversion.apply is not None:
-        return 8
-    return 16 if _turn(image) == (None, None) else 8
+    return 16 if _transpose_of(image) == (None, None) else 8
 
 
 def _has_16_bits(image: Image.Image, data: bytes) -> bool:
@@ -198,29 +199,31 @@ def _has_16_bits(image: Image.Image, data: bytes) -> bool:
     return True
 
 
-def _read_deep(data: bytes, channels: int) -> np.ndarray:
-    """The samples of an RGB image of 16 bits, in OpenCV's order, with alpha where 4 channels are asked for."""
+def _read_16_bits(data: bytes, channels: int) -> np.ndarray:
+    """The samples of an RGB image as uint16 in OpenCV's order: BGR, or BGRA for 4 channels.
+
+    Raises:
+        ValueError: where OpenCV does not read them so.
+    """
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if (
-        pixels is None
-        or pixels.dtype != np.uint16
-        or pixels.ndim != 3
-        or pixels.shape[2] != channels
-    ):
+    if pixels is None or pixels.dtype != np.uint16 or pixels.shape[2:] != (channels,):
         raise ValueError("the samples of 16 bits cannot be read")
     return pixels
 
 
-def _key_out(image: Image.Image, data: bytes) -> None:
-    """Give an image its alpha, in place. Pillow holds a transparent colour of 16 bits against samples of 8."""
-    alpha = to_8_bits(_read_deep(data, channels=4)[:, :, 3])
+def _apply_transparent_colour(image: Image.Image, data: bytes) -> None:
+    """Turn the transparent colour of an RGB image of 16 bits into alpha, in place.
+
+    Pillow would compare the colour's 16 bits with samples of 8.
+    """
+    alpha = to_8_bits(_read_16_bits(data, channels=4)[:, :, 3])
     image.load()
     del image.info["transparency"]
     image.putalpha(Image.fromarray(alpha))
 
 
-def _deep_grey(image: Image.Image) -> tuple[np.ndarray, str | None]:
-    """The pixels of a grey image of 16 bits, as uint16: what is transparent, white."""
+def _grey_16_bits(image: Image.Image) -> tuple[np.ndarray, str | None]:
+    """The pixels of a grey image as uint16, the transparent ones white; with a note of those."""
     pixels = np.asarray(image).astype(np.uint16)
     transparent = pixels == image.info.get("transparency", -1)
     if not transparent.any():
@@ -229,8 +232,11 @@ def _deep_grey(image: Image.Image) -> tuple[np.ndarray, str | None]:
     return pixels, LAID_ON_WHITE
 
 
-def _to_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
-    """Pillow's modes as uint8 grey or RGB. Deeper samples are scaled to 8 bits."""
+# --- 8 bits ---------------------------------------------------------------------------------------
+
+
+def _to_8_bit_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
+    """An image of any mode as uint8, grey or RGB; with a note where it was laid on white."""
     if image.mode in ("I", "F"):
         return _scale_to_8_bits(np.asarray(image)), None
     if may_be_transparent(image):
@@ -248,7 +254,7 @@ def _scale_to_8_bits(samples: np.ndarray) -> np.ndarray:
     """32-bit samples: 0..255 as they are, 0..65535 by 1/256, floats in 0..1 by 255.
 
     Raises:
-        ValueError: for samples of another range, whose black and white are anybody's guess.
+        ValueError: for samples of another range: nothing says which value is black or white.
     """
     low, high = float(samples.min()), float(samples.max())
     if not (low >= 0 and high <= 65535):
@@ -258,45 +264,48 @@ def _scale_to_8_bits(samples: np.ndarray) -> np.ndarray:
     return (samples if high <= 255 else samples / 256).astype(np.uint8)
 
 
-MOST_FRAMES = 10_000  # counted no further: a file can hold millions
+# --- frames ---------------------------------------------------------------------------------------
 
 
-def note_of_frames(image: Image.Image, data: bytes) -> str | None:
-    """The note of a file with several images. A PSD file's are layers: what it shows is made of all of them."""
+def _note_of_frames(image: Image.Image, data: bytes) -> str | None:
+    """The note of a file with several images.
+
+    None for PSD files: their images are layers, and what is decoded is made of all of them.
+    """
     if image.format == "PSD":
         return None
-    count = {"GIF": _gif_frames, "TIFF": _tiff_frames}.get(image.format or "")
+    count = {"GIF": _count_gif_frames, "TIFF": _count_tiff_frames}.get(image.format or "")
     frames = count(data) if count else getattr(image, "n_frames", 1)
     if frames <= 1:
         return None
-    return (
-        f"first of {frames} frames"
-        if frames <= MOST_FRAMES
-        else f"first of over {MOST_FRAMES:,} frames"
-    )
+    if frames > MAX_FRAMES_COUNTED:
+        return f"first of over {MAX_FRAMES_COUNTED:,} frames"
+    return f"first of {frames} frames"
 
 
-def _gif_frames(data: bytes) -> int:
-    """Pillow's count asks for minutes where a file has millions of frames."""
-    frames, place = 0, 13 + _palette_bytes(data[10])
+def _count_gif_frames(data: bytes) -> int:
+    """The frames of a GIF file; at most one more than MAX_FRAMES_COUNTED.
+
+    Pillow's count takes minutes where a file has millions of frames.
+    """
+    frames, position = 0, 13 + _palette_bytes(data[10])
     end = len(data)
-    while place < end and frames <= MOST_FRAMES:
-        block = data[place]
+    while position < end and frames <= MAX_FRAMES_COUNTED:
+        block = data[position]
         if block == 0x3B:  # the end
             break
-        if (
-            block == 0x2C and place + 10 < end
-        ):  # an image: its place and size, a palette, the bits of a code
+        if block == 0x2C and position + 10 < end:
+            # an image: 10 bytes with its place, size and flags, a palette, the size of a code
             frames += 1
-            place += 11 + _palette_bytes(data[place + 9])
+            position += 11 + _palette_bytes(data[position + 9])
         elif block == 0x21:  # an extension and its kind
-            place += 2
+            position += 2
         else:
-            place += 1
+            position += 1
             continue
-        while place < end and data[place]:
-            place += 1 + data[place]
-        place += 1
+        while position < end and data[position]:  # blocks of data, each after its length
+            position += 1 + data[position]
+        position += 1
     return frames
 
 
@@ -304,18 +313,22 @@ def _palette_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 128 else 0
 
 
-def _tiff_frames(data: bytes) -> int:
-    """Pillow's count takes time that grows with the square of it, and reads every tag."""
+def _count_tiff_frames(data: bytes) -> int:
+    """The frames of a TIFF file; at most one more than MAX_FRAMES_COUNTED.
+
+    Each frame is a directory: the number of its entries, the entries, and the position of the next
+    directory. Pillow's count takes time that grows with their square, and reads every entry.
+    """
     order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    count, entry, link = (f"{order}Q", 20, f"{order}Q") if big else (f"{order}H", 12, f"{order}I")
+    is_big = data[2:4] in (b"+\0", b"\0+")  # BigTIFF: numbers of 8 bytes
+    entries_format, entry_bytes = (f"{order}Q", 20) if is_big else (f"{order}H", 12)
+    position_format = f"{order}Q" if is_big else f"{order}I"
     seen: set[int] = set()
     with suppress(struct.error):  # beyond the end
-        (place,) = struct.unpack_from(link, data, 8 if big else 4)
-        while place and place not in seen and len(seen) <= MOST_FRAMES:
-            (entries,) = struct.unpack_from(count, data, place)
-            seen.add(place)
-            (place,) = struct.unpack_from(
-                link, data, place + struct.calcsize(count) + entry * entries
-            )
+        (position,) = struct.unpack_from(position_format, data, 8 if is_big else 4)
+        while position and position not in seen and len(seen) <= MAX_FRAMES_COUNTED:
+            (entries,) = struct.unpack_from(entries_format, data, position)
+            seen.add(position)
+            after = position + struct.calcsize(entries_format) + entry_bytes * entries
+            (position,) = struct.unpack_from(position_format, data, after)
     return len(seen)

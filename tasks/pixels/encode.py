@@ -12,13 +12,19 @@ EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 def encode(pixels: np.ndarray, format: Format, quality: int = 95, lossless: bool = False) -> bytes:
     """Encode pixels: uint8, for PNG uint16 as well.
 
-    JPEG is 4:4:4; `quality` (1..100) serves JPEG and WebP, `lossless` WebP alone.
+    OpenCV's encoders give the same bytes whatever instructions a processor has; Pillow's PNG
+    encoder (zlib-ng) does not.
+
+    Args:
+        pixels: (height, width) for grey, (height, width, 3) for RGB.
+        format: JPEG is written with full colour resolution (4:4:4).
+        quality: 1..100, of JPEG and WebP.
+        lossless: of WebP; `quality` is ignored then.
 
     Raises:
         ValueError: where the format does not take such pixels.
-
-    OpenCV's encoders give the same bytes whatever the CPU's instruction set; Pillow's PNG (zlib-ng) does not.
     """
+    webp_quality = 101 if lossless else quality  # above 100 means lossless to OpenCV
     options = {
         "jpeg": [
             cv2.IMWRITE_JPEG_QUALITY,
@@ -27,10 +33,7 @@ def encode(pixels: np.ndarray, format: Format, quality: int = 95, lossless: bool
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
         ],
         "png": [],
-        "webp": [
-            cv2.IMWRITE_WEBP_QUALITY,
-            101 if lossless else quality,
-        ],  # above 100 is OpenCV's word for lossless
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, webp_quality],
     }[format]
     if pixels.dtype != np.uint8 and (format, pixels.dtype) != ("png", np.uint16):
         raise ValueError(f"{format} does not take {pixels.dtype} pixels")

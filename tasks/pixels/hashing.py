@@ -12,7 +12,11 @@ def sha256(data: bytes) -> str:
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
-    """The SHA-256 of an image's shape and pixels: equal for what looks equal, whatever the file's format or mode."""
+    """The SHA-256 of an image's shape and pixels, as 64 hex digits.
+
+    Equal for equal pixels, whatever the file's format; RGB of three equal channels is hashed as
+    grey.
+    """
     if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
         pixels = pixels[:, :, 0]
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
@@ -21,8 +25,10 @@ def pixel_sha256(pixels: np.ndarray) -> str:
 
 
 def fast_pixel_hash(pixels: np.ndarray) -> int:
-    """XXH3 of an image's shape and pixels as an int64: ten times as fast as SHA-256, and safe among the variants of one
-    source, where nobody plants collisions and one by chance costs a second draw. Never 0.
+    """XXH3 of an image's shape and pixels as an int64; never 0.
+
+    Ten times as fast as SHA-256. It tells the variants of one source apart: nobody plants
+    collisions there, and one by chance costs a second draw.
     """
     digest = xxhash.xxh3_64(f"{pixels.shape} {pixels.dtype.char} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)

@@ -1,4 +1,4 @@
-"""Thumbnails, and `data:` URIs for pages that carry their pictures with them."""
+"""Thumbnails, and `data:` URIs: images inside an HTML page instead of beside it."""
 
 import base64
 from typing import Literal
@@ -12,14 +12,16 @@ from tasks.pixels.encode import Format, encode
 
 
 def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Pixels as a (side, side, 3) picture for people: aspect ratio kept on white, tiny images enlarged in blocks."""
+    """Pixels as a uint8 array of (side, side, 3), for people to look at.
+
+    The aspect ratio is kept, on white. Tiny images are enlarged without smoothing.
+    """
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-    how = (
-        Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    )  # integers: the same on every machine
-    small = np.asarray(Image.fromarray(to_rgb(to_8_bits(pixels))).resize(inner[::-1], how))
+    # both compute with integers: the same on every machine
+    filter = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    small = np.asarray(Image.fromarray(to_rgb(to_8_bits(pixels))).resize(inner[::-1], filter))
     canvas = np.full((side, side, 3), BACKGROUND, np.uint8)
     top, left = (side - inner[0]) // 2, (side - inner[1]) // 2
     canvas[top : top + inner[0], left : left + inner[1]] = small
@@ -27,12 +29,12 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def data_uri(data: bytes, format: Format | Literal["svg+xml"]) -> str:
-    """Encoded image bytes as a `data:` URI, for pages that carry their pictures with them."""
+    """Encoded image bytes as a `data:` URI."""
     return f"data:image/{format};base64,{base64.b64encode(data).decode()}"
 
 
 def picture(data: bytes, side: int) -> str:
-    """An encoded image as a thumbnail that a page carries: a `data:` URI.
+    """A thumbnail of an encoded image as a `data:` URI: PNG or JPEG, whichever is smaller.
 
     Raises:
         UndecodableError: see decode().

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tasks.common import errors, events, tables, workers
-from tasks.common.machine import alone_on, worker_count
+from tasks.common.machine import gpu_lock, worker_count
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.manifests import read_ledger, read_validated
@@ -33,8 +33,8 @@ from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
-from tasks.variants.make import Recipe
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
 
 
@@ -70,7 +70,7 @@ def main() -> None:
             image_array.in_memory_if_small(validation_array),
             class_numbers(validation, classes),
         )
-        with alone_on(gpu_of(device)):
+        with gpu_lock(gpu_of(device)):
             best_weights, history = fit(network, feed, held_out, params, device)
     card = {"classes": classes, "image_size": size, "mean": mean, "std": std}
     write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])

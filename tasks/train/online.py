@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
-from tasks.variants.make import Recipe, Source, draw, pixels_to_vary
+from tasks.variants.make import draw_variant
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source, read_policy_input
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 
@@ -72,7 +74,7 @@ class OnlineVariants(Dataset):
 
     def __getitem__(self, number: int) -> tuple[Any, bool]:
         source = self.sources[number]
-        pixels = pixels_to_vary(source, self.recipe)
+        pixels = read_policy_input(source, self.recipe)
         new = self._draw(number, source.planned + int(self.epoch), pixels)
         shown = pixels if new is None else new
         return (self.finish(shown) if self.finish else shown), new is not None
@@ -85,15 +87,15 @@ class OnlineVariants(Dataset):
         """
         source = self.sources[number]
         if not self.recipe.distinct:
-            return draw(source, pixels, self.recipe, index, ()).pixels
+            return draw_variant(source, pixels, self.recipe, index, ()).pixels
         hashes = self.hashes[number].numpy()
         before = hashes[: index - 1]
         seen = {fast_pixel_hash(pixels), *before.tolist()}
         new = None
         for missing in [*(np.flatnonzero(before == 0) + 1), index]:
-            drawn = draw(source, pixels, self.recipe, int(missing), seen)
-            hashes[missing - 1] = drawn.digest or REJECTED
-            seen.add(drawn.digest)
+            drawn = draw_variant(source, pixels, self.recipe, int(missing), seen)
+            hashes[missing - 1] = drawn.pixel_hash or REJECTED
+            seen.add(drawn.pixel_hash)
             new = drawn.pixels
         return new
 

@@ -1,7 +1,8 @@
-"""Checks: what is odd about classes and images, told as warnings or, where asked, as failures.
+"""Checks: what is odd about classes and images, as warnings or, where asked, as failures.
 
-The measures are those that cleanvision has for odd images (blank, blurred, dark, bright, odd sizes). They are taken
-when an image is decoded (see look.py): a second decoding would take as long as the first.
+The measures are those that cleanvision has for odd images (blank, blurred, dark, bright, odd
+sizes). They are taken when an image is decoded (see measure.py): decoding it a second time would
+take as long as the first.
 """
 
 import unicodedata
@@ -11,14 +12,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tasks.dataset.selections import count_by_class, quarantined, usable
 from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
-BLURRED_FROM = 64  # pixels, the shorter side: smaller images have no sharpness to speak of
+BLURRED_FROM = 64  # pixels, the shorter side: in smaller images sharpness means nothing
 
 
 class Finding(NamedTuple):
-    """What a check found. `images`: places of rows, where it is about images; `fails`: the run is to fail."""
+    """What a check found.
+
+    `images`: index labels of the odd images, none for a finding about classes; `fails`: whether
+    the run is to fail.
+    """
 
     check: CheckName
     text: str
@@ -27,34 +33,48 @@ class Finding(NamedTuple):
 
 
 def run_checks(rows: pd.DataFrame, params: ValidateParams) -> list[Finding]:
-    """What every check that is on finds among `rows`, which have the columns of the validated manifest."""
+    """What every check that is on finds.
+
+    Args:
+        rows: with the columns of the validated manifest.
+        params: of the stage.
+    """
     findings = []
-    usable = rows[rows["status"] == "ok"]
     for name in THRESHOLDS:
-        then, threshold = params.check(name)
-        if then == "off":
+        action, threshold = params.check(name)
+        fails = action == "fail"
+        if action == "off":
             continue
-        if name in OF_CLASSES:
-            texts = OF_CLASSES[name](rows, threshold)
-            findings += [Finding(name, text, pd.Index([]), then == "fail") for text in texts]
+        if name in CLASS_CHECKS:
+            texts = CLASS_CHECKS[name](rows, threshold)
+            findings += [Finding(name, text, pd.Index([]), fails) for text in texts]
         else:
-            say, select = OF_IMAGES[name]
-            found = usable.index[select(usable, threshold)]
-            if len(found):
-                count = f"{len(found):,} image{'s' if len(found) > 1 else ''}"
-                text = f"{say.format(threshold)}: {count}, {rows['file_name'][found[0]]} for one"
-                findings.append(Finding(name, text, found, then == "fail"))
+            images = find_odd_images(rows, name, threshold)
+            if len(images):
+                text = _describe_images(name, threshold, rows.loc[images, "file_name"])
+                findings.append(Finding(name, text, images, fails))
     return findings
 
 
-# --- of classes and the whole -------------------------------------------------------------------------------------
+def find_odd_images(rows: pd.DataFrame, name: CheckName, threshold: float) -> pd.Index:
+    """Index labels of the usable images that a check of IMAGE_CHECKS finds odd."""
+    images = usable(rows)
+    return images.index[IMAGE_CHECKS[name].is_odd(images, threshold)]
+
+
+def _describe_images(name: CheckName, threshold: float, file_names: pd.Series) -> str:
+    count = f"{len(file_names):,} image{'s' if len(file_names) > 1 else ''}"
+    kind = IMAGE_CHECKS[name].text.format(threshold)
+    return f"{kind}: {count}, {file_names.iloc[0]} for one"
+
+
+# --- of classes and the dataset -------------------------------------------------------------------
 
 
 def _few_images(rows: pd.DataFrame, least: float) -> list[str]:
-    counts = _usable_per_class(rows)
     return [
         f"class {label!r} has {count:,} usable images, fewer than {least:g}"
-        for label, count in counts.items()
+        for label, count in _usable_per_class(rows).items()
         if count < least
     ]
 
@@ -65,49 +85,45 @@ def _imbalance(rows: pd.DataFrame, most: float) -> list[str]:
     if counts.empty or counts.max() <= most * counts.min():
         return []
     large, small = counts.idxmax(), counts.idxmin()
-    return [
-        f"class {large!r} has {counts.max():,} images and {small!r} {counts.min():,}: over {most:g} times as many"
-    ]
+    sizes = f"{large!r} has {counts.max():,} images and {small!r} {counts.min():,}"
+    return [f"class {sizes}: over {most:g} times as many"]
 
 
 def _usable_per_class(rows: pd.DataFrame) -> pd.Series:
-    """How many images of each class can be used, 0 among them."""
-    usable = rows.loc[rows["status"] == "ok", "label"].value_counts()
-    return usable.reindex(sorted(rows["label"].dropna().unique()), fill_value=0)
+    """How many usable images each class has, 0 for a class that has none."""
+    return count_by_class(rows, "status", ["ok"])["ok"]
 
 
 def _class_names(rows: pd.DataFrame, _: float) -> list[str]:
-    """Names that people take for one: equal but for case, blanks, - and _, or Unicode form."""
+    """Names of splits, and names that differ in case, blanks, - and _, or Unicode form alone."""
     labels = pd.Series(sorted(rows["label"].dropna().unique()), dtype=object)
-    plain = labels.map(
-        lambda text: unicodedata.normalize("NFKC", text).casefold().translate(SKIPPED)
-    )
-    alike = labels.groupby(plain).agg(list)
-    splits = [label for label in labels if label.lower() in SPLIT_WORDS]
-    texts = (
-        [f"classes {', '.join(map(repr, splits))} have names of splits: is that what they are?"]
-        if splits
-        else []
-    )
-    return texts + [
-        f"classes {' and '.join(map(repr, names))} differ in case or blanks alone"
-        for names in alike
-        if len(names) > 1
-    ]
+    texts = []
+    splits = [repr(label) for label in labels if label.lower() in SPLIT_WORDS]
+    if splits:
+        texts.append(f"classes {', '.join(splits)} have names of splits: is that what they are?")
+    for _, similar in labels.groupby(labels.map(_simplify)):
+        if len(similar) > 1:
+            names = " and ".join(map(repr, similar))
+            texts.append(f"classes {names} differ in case or blanks alone")
+    return texts
 
 
-SKIPPED = str.maketrans("", "", " \t-_\u00a0")
+IGNORED = str.maketrans("", "", " \t-_\u00a0")
+
+
+def _simplify(label: str) -> str:
+    return unicodedata.normalize("NFKC", label).casefold().translate(IGNORED)
 
 
 def _quarantined(rows: pd.DataFrame, most: float) -> list[str]:
-    count = int((rows["status"] == "quarantined").sum())
+    count = len(quarantined(rows))
     if count <= most * len(rows):
         return []
     return [f"{count:,} of {len(rows):,} images are quarantined, over {most:.0%}"]
 
 
 def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:
-    sizes = rows.loc[rows["status"] == "ok", "cluster"].value_counts()
+    sizes = usable(rows)["cluster"].value_counts()
     names = rows.drop_duplicates("source_id").set_index("source_id")["file_name"]
     return [
         f"{size:,} images look the same as {names[cluster]}, over {most:.0%} of the set"
@@ -116,7 +132,7 @@ def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:
     ]
 
 
-OF_CLASSES: dict[str, Callable[[pd.DataFrame, float], list[str]]] = {
+CLASS_CHECKS: dict[str, Callable[[pd.DataFrame, float], list[str]]] = {
     "few_images": _few_images,
     "imbalance": _imbalance,
     "class_names": _class_names,
@@ -125,15 +141,39 @@ OF_CLASSES: dict[str, Callable[[pd.DataFrame, float], list[str]]] = {
 }
 
 
-# --- of images ----------------------------------------------------------------------------------------------------
+# --- of images ------------------------------------------------------------------------------------
 
 
-def _sides(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[["width", "height"]].astype(float)
+def _shorter_side(rows: pd.DataFrame) -> pd.Series:
+    return rows[["width", "height"]].astype(float).min(axis=1)
+
+
+def _tiny(rows: pd.DataFrame, least: float) -> pd.Series:
+    return _shorter_side(rows) < least
+
+
+def _huge(rows: pd.DataFrame, most: float) -> pd.Series:
+    return rows[["width", "height"]].astype(float).max(axis=1) > most
+
+
+def _blank(rows: pd.DataFrame, least: float) -> pd.Series:
+    return rows["contrast"] < least
+
+
+def _blurred(rows: pd.DataFrame, least: float) -> pd.Series:
+    return (rows["sharpness"] < least) & (_shorter_side(rows) >= BLURRED_FROM)
+
+
+def _dark(rows: pd.DataFrame, most: float) -> pd.Series:
+    return -_deviations(rows["brightness"]) > most
+
+
+def _bright(rows: pd.DataFrame, most: float) -> pd.Series:
+    return _deviations(rows["brightness"]) > most
 
 
 def _odd_size(rows: pd.DataFrame, times: float) -> pd.Series:
-    pixels = np.log(_sides(rows).prod(axis=1))
+    pixels = np.log(rows[["width", "height"]].astype(float).prod(axis=1))
     return (pixels - pixels.median()).abs() > np.log(max(times, 1))
 
 
@@ -142,36 +182,30 @@ def _odd_channels(rows: pd.DataFrame, least: float) -> pd.Series:
     return kinds.map(kinds.value_counts(normalize=True)).astype(float) < least
 
 
-def _blurred(rows: pd.DataFrame, least: float) -> pd.Series:
-    return (rows["sharpness"] < least) & (_sides(rows).min(axis=1) >= BLURRED_FROM)
-
-
 def _deviations(values: pd.Series) -> pd.Series:
-    """How far each value lies from the median, in deviations of the middle half: outliers do not hide themselves.
+    """How many deviations each value lies from the median, by the median deviation.
 
-    Source: B. Iglewicz, D. Hoaglin, "How to Detect and Handle Outliers", ASQC 1993: the modified z-score.
+    Unlike the standard deviation, that does not grow with the outliers to be found. Source:
+    B. Iglewicz, D. Hoaglin, "How to Detect and Handle Outliers", ASQC 1993: the modified z-score.
     """
     away = values - values.median()
     return 0.6745 * away / max(away.abs().median(), 1.0)
 
 
-Select = Callable[[pd.DataFrame, float], pd.Series]
-OF_IMAGES: dict[str, tuple[str, Select]] = {
-    "tiny": (
-        "a side of less than {:g} pixels",
-        lambda rows, least: _sides(rows).min(axis=1) < least,
-    ),
-    "huge": ("a side of more than {:g} pixels", lambda rows, most: _sides(rows).max(axis=1) > most),
-    "blank": ("blank (contrast below {:g})", lambda rows, least: rows["contrast"] < least),
-    "blurred": ("blurred (sharpness below {:g})", _blurred),
-    "dark": (
-        "darker than the rest by {:g} deviations",
-        lambda rows, most: -_deviations(rows["brightness"]) > most,
-    ),
-    "bright": (
-        "brighter than the rest by {:g} deviations",
-        lambda rows, most: _deviations(rows["brightness"]) > most,
-    ),
-    "odd_size": ("{:g} times as many pixels as the median, or as few", _odd_size),
-    "odd_channels": ("channels or bits that less than {:.0%} of all have", _odd_channels),
+class ImageCheck(NamedTuple):
+    """`text`: what is odd, with {} for the threshold; `is_odd`: a mask of rows, by threshold."""
+
+    text: str
+    is_odd: Callable[[pd.DataFrame, float], pd.Series]
+
+
+IMAGE_CHECKS = {
+    "tiny": ImageCheck("a side of less than {:g} pixels", _tiny),
+    "huge": ImageCheck("a side of more than {:g} pixels", _huge),
+    "blank": ImageCheck("blank (contrast below {:g})", _blank),
+    "blurred": ImageCheck("blurred (sharpness below {:g})", _blurred),
+    "dark": ImageCheck("darker than the rest by {:g} deviations", _dark),
+    "bright": ImageCheck("brighter than the rest by {:g} deviations", _bright),
+    "odd_size": ImageCheck("{:g} times as many pixels as the median, or as few", _odd_size),
+    "odd_channels": ImageCheck("channels or bits that less than {:.0%} of all have", _odd_channels),
 }

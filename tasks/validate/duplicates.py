@@ -1,88 +1,120 @@
-"""Equal bytes and equal pixels: one stays. Under different labels none does: nobody knows which is right."""
+"""Duplicates: images of equal pixels. One stays usable; under several labels none does."""
 
 import pandas as pd
 
-KEEP_FIRST = ("test", "validation", "train")  # which copy of a duplicate stays
+from tasks.dataset.selections import quarantined, usable
+from tasks.validate.status import quarantine, set_values
+
+KEEP_FIRST = ("test", "validation", "train")  # the split whose copy stays
 
 
-def mark_duplicates(rows: pd.DataFrame) -> None:
-    """Of equal pixels under one label keep one row `ok`; under several labels quarantine them all. In place.
+def mark_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quarantine equal pixels under several labels; of those under one label keep one row ok.
 
     The copy that stays is the one in test before validation before train, then the first in order.
     """
-    usable = rows[rows["status"] == "ok"]
-    labels = usable.groupby("pixel_sha256")["label"].transform("nunique")
-    conflicts = usable.index[labels > 1]
-    rows.loc[conflicts, ["status", "reason"]] = ["quarantined", "label_conflict"]
-    for _, own in usable.loc[conflicts].groupby("pixel_sha256"):
-        rows.loc[own.index, "detail"] = "labelled " + " and ".join(sorted(set(own["label"])))
+    return mark_copies(quarantine_conflicts(rows))
 
-    usable = usable.drop(conflicts)
-    ordered = usable.loc[rank(usable["split"]).sort_values(kind="stable").index]
+
+def quarantine_conflicts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quarantine usable images of equal pixels and several labels: nobody knows which is right."""
+    candidates = usable(rows)
+    label_counts = candidates.groupby("pixel_sha256")["label"].transform("nunique")
+    conflicts = candidates[label_counts > 1]
+    details = conflicts.groupby("pixel_sha256")["label"].agg(_list_labels)
+    return quarantine(
+        rows, conflicts.index, "label_conflict", conflicts["pixel_sha256"].map(details)
+    )
+
+
+def _list_labels(labels: pd.Series) -> str:
+    return "labelled " + " and ".join(sorted(set(labels)))
+
+
+def mark_copies(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of usable images with equal pixels give all but one the status duplicate."""
+    candidates = usable(rows)
+    ordered = candidates.loc[rank(candidates["given_split"]).sort_values(kind="stable").index]
     kept = ordered.groupby("pixel_sha256")["file_name"].transform("first")
     copies = ordered.index[kept != ordered["file_name"]]
-    rows.loc[copies, "status"] = "duplicate"
-    rows.loc[copies, "duplicate_of"] = kept[copies]
+    return set_values(rows, copies, status="duplicate", duplicate_of=kept[copies])
 
 
-def follow_originals(rows: pd.DataFrame) -> None:
-    """A copy of what is not used after all is not used for the same reason. In place."""
-    copies = rows.index[rows["status"] == "duplicate"]
-    originals = rows.set_index("file_name").loc[
-        rows.loc[copies, "duplicate_of"], ["status", "reason", "detail"]
-    ]
-    dropped = (originals["status"] == "quarantined").to_numpy()
-    for column in ("status", "reason", "detail"):
-        rows.loc[copies[dropped], column] = originals.loc[dropped, column].to_numpy()
+def quarantine_copies(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quarantine the duplicates of images that were quarantined since, for the same reason."""
+    copies = rows[rows["status"] == "duplicate"]
+    originals = rows.set_index("file_name").loc[copies["duplicate_of"]].set_axis(copies.index)
+    dropped = quarantined(originals)
+    return quarantine(rows, dropped.index, dropped["reason"], dropped["detail"])
 
 
 def rank(splits: pd.Series) -> pd.Series:
-    """The place of each split in KEEP_FIRST; none comes last."""
-    return splits.map({split: place for place, split in enumerate(KEEP_FIRST)}).fillna(
-        len(KEEP_FIRST)
-    )
+    """The position of each split in KEEP_FIRST; no split comes last."""
+    positions = {split: position for position, split in enumerate(KEEP_FIRST)}
+    return splits.map(positions).fillna(len(KEEP_FIRST))
 
 
-def list_duplicates(
-    rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame, given: pd.Series
-) -> pd.DataFrame:
-    """A line for each pair that belongs together: a copy and its original, images that look the same, leaks by a group.
+def list_pairs(rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of images that belong together, a line each.
 
-    Columns: `kind` (bytes, pixels, near, group), and of both, of the second with `other_` in front: `file_name`
-    (`other`), `label`, `split` (that it came with), `status` (or the reason for its quarantine).
+    These are: a duplicate and its original, images of equal pixels and two labels, images that look
+    the same, and a leaked image with an image of its group, unless the two are one of the former.
 
     Args:
-        rows: with their statuses.
-        near: pairs of places in `rows`, `a` and `b`, that look the same.
+        rows: the table after all steps.
+        near: pairs of index labels of `rows`, `a` and `b`; see near_duplicates.py.
         leaks: see lineage.find_leaks().
-        given: the split that each row came with.
+
+    Returns:
+        `kind` (bytes, pixels, near, group); `file_name`, `label`, `split` (the given one) and
+        `status` (for a quarantined image its reason); and the same of the other image of the pair:
+        `other` (its file name), `other_label`, `other_split`, `other_status`.
     """
-    place = pd.Series(range(len(rows)), rows["file_name"])
-    copies = rows.index[rows["duplicate_of"].notna()]
-    exact = pd.DataFrame({"a": copies, "b": place[rows.loc[copies, "duplicate_of"]].to_numpy()})
-    conflicts = rows[rows["reason"].eq("label_conflict") & rows["pixel_sha256"].notna()]
-    first = conflicts.groupby("pixel_sha256")["file_name"].transform("first")
-    others = conflicts.index[first != conflicts["file_name"]]
-    exact = pd.concat([exact, pd.DataFrame({"a": others, "b": place[first[others]].to_numpy()})])
-    pairs = pd.concat([exact, near[["a", "b"]].assign(kind="near")], ignore_index=True)
-    by_group = pd.DataFrame(
-        {"a": leaks.index, "b": place[leaks["other"]].to_numpy(), "kind": "group"}
+    position = pd.Series(rows.index, rows["file_name"])
+    grouped = pd.DataFrame({"a": leaks.index, "b": position[leaks["other"]].to_numpy()})
+    pairs = pd.concat(
+        [_equal_pairs(rows, position), near[["a", "b"]].assign(kind="near")], ignore_index=True
     )
-    told = {frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)}
-    new = [frozenset(pair) not in told for pair in zip(by_group["a"], by_group["b"], strict=True)]
-    pairs = pd.concat([pairs, by_group[new]], ignore_index=True)
-    a, b = rows.loc[pairs["a"]].reset_index(drop=True), rows.loc[pairs["b"]].reset_index(drop=True)
-    equal = (a["sha256"] == b["sha256"]).map({True: "bytes", False: "pixels"})
+    listed = set(_unordered(pairs))
+    new = [pair not in listed for pair in _unordered(grouped)]
+    pairs = pd.concat([pairs, grouped.assign(kind="group")[new]], ignore_index=True)
+    first, second = _describe(rows, pairs["a"]), _describe(rows, pairs["b"])
+    equal = (first["sha256"] == second["sha256"]).map({True: "bytes", False: "pixels"})
     return pd.DataFrame(
         {
             "kind": pairs["kind"].where(pairs["kind"].notna(), equal),
-            "file_name": a["file_name"],
-            "label": a["label"],
-            "split": given.loc[pairs["a"]].to_numpy(),
-            "status": a["status"].where(a["reason"].isna(), a["reason"]),
-            "other": b["file_name"],
-            "other_label": b["label"],
-            "other_split": given.loc[pairs["b"]].to_numpy(),
-            "other_status": b["status"].where(b["reason"].isna(), b["reason"]),
+            "file_name": first["file_name"],
+            "label": first["label"],
+            "split": first["given_split"],
+            "status": first["verdict"],
+            "other": second["file_name"],
+            "other_label": second["label"],
+            "other_split": second["given_split"],
+            "other_status": second["verdict"],
         }
     )
+
+
+def _equal_pairs(rows: pd.DataFrame, position: pd.Series) -> pd.DataFrame:
+    """Index labels `a`, `b` of each duplicate and its original, then of each label conflict.
+
+    Args:
+        rows: the table.
+        position: the index label of each file name.
+    """
+    copies = rows["duplicate_of"].dropna()
+    conflicts = rows[rows["reason"].eq("label_conflict") & rows["pixel_sha256"].notna()]
+    first = conflicts.groupby("pixel_sha256")["file_name"].transform("first")
+    others = first[first != conflicts["file_name"]]
+    partners = pd.concat([copies, others])
+    return pd.DataFrame({"a": partners.index, "b": position[partners].to_numpy()})
+
+
+def _unordered(pairs: pd.DataFrame) -> list[frozenset[int]]:
+    return [frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)]
+
+
+def _describe(rows: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
+    """The chosen rows, in order, with their status or, if quarantined, the reason."""
+    found = rows.loc[chosen].reset_index(drop=True)
+    return found.assign(verdict=found["status"].where(found["reason"].isna(), found["reason"]))

@@ -1,80 +1,46 @@
-"""A watch over decoding: a file on which a decoder ends its process, or never ends, is known to those who come after.
+"""Isolation of decoders: a file on which one crashes or hangs is known to the processes after it.
 
-While a file is decoded its key stands in a slot: a small file in the private cache, mapped into memory and locked by
-its process. The system frees the lock however a process ends, so a key in a slot that can be locked is a death. An end
-that has nothing to do with the file (SIGTERM, a parent that ended, an exception) takes the key out of its slot.
-
-A decoder that takes longer than MOST_SECONDS has its process ended from within. The clock counts looks, one a second,
-so that a process that was stopped meanwhile loses no file. A decoder that keeps Python's lock, as that of JPEG 2000
-does, stops the looks too: then the process ends after as many seconds of the processor's time, and that is one death.
+crash    The process ends while it decodes. A crash slot (see crash_slots.py) then still holds
+         the file's key. Two crashes at one file are the file's fault; one may be chance. An end
+         that has nothing to do with the file (SIGTERM, the parent's death, an exception) is no
+         crash: it empties the slot.
+timeout  A decoder that takes longer than TIMEOUT_SECONDS has its process ended from within, by
+         a thread, the clock. It counts ticks, one a second, rather than the time: while the
+         process is suspended none are counted, and no file is lost.
+profile  Some decoders (JPEG 2000) hold Python's lock, so that the clock cannot tick. Each tick
+timer    winds up a timer of the system (SIGPROF), which ends the process if there is no tick
+         for as many seconds of processor time. That counts as a crash.
 """
 
-import fcntl
-import mmap
+import multiprocessing
 import os
-import secrets
 import signal
-import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType, TracebackType
 
 from tasks.common import workers
-from tasks.common.machine import cache_folder
+from tasks.validate import crash_slots
+from tasks.validate.crash_slots import Slot
 
-MOST_SECONDS = 120.0  # for a file; then it is slow
-MOST_DEATHS = 2  # of processes at a file; one may be chance
-LOOK_EVERY = 1.0  # seconds
-_RECORD = struct.Struct("<64sd?")  # key, its start on the monotonic clock, whether it was slow
-_EMPTY = b"\0"  # in the key's first place
+TIMEOUT_SECONDS = 120.0  # for one file
+TICK_SECONDS = 1.0
+MOST_CRASHES = 2  # of processes at a file
 
 
 @dataclass(frozen=True)
-class Death:
-    """How processes ended at a key: how many, and whether one was ended because it took too long."""
+class Crashes:
+    """How many processes ended at a file, and whether one of them because it took too long."""
 
     count: int
-    slow: bool
+    timed_out: bool
 
 
-class _Slot:
-    """A locked file with room for one key."""
-
-    def __init__(self) -> None:
-        folder = _folder()
-        folder.mkdir(exist_ok=True)
-        while True:
-            path = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-            self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-            fcntl.flock(self.file, fcntl.LOCK_EX)
-            if os.fstat(self.file).st_nlink:  # else clear() came between the two
-                break
-            os.close(self.file)
-        os.write(
-            self.file, bytes(_RECORD.size)
-        )  # no hole: writing to its map where the disk is full ends the process
-        self.map = mmap.mmap(self.file, _RECORD.size)
-        self.looks = 0  # at the present key
-
-    def close(self) -> None:
-        self.map.close()
-        os.close(self.file)
-
-
-_slots: list[_Slot] = []  # of this process
-_free: list[_Slot] = []  # those of them that no thread uses
-_unable = False  # this file system has no locks or maps: nothing is watched
-_timed = False  # the processor's time is measured here: nobody else does so
-_lock = threading.Lock()
-
-
-class watched:  # noqa: N801  # a context manager that is used as a function
-    """While the body runs, `key` stands in a slot of this process. It costs a microsecond.
+class isolated:  # noqa: N801  # a context manager that is used as a function
+    """While the body runs, a slot of this process holds `key`. It takes microseconds.
 
     The key is the SHA-256 of the file's bytes, in hex digits.
     """
@@ -85,143 +51,129 @@ class watched:  # noqa: N801  # a context manager that is used as a function
         self.key = key
 
     def __enter__(self) -> None:
-        try:
-            self.slot: _Slot | None = _free.pop()
-        except IndexError:
-            self.slot = _new_slot()
+        self.slot = _this_process.take_slot()
         if self.slot is not None:
-            self.slot.looks = 0
-            self.slot.map[:] = _RECORD.pack(self.key.encode(), time.monotonic(), False)
-            if _timed:
-                signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+            self.slot.note(self.key)
+            _this_process.wind_timer(TIMEOUT_SECONDS)
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self.slot is not None:
-            self.slot.map[:1] = _EMPTY
-            _free.append(self.slot)
+            self.slot.empty()
+            _this_process.free.append(self.slot)
 
 
-def deaths() -> dict[str, Death]:
-    """The keys at which processes ended that live no more."""
-    found: dict[str, Death] = {}
-    for _, record in _dead():
-        key, _, slow = _RECORD.unpack(record)
-        if not key.startswith(_EMPTY):
-            name = key.decode("ascii", "replace")
-            before = found.get(name, Death(0, False))
-            found[name] = Death(before.count + 1, before.slow or slow)
-    return found
+def read_crashes() -> dict[str, Crashes]:
+    """The crashes since the last clear(), by key."""
+    crashes: dict[str, Crashes] = {}
+    for record in crash_slots.read_abandoned():
+        key = record.key.decode("ascii", "replace")
+        earlier = crashes.get(key, Crashes(0, False))
+        crashes[key] = Crashes(earlier.count + 1, earlier.timed_out or record.timed_out)
+    return crashes
 
 
-def verdict(key: str, deaths: dict[str, Death]) -> str | None:
-    """Why the file is to be set aside unopened, or None."""
-    death = deaths.get(key, Death(0, False))
-    if death.slow:
-        return f"decoding took over {MOST_SECONDS:.0f} s"
-    return "the decoder ended its process twice" if death.count >= MOST_DEATHS else None
+def verdict(key: str, crashes: dict[str, Crashes]) -> str | None:
+    """Why the file must not be decoded again, or None."""
+    found = crashes.get(key, Crashes(0, False))
+    if found.timed_out:
+        return f"decoding took over {TIMEOUT_SECONDS:.0f} s"
+    return "the decoder ended its process twice" if found.count >= MOST_CRASHES else None
 
 
 def clear() -> None:
-    """Forget the deaths: the stage that they disturbed has ended well."""
-    for path, _ in _dead():
-        path.unlink(missing_ok=True)
+    """Forget the crashes: the stage that they disturbed has ended well."""
+    crash_slots.remove_abandoned()
 
 
-def _folder() -> Path:
-    return cache_folder() / "watch"
+class _Process:
+    """The slots of this process, and its clock and timer, which start with the first slot."""
 
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.free: list[Slot] = []  # those of them that no thread uses
+        self.can_isolate = True  # False: the file system has no locks or maps
+        self.has_timer = False
+        self.lock = threading.Lock()
 
-def _dead() -> Iterator[tuple[Path, bytes]]:
-    """The slots of processes that live no more, each locked while it is looked at."""
-    if not _folder().is_dir():
-        return
-    for path in _folder().iterdir():
-        with suppress(
-            OSError
-        ):  # cleared meanwhile, or its process lives: then the lock is not to be had
-            file = os.open(path, os.O_RDONLY)
+    def take_slot(self) -> Slot | None:
+        """A slot for the calling thread; None where there can be none: all runs without."""
+        with suppress(IndexError):
+            return self.free.pop()
+        with self.lock:
+            if not self.can_isolate:
+                return None
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may look at the same time
-                record = os.read(file, _RECORD.size)
-                yield path, record.ljust(_RECORD.size, b"\0")
-            finally:
-                os.close(file)
+                slot = Slot()
+            except OSError:
+                self.can_isolate = False
+                return None
+            self.slots.append(slot)
+            if len(self.slots) == 1:
+                self._start()
+            return slot
 
+    def _start(self) -> None:
+        """Start the clock; take the signals that nobody else uses."""
+        self.has_timer = signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
+        with suppress(ValueError):  # not in the main thread: signals stay as they are
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, _end_without_crash)
+        threading.Thread(target=self._run_clock, daemon=True, name="decoding clock").start()
 
-def _new_slot() -> _Slot | None:
-    """One more slot of this process; with the first, those who look after it."""
-    global _unable, _timed
-    with _lock:
-        if _unable:
-            return None
-        try:
-            slot = _Slot()
-        except OSError:
-            _unable = True
-            return None
-        _slots.append(slot)
-        if len(_slots) == 1:
-            _timed = signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
-            with suppress(ValueError):  # not in the main thread: signals stay as they are
-                if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                    signal.signal(signal.SIGTERM, _end_innocently)
-            threading.Thread(target=_look_for_ever, daemon=True, name="watch").start()
-    return slot
+    def wind_timer(self, seconds: float) -> None:
+        """End this process after `seconds` of processor time, unless wound again; 0: never."""
+        if self.has_timer:
+            signal.setitimer(signal.ITIMER_PROF, seconds)
 
+    def _run_clock(self) -> None:
+        while True:
+            time.sleep(TICK_SECONDS)
+            busy = [slot for slot in self.slots if not slot.is_empty()]
+            for slot in busy:
+                slot.ticks += 1
+                if slot.ticks * TICK_SECONDS > TIMEOUT_SECONDS:
+                    self._end_by_timeout(slot)
+            self.wind_timer(TIMEOUT_SECONDS if busy else 0)
 
-def _look_for_ever() -> None:
-    while True:
-        time.sleep(LOOK_EVERY)
-        busy = [slot for slot in _slots if slot.map[:1] != _EMPTY]
-        for slot in busy:
-            slot.looks += 1
-            if slot.looks * LOOK_EVERY > MOST_SECONDS:
-                _end_if_slow(slot)
-        if _timed:  # wound up anew with each look, so that it runs out only where there are none
-            signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS if busy else 0)
-
-
-def _end_if_slow(slot: _Slot) -> None:
-    key, start, _ = _RECORD.unpack(slot.map[:])
-    if (
-        key.startswith(_EMPTY) or time.monotonic() - start < MOST_SECONDS
-    ):  # it has ended in this moment
-        return
-    slot.map[:] = _RECORD.pack(key, start, True)
-    for other in _slots:
-        if other is not slot:
-            other.map[:1] = _EMPTY
-    if workers.in_worker():
+    def _end_by_timeout(self, slow: Slot) -> None:
+        """End this process, which is no crash at the files of its other threads."""
+        if slow.is_empty() or slow.seconds() < TIMEOUT_SECONDS:
+            return  # the file was done in this moment
+        slow.note_timeout()
+        for slot in self.slots:
+            if slot is not slow:
+                slot.empty()
+        if multiprocessing.parent_process() is None:  # no worker: the stage itself ends
+            took = f"decoding took over {TIMEOUT_SECONDS:.0f} s"
+            print(f"{took}: run again, and the file is set aside", file=sys.stderr, flush=True)
         os._exit(1)
-    print(
-        f"decoding took over {MOST_SECONDS:.0f} s: run again, and the file is set aside",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(1)
+
+    def empty_slots(self) -> None:
+        """This process ends for a reason that has nothing to do with its files."""
+        for slot in self.slots:
+            slot.empty()
+
+    def close_slots(self) -> None:
+        for slot in self.slots:
+            slot.close()
 
 
-def _forget() -> None:
-    """This process ends for a reason that has nothing to do with its files."""
-    for slot in _slots:
-        slot.map[:1] = _EMPTY
+_this_process = _Process()
 
 
-def _end_innocently(number: int, _: FrameType | None) -> None:
-    _forget()
+def _end_without_crash(number: int, _: FrameType | None) -> None:
+    """Handle a signal as if there were no handler, with the slots emptied."""
+    _this_process.empty_slots()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
-def _start_anew() -> None:
-    """A forked process has no slots: those it was born with are its parent's, locked as long as anyone holds them."""
-    global _lock
-    for slot in _slots:
-        slot.close()
-    _slots.clear()
-    _free.clear()
-    _lock = threading.Lock()
+def _forget_parents_slots() -> None:
+    """A forked process is born with its parent's slots, which stay locked while anyone has them."""
+    global _this_process
+    _this_process.close_slots()
+    _this_process = _Process()
 
 
-os.register_at_fork(after_in_child=_start_anew)
-workers.before_orphan_ends.append(_forget)
+os.register_at_fork(after_in_child=_forget_parents_slots)
+workers.at_parent_death.append(lambda: _this_process.empty_slots())

@@ -1,18 +1,20 @@
-"""Images that look the same: re-encoded, scaled, a little brighter, frames of one film.
+"""Near duplicates: images that look the same (re-encoded, scaled, brighter, frames of one film).
 
-A perceptual hash proposes pairs: those whose hashes differ in at most MOST_BITS of 64 bits. faiss's multi-index hashing
-finds them without comparing all with all (M. Norouzi, A. Punjani, D. Fleet, "Fast Search in Hamming Space with
-Multi-Index Hashing", CVPR 2012). A comparison of thumbnails in colour confirms them, whatever their brightness and
-contrast.
+A perceptual hash proposes pairs: those whose hashes differ in at most MOST_BITS of 64 bits. faiss's
+multi-index hashing finds them without comparing all with all (M. Norouzi, A. Punjani, D. Fleet,
+"Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012). A comparison of thumbnails in
+colour confirms them, whatever their brightness and contrast.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import faiss
 import numpy as np
 import pandas as pd
 
 from tasks.common import fact_cache, machine
+from tasks.dataset.selections import is_usable
 from tasks.validate import measure
 from tasks.validate.params import ValidateParams
 
@@ -24,84 +26,106 @@ MOST_BITS = 7
 MOST_NEIGHBOURS = 64  # compared with one image: what has more is one large cluster anyhow
 SMALL_GROUP = 1024  # images whose hashes are equal or close: all pairs are compared
 MOST_FOUND = 20_000_000  # by one search: bounds memory
-LEAST_CORRELATION = (
-    0.985  # photos re-encoded at JPEG quality 30 keep 0.99, different ones reach 0.97
-)
-MOST_DIFFERENCE = 1.0  # of a pixel, in standard deviations: finds what differs in one place alone
+# photos re-encoded at JPEG quality 30 keep 0.99, different ones reach 0.97
+LEAST_CORRELATION = 0.985
+MOST_DIFFERENCE = 1.0  # of a pixel, in standard deviations: finds what differs in one part alone
 MOST_STRETCH = 1.03  # between their shapes
 PAIRS_AT_ONCE = 1024  # 3,072 values each: bounds memory
 
 
-def find_near_duplicates(rows: pd.DataFrame, hashes: pd.Series, every_size: bool) -> pd.DataFrame:
-    """The pairs of usable images that look the same: places in `rows`, `a` before `b`, in order.
+class Pairs(NamedTuple):
+    """Pairs of images or hashes: positions in an array or a table, int64, equally many."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+
+def find_near_duplicates(rows: pd.DataFrame, params: ValidateParams) -> pd.DataFrame:
+    """The pairs of usable images that look the same: index labels `a` and `b`, int64, sorted.
+
+    Each pair is listed once, with `a` before `b`.
 
     Args:
-        rows: with the columns of the validated manifest.
-        hashes: of each row; null where there is none.
-        every_size: compare small images too.
+        rows: the table with `perceptual_hash`, indexed in order.
+        params: of the stage; `near_duplicates` says which images are compared.
     """
-    usable = (rows["status"] == "ok") & (rows["contrast"] >= LEAST_CONTRAST)
-    if not every_size:
-        usable &= rows[["width", "height"]].min(axis=1) >= LEAST_SIDE
-    chosen = rows[usable]
-    found: list[tuple[np.ndarray, np.ndarray]] = []
+    chosen = rows[_is_compared(rows, params) & (rows["contrast"] >= LEAST_CONTRAST)]
+    hashes = np.array([int(text, 16) for text in chosen["perceptual_hash"]], np.uint64)
+    confirmed = [_no_pairs()]
     with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
-        numbers = np.array([int(text, 16) for text in hashes[usable]], np.uint64)
-        for a, b in in_parts(propose(numbers, chosen["brightness"].to_numpy())):
-            same = compare(chosen, a, b, thumbnails)
-            found.append((a[same], b[same]))
-    a, b = (
-        np.concatenate([pair[side] for pair in found] or [np.empty(0, np.int64)]) for side in (0, 1)
+        for pairs in in_batches(propose(hashes, chosen["brightness"].to_numpy())):
+            same = look_the_same(chosen, pairs, thumbnails)
+            confirmed.append(Pairs(pairs.first[same], pairs.second[same]))
+    found = _join(confirmed)
+    labels = chosen.index.to_numpy()
+    table = pd.DataFrame(
+        {
+            "a": labels[np.minimum(found.first, found.second)],
+            "b": labels[np.maximum(found.first, found.second)],
+        }
     )
-    places = chosen.index.to_numpy()
-    pairs = pd.DataFrame({"a": places[np.minimum(a, b)], "b": places[np.maximum(a, b)]})
-    return pairs.drop_duplicates().sort_values(["a", "b"], ignore_index=True)
+    return table.drop_duplicates().sort_values(["a", "b"], ignore_index=True)
 
 
-def not_compared(rows: pd.DataFrame, params: ValidateParams) -> int:
-    """How many usable images find_near() leaves out for their size."""
+def count_not_compared(rows: pd.DataFrame, params: ValidateParams) -> int:
+    """How many usable images find_near_duplicates() leaves out for their size, or all of them."""
+    return int((is_usable(rows) & ~_is_compared(rows, params)).sum())
+
+
+def _is_compared(rows: pd.DataFrame, params: ValidateParams) -> pd.Series:
+    """A mask of the usable images that the parameter `near_duplicates` lets take part."""
+    if params.near_duplicates == "off":
+        return pd.Series(False, rows.index)
     if params.near_duplicates == "all":
-        return 0
-    usable = rows["status"] == "ok"
-    if params.near_duplicates == "auto":
-        usable &= rows[["width", "height"]].min(axis=1) < LEAST_SIDE
-    return int(usable.sum())
+        return is_usable(rows)
+    return is_usable(rows) & (rows[["width", "height"]].min(axis=1) >= LEAST_SIDE)
 
 
-# --- proposing ----------------------------------------------------------------------------------------------------
+def _no_pairs() -> Pairs:
+    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-def propose(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of places whose hashes, uint64, differ in at most MOST_BITS; in parts.
+def _join(parts: list[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([part.first for part in parts]),
+        np.concatenate([part.second for part in parts]),
+    )
 
-    Of a hash that many share, or two such, not every pair is proposed: each image is paired with the MOST_NEIGHBOURS
-    that come before it by brightness, which is nearly the same in a copy.
+
+# --- proposing ------------------------------------------------------------------------------------
+
+
+def propose(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[Pairs]:
+    """Pairs of positions whose hashes, uint64, differ in at most MOST_BITS; in parts.
+
+    Of images that share a hash, or two close ones, not every pair is proposed if they are many:
+    each image is paired with the MOST_NEIGHBOURS that come before it by brightness, which is nearly
+    the same in a copy.
     """
     unique, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     members = np.lexsort((brightness, inverse))
     starts = np.cumsum(counts) - counts
-    of_hash = [
-        members[start : start + count]
-        for start, count in zip(starts, counts, strict=True)
-        if count > 1
-    ]
-    yield from (neighbours(group) for group in of_hash)
-    told = set()
+
+    def members_of(number: int) -> np.ndarray:
+        """The images of a unique hash, darkest first."""
+        return members[starts[number] : starts[number] + counts[number]]
+
+    for number in np.flatnonzero(counts > 1).tolist():
+        yield pair_neighbours(members_of(number))
+    done: set[tuple[int, int]] = set()
     for left, right in close_hashes(unique):
-        alone = (counts[left] == 1) & (counts[right] == 1)
-        yield members[starts[left[alone]]], members[starts[right[alone]]]
-        for one, two in zip(left[~alone].tolist(), right[~alone].tolist(), strict=True):
-            pair = min(one, two), max(one, two)  # it may come both ways round
-            if pair not in told:
-                told.add(pair)
-                both = np.concatenate(
-                    [members[starts[hash] : starts[hash] + counts[hash]] for hash in (one, two)]
-                )
-                yield neighbours(both[np.argsort(brightness[both], kind="stable")])
+        single = (counts[left] == 1) & (counts[right] == 1)
+        yield Pairs(members[starts[left[single]]], members[starts[right[single]]])
+        for one, other in zip(left[~single].tolist(), right[~single].tolist(), strict=True):
+            pair = min(one, other), max(one, other)  # both orders may come
+            if pair not in done:
+                done.add(pair)
+                both = np.concatenate([members_of(one), members_of(other)])
+                yield pair_neighbours(both[np.argsort(brightness[both], kind="stable")])
 
 
-def neighbours(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a small group; of a large one, which is in order, each with the MOST_NEIGHBOURS before it."""
+def pair_neighbours(group: np.ndarray) -> Pairs:
+    """All pairs of a small group; of a large, ordered one each with the MOST_NEIGHBOURS before."""
     count = len(group)
     if count <= SMALL_GROUP:
         first, second = np.triu_indices(count, 1)
@@ -109,11 +133,14 @@ def neighbours(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         second = np.repeat(np.arange(count), MOST_NEIGHBOURS)
         first = second - np.tile(np.arange(1, MOST_NEIGHBOURS + 1), count)
         first, second = first[first >= 0], second[first >= 0]
-    return group[first], group[second]
+    return Pairs(group[first], group[second])
 
 
-def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of places in `unique`, uint64, that differ in at most MOST_BITS: of each the MOST_NEIGHBOURS closest."""
+def close_hashes(unique: np.ndarray) -> Iterator[Pairs]:
+    """Pairs of positions in `unique`, uint64, that differ in at most MOST_BITS.
+
+    Of each hash the MOST_NEIGHBOURS closest; a pair may come in both orders.
+    """
     codes = unique.view(np.uint8).reshape(-1, HASH_BITS // 8)
     if not len(codes):
         return
@@ -123,74 +150,67 @@ def close_hashes(unique: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     index.add(codes)
     at_once = max(1, MOST_FOUND // len(codes))
     for start in range(0, len(codes), at_once):
-        limits, distances, found = index.range_search(
-            codes[start : start + at_once], MOST_BITS + 1
-        )  # below it
-        asked = start + np.repeat(
-            np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)).astype(np.int64)
-        )
-        order = np.lexsort((found, distances, asked))
-        order = order[found[order] != asked[order]]
-        place = np.arange(len(order)) - np.searchsorted(asked[order], asked[order])
-        order = order[place < MOST_NEIGHBOURS]
-        yield asked[order], found[order]
+        queries = codes[start : start + at_once]
+        limits, distances, found = index.range_search(queries, MOST_BITS + 1)  # closer than that
+        result_counts = np.diff(limits.astype(np.int64)).astype(np.int64)
+        query = start + np.repeat(np.arange(len(queries)), result_counts)
+        order = np.lexsort((found, distances, query))
+        order = order[found[order] != query[order]]
+        nearness = np.arange(len(order)) - np.searchsorted(query[order], query[order])
+        order = order[nearness < MOST_NEIGHBOURS]
+        yield Pairs(query[order], found[order])
 
 
-def in_parts(
-    pairs: Iterator[tuple[np.ndarray, np.ndarray]],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same pairs, few at a time joined and many cut, so that about PAIRS_AT_ONCE are compared at once."""
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
-    for pair in pairs:
-        waiting.append(pair)
-        if sum(len(a) for a, _ in waiting) >= PAIRS_AT_ONCE:
-            yield _joined(waiting)
-            waiting = []
+def in_batches(parts: Iterator[Pairs]) -> Iterator[Pairs]:
+    """The same pairs in batches of PAIRS_AT_ONCE or a few more, the last one smaller."""
+    waiting: list[Pairs] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part.first)
+        if count >= PAIRS_AT_ONCE:
+            yield _join(waiting)
+            waiting, count = [], 0
     if waiting:
-        yield _joined(waiting)
+        yield _join(waiting)
 
 
-def _joined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    return first, second
+# --- confirming -----------------------------------------------------------------------------------
 
 
-# --- confirming ---------------------------------------------------------------------------------------------------
+def look_the_same(rows: pd.DataFrame, pairs: Pairs, thumbnails: fact_cache.FactCache) -> np.ndarray:
+    """Which pairs of positions in `rows` look the same, bool (pairs,).
 
-
-def compare(
-    rows: pd.DataFrame, a: np.ndarray, b: np.ndarray, thumbnails: fact_cache.FactCache
-) -> np.ndarray:
-    """Which of the pairs of places in `rows` look the same, as bools."""
+    Their shapes and their standardised thumbnails are compared.
+    """
     shapes = np.log(rows["width"].to_numpy(float) / rows["height"].to_numpy(float))
-    same = np.abs(shapes[a] - shapes[b]) <= np.log(MOST_STRETCH)
-    for start in range(0, len(a), PAIRS_AT_ONCE):
-        some = start + np.flatnonzero(same[start : start + PAIRS_AT_ONCE])
-        if not len(some):
+    same = np.abs(shapes[pairs.first] - shapes[pairs.second]) <= np.log(MOST_STRETCH)
+    for start in range(0, len(same), PAIRS_AT_ONCE):
+        candidates = start + np.flatnonzero(same[start : start + PAIRS_AT_ONCE])
+        if not len(candidates):
             continue
-        places, at = np.unique(np.concatenate([a[some], b[some]]), return_inverse=True)
-        pictures = standardise(read_thumbnails(rows.iloc[places], thumbnails))
-        left, right = pictures[at[: len(some)]], pictures[at[len(some) :]]
+        both = np.concatenate([pairs.first[candidates], pairs.second[candidates]])
+        positions, inverse = np.unique(both, return_inverse=True)
+        pictures = standardise(read_thumbnails(rows.iloc[positions], thumbnails))
+        left, right = pictures[inverse[: len(candidates)]], pictures[inverse[len(candidates) :]]
         correlation = np.einsum("ij,ij->i", left, right) / left.shape[1]
-        same[some] = (correlation >= LEAST_CORRELATION) & (
-            np.abs(left - right).max(axis=1) <= MOST_DIFFERENCE
-        )
+        difference = np.abs(left - right).max(axis=1)
+        same[candidates] = (correlation >= LEAST_CORRELATION) & (difference <= MOST_DIFFERENCE)
     return same
 
 
 def standardise(pictures: np.ndarray) -> np.ndarray:
-    """Each row with mean 0 and standard deviation 1: brightness and contrast no longer count. float32."""
+    """Each row with mean 0 and standard deviation 1, float32: whatever brightness and contrast."""
     pictures = pictures.astype(np.float32)
     pictures -= pictures.mean(axis=1, keepdims=True)
     return pictures / np.maximum(pictures.std(axis=1, keepdims=True), 1e-6)
 
 
 def read_thumbnails(rows: pd.DataFrame, thumbnails: fact_cache.FactCache) -> np.ndarray:
-    """The thumbnails of rows, uint8 (rows, values): remembered, or else made anew."""
-    found = thumbnails.get(bytes.fromhex(sha256) for sha256 in rows["sha256"])
-    lost = rows[[bytes.fromhex(sha256) not in found for sha256 in rows["sha256"]]]
-    for part in measure.measure_rows(lost, "looking again"):
-        found |= {bytes.fromhex(seen.sha256): seen.thumbnail for seen in part}
-    return np.stack(
-        [np.frombuffer(found[bytes.fromhex(sha256)], np.uint8) for sha256 in rows["sha256"]]
-    )
+    """The thumbnails of rows, uint8 (rows, 3072); those that the cache lacks are made again."""
+    keys = [bytes.fromhex(sha256) for sha256 in rows["sha256"]]
+    found = thumbnails.get(keys)
+    missing = rows[[key not in found for key in keys]]
+    for batch in measure.measure_rows(missing, "making thumbnails"):
+        found |= {bytes.fromhex(image.sha256): image.thumbnail for image in batch}
+    return np.stack([np.frombuffer(found[key], np.uint8) for key in keys])

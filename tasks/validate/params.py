@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from tasks.common.params import Block
 
-# what is looked for, and the default threshold; docs/parameters.md says what each means
+# the checks, and their default thresholds; docs/parameters.md says what each means
 CheckName = Literal[
-    "few_images", "imbalance", "class_names", "quarantined", "tiny", "huge", "blank", "blurred", "dark", "bright",
-    "odd_size", "odd_channels", "large_cluster",
+    "few_images", "imbalance", "class_names", "quarantined", "tiny", "huge", "blank", "blurred",
+    "dark", "bright", "odd_size", "odd_channels", "large_cluster",
 ]  # fmt: skip
 THRESHOLDS: dict[CheckName, float] = {
     "few_images": 10,  # usable images of a class
@@ -36,16 +36,16 @@ class Check(Block):
 
     @model_validator(mode="before")
     @classmethod
-    def _word_alone(cls, value: object) -> object:
+    def _expand_word(cls, value: object) -> object:
         """`blurred: fail` is short for `blurred: {then: fail}`."""
         return {"then": value} if isinstance(value, str) else value
 
 
 class ValidateParams(Block):
-    """How images are judged, and split where nothing else says it all.
+    """How images are checked, and split where folders or tables do not say it all.
 
-    `near_duplicates`: `auto` compares images whose shorter side has at least 64 pixels. `on_leak`: what to do where a
-    split that is given parts what belongs together.
+    `near_duplicates`: `auto` compares images whose shorter side has at least 64 pixels. `on_leak`:
+    what to do where a given split parts images that belong together.
     """
 
     seed: int = 42
@@ -66,5 +66,5 @@ class ValidateParams(Block):
 
     def check(self, name: CheckName) -> tuple[str, float]:
         """What to do and the threshold of one check."""
-        found = self.checks.get(name, Check())
-        return found.then, THRESHOLDS[name] if found.threshold is None else found.threshold
+        check = self.checks.get(name, Check())
+        return check.then, THRESHOLDS[name] if check.threshold is None else check.threshold

@@ -1,4 +1,4 @@
-"""data/validated/report.html: what was found, with pictures. It carries them with it and loads nothing."""
+"""data/validated/report.html: what was found, with pictures. It needs no other file."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,31 +10,24 @@ import pandas as pd
 
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import REASONS, SPLITS
+from tasks.dataset.selections import count_by_class, is_usable, quarantined
 from tasks.pixels import thumbnails
 from tasks.pixels.decode import UndecodableError
-from tasks.validate.checks import Finding
+from tasks.validate.summary import Validated
 
 THUMBNAIL = 96  # pixels a side
 MOST_SHOWN = 12  # of each kind
-Figures = list[dict[str, str]]
+Figure = dict[str, str]  # picture, label, name, detail
 
 
-def render(
-    rows: pd.DataFrame,
-    copies: pd.DataFrame,
-    leaks: pd.DataFrame,
-    findings: list[Finding],
-    numbers: dict[str, Any],
-) -> str:
-    """The page.
+def render(validated: Validated, metrics: dict[str, Any]) -> str:
+    """The page, as HTML.
 
     Args:
-        rows: of the validated manifest.
-        copies: see duplicates.list_duplicates().
-        leaks: see lineage.find_leaks().
-        findings: of the checks.
-        numbers: the content of metrics/validate.json.
+        validated: the dataset.
+        metrics: the content of metrics/validate.json.
     """
+    rows = validated.rows
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -42,14 +35,13 @@ def render(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
-        numbers=numbers,
-        reasons=REASONS,
+        numbers=metrics,
         splits=SPLITS,
         classes=count_table(rows),
-        pairs=list(pair_sections(rows, copies, leaks)),
+        pairs=list(pair_sections(validated)),
         findings=[
             (finding.text, figures(rows.loc[finding.images]))
-            for finding in findings
+            for finding in validated.findings
             if len(finding.images)
         ],
         set_aside=list(quarantined_sections(rows)),
@@ -58,55 +50,48 @@ def render(
 
 
 def count_table(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each class: usable images per split, duplicates, quarantined."""
-    table = pd.crosstab(rows["label"], rows["split"].where(rows["status"] == "ok", rows["status"]))
-    table = table.reindex(columns=[*SPLITS, "duplicate", "quarantined"], fill_value=0)
-    return [
-        {"label": label, **{name: int(count) for name, count in row.items()}}
-        for label, row in table.iterrows()
-    ]
+    """For each class: `label`, usable images per split, `duplicate`, `quarantined`."""
+    counted = rows.assign(kind=rows["split"].where(is_usable(rows), rows["status"]))
+    table = count_by_class(counted, "kind", [*SPLITS, "duplicate", "quarantined"])
+    return [{"label": label, **counts} for label, counts in table.to_dict("index").items()]
 
 
-def pair_sections(
-    rows: pd.DataFrame, copies: pd.DataFrame, leaks: pd.DataFrame
-) -> Iterator[dict[str, Any]]:
+def pair_sections(validated: Validated) -> Iterator[dict[str, Any]]:
     """What is shown two by two: leaks, label conflicts, images that look the same, copies."""
-    by_name = rows.set_index("file_name")
-    leaked = pd.DataFrame(
-        {"file_name": rows.loc[leaks.index, "file_name"], "other": leaks["other"]}
-    )
-    copies = copies[copies["kind"] != "group"]
+    leaks, pairs = validated.leaks, validated.pairs
+    by_name = validated.rows.set_index("file_name")
+    leaked = leaks.assign(file_name=validated.rows.loc[leaks.index, "file_name"])
+    copies = pairs[pairs["kind"] != "group"]
     two_labels = copies["label"] != copies["other_label"]
     near = copies["kind"] == "near"
-    for title, pairs in (
+    for title, section in (
         ("Leaks: in two splits, and belonging together", leaked),
         ("Label conflicts: equal pixels, two labels", copies[two_labels & ~near]),
         ("Look the same, and have two labels", copies[two_labels & near]),
         ("Look the same", copies[~two_labels & near]),
         ("Copies: equal bytes or equal pixels", copies[~two_labels & ~near]),
     ):
-        shown = pairs.head(MOST_SHOWN)
-        left, right = figures(by_name.loc[shown["file_name"]]), figures(by_name.loc[shown["other"]])
-        if len(pairs):
-            yield {
-                "title": title,
-                "count": len(pairs),
-                "pairs": list(zip(left, right, strict=True)),
-            }
+        if len(section):
+            shown = section.head(MOST_SHOWN)
+            left = figures(by_name.loc[shown["file_name"]])
+            right = figures(by_name.loc[shown["other"]])
+            figure_pairs = list(zip(left, right, strict=True))
+            yield {"title": title, "count": len(section), "pairs": figure_pairs}
 
 
 def quarantined_sections(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The quarantined images, by reason."""
-    aside = rows[rows["status"] == "quarantined"]
+    set_aside = quarantined(rows)
     for reason, words in REASONS.items():
-        own = aside[aside["reason"] == reason]
-        if len(own):
-            yield {"reason": reason, "words": words, "count": len(own), "figures": figures(own)}
+        images = set_aside[set_aside["reason"] == reason]
+        if len(images):
+            shown = figures(images)
+            yield {"reason": reason, "words": words, "count": len(images), "figures": shown}
 
 
-def figures(rows: pd.DataFrame) -> Figures:
-    """Pictures of the first rows, in order, with their captions; no picture of what cannot be decoded."""
-    some = image_bytes.locate(rows.reset_index().head(max(MOST_SHOWN, 1)))
+def figures(rows: pd.DataFrame) -> list[Figure]:
+    """Pictures and captions of the first MOST_SHOWN rows, in order."""
+    shown = image_bytes.locate(rows.reset_index().head(MOST_SHOWN))
     return [
         {
             "picture": picture(row),
@@ -114,12 +99,12 @@ def figures(rows: pd.DataFrame) -> Figures:
             "name": row.file_name,
             "detail": "" if pd.isna(row.detail) else row.detail,
         }
-        for row in some.itertuples()
+        for row in shown.itertuples()
     ]
 
 
 def picture(row: Any) -> str:
-    """A row's image as a `data:` URI, or nothing."""
+    """A row's image as a `data:` URI; empty if it cannot be read or decoded."""
     if pd.isna(row.format):
         return ""
     with suppress(OSError, UndecodableError):

@@ -1,6 +1,7 @@
 """Variants: what offline and on-the-fly augmentation share.
 
-params      the augment block of params.yaml     transforms          which transforms a policy may use
-policy      the policy, built and applied        published_policies  TrivialAugment and others as steps
-make        one variant from its recipe          sources             the training images to vary
+params      the augment block of params.yaml   policy              the policy, built and applied
+sources     the training images to vary        transforms          those that a policy may use
+recipe      what decides pixels and bytes      published_policies  TrivialAugment and others
+make        one variant of a source
 """

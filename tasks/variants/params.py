@@ -12,7 +12,9 @@ MOST_IMAGES = 10**12
 
 
 class Encoding(Block):
-    """`auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, as PNG.
+    """How variants are encoded.
+
+    `auto` keeps the source's kind: JPEG sources stay JPEG, all others are stored without loss, PNG.
 
     `quality` serves JPEG and WebP, `lossless` WebP alone.
     """
@@ -30,7 +32,7 @@ class Encoding(Block):
         return self
 
     def format_for(self, source_format: str) -> Format:
-        """The format of the variants of a source whose own format is `source_format` (Pillow's name)."""
+        """The format of the variants of a source of `source_format` (Pillow's name)."""
         if self.format != "auto":
             return self.format
         return "jpeg" if source_format in ("JPEG", "MPO") else "png"
@@ -50,7 +52,7 @@ class ClassPlan(Block):
 
 
 class AugmentParams(Block):
-    """How many variants (see tasks/augment/plan.py) and what they are made by (see tasks/variants/policy.py)."""
+    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py)."""
 
     seed: int = Field(42, ge=0)
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
@@ -87,7 +89,8 @@ class AugmentParams(Block):
             )
         if isinstance(self.target_per_class, int) and not 1 <= self.target_per_class <= MOST_IMAGES:
             raise ValueError(
-                f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', found {self.target_per_class}"
+                f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', "
+                f"found {self.target_per_class}"
             )
         for place, wanted in self._variants_asked_for():
             if self.max_per_image is not None and wanted > self.max_per_image:

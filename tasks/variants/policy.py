@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from tasks.common.errors import UserError
-from tasks.common.params import place_and_problem
+from tasks.common.params import key_and_problem
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # on import it would ask the network for updates
 # Albumentations imports torch, where there is one, for a class that is not used here: 1.3 s.
@@ -114,7 +114,7 @@ def build_step(step: Any, location: str) -> Any:
                 _check_values(kind, arguments)
             return kind(**arguments)
     except ValidationError as error:
-        raise UserError(place_and_problem(error, f"{location} {name}", kind.InitSchema)) from None
+        raise UserError(key_and_problem(error, f"{location} {name}", kind.InitSchema)) from None
     except (TypeError, ValueError) as error:
         raise UserError(f"{location} {name}: {' '.join(str(error).split())}") from None
 

@@ -1,49 +1,87 @@
-"""Which images are augmented."""
+"""Sources: the training images that are augmented, as workers need to know them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes
 from tasks.dataset.paths import VALIDATED_MANIFEST
-from tasks.variants.make import Source
+from tasks.dataset.selections import usable
+from tasks.pixels.convert import to_rgb
+from tasks.pixels.decode import decode
+from tasks.variants.recipe import Recipe
 
-PLACE = ("path", "offset", "length")  # of sources.locate()
-FACTS = ("source_id", "sha256", "label", "format", "width", "height", "channels", "bits")
-COLUMNS = (
-    "file_name",
-    "container",
-    "offset",
-    "bytes",
-    *FACTS,
-    "split",
-    "status",
-)  # of the validated manifest
 ROWS_AT_ONCE = 4096  # lists of all columns would take more memory than the table
 
 
+class Source(NamedTuple):
+    """A training image: where its bytes lie, its row of the validated manifest, and its plan."""
+
+    path: str  # of its file, or of the container that holds it
+    offset: float | None  # in the container, in bytes; null for a file of its own
+    length: int  # in bytes
+    source_id: str
+    sha256: str
+    label: str
+    format: str  # Pillow's name: JPEG, PNG, ...
+    width: int
+    height: int
+    channels: int
+    bits: int
+    planned: int  # how many variants are to be made of it
+
+
+LOCATION = Source._fields[:3]  # what image_bytes.locate() gives
+FACTS = Source._fields[3:-1]
+# What has to be read of the validated manifest.
+COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "split", "status")
+
+
 def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the validated manifest that are augmented, in order of their paths; their index is kept.
+    """The rows of the validated manifest that are augmented, by path; their index is kept.
 
     Raises:
         UserError: where two of them share a source_id (64 bits of a SHA-256).
     """
-    sources = rows[(rows["status"] == "ok") & (rows["split"] == "train")]
+    sources = usable(rows, "train")
     twins = sources[sources["source_id"].duplicated(keep=False)]
     if len(twins):
         names = " and ".join(twins["file_name"].head(2))
-        raise UserError(
-            f"{VALIDATED_MANIFEST}: source_id needs to be unique, found one for {names}"
-        )
+        need = "source_id needs to be unique"
+        raise UserError(f"{VALIDATED_MANIFEST}: {need}, found one for {names}")
     return sources
 
 
 def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
-    """What the workers need to know of each training row."""
+    """Each of training_sources() as a Source; `counts`: the variants planned of it."""
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = slice(start, start + ROWS_AT_ONCE)
-        located = image_bytes.locate(rows.iloc[some])
-        columns = (located[fact].tolist() for fact in (*PLACE, *FACTS))
-        for facts in zip(*columns, counts.iloc[some].tolist(), strict=True):
+        part = slice(start, start + ROWS_AT_ONCE)
+        located = image_bytes.locate(rows.iloc[part])
+        columns = (located[name].tolist() for name in (*LOCATION, *FACTS))
+        for facts in zip(*columns, counts.iloc[part].tolist(), strict=True):
             yield Source(*facts)
+
+
+def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
+    """Decode a source; see pixels.decode.
+
+    Raises:
+        UserError: where its bytes are not those that were validated.
+    """
+    again = "since it was validated; run from ingest again"
+    try:
+        data = image_bytes.read_checked(source, f"changed {again}")
+    except FileNotFoundError:
+        raise UserError(f"{source.path}: gone {again}") from None
+    return decode(data, keep_depth).pixels
+
+
+def read_policy_input(source: Source, recipe: Recipe) -> np.ndarray:
+    """The pixels that the policy gets: grey and 16 bits stay where policy and format take them."""
+    policy = recipe.build_policy()
+    keep_depth = policy.takes_16_bits and recipe.encoding.format_for(source.format) == "png"
+    pixels = read_pixels(source, keep_depth)
+    return pixels if policy.takes_grey else to_rgb(pixels)

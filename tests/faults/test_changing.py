@@ -1,7 +1,7 @@
-"""Raw files that change while a stage reads them: the run ends right, or in one line, and running again is right.
+"""Raw files that change while a stage reads them: the run ends right, or in one line.
 
-The stage waits after the first file that it read until the test has changed data/raw. That is code of the checkout, so
-what it is compared with has it too.
+The stage waits after the first file that it read until the test has changed data/raw. The code that
+waits is part of the checkout, so the undisturbed run has it too.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.faults.conftest import DOORS, Environment, Undisturbed, copy, lines_o
 pytestmark = pytest.mark.slow
 
 READERS = {  # the function that reads one file
-    "ingest": ("tasks/ingest/read_files.py", "look"),
+    "ingest": ("tasks/ingest/read_files.py", "read_file"),
     "validate": ("tasks/dataset/image_bytes.py", "read_row"),
     "augment": ("tasks/dataset/image_bytes.py", "read_row"),
 }

@@ -1,4 +1,7 @@
-"""Times decide nothing: files from the future give the same results. Edits that keep size and time are told of too."""
+"""Times decide nothing: files from the future give the same results.
+
+Edits that keep size and time are noticed too.
+"""
 
 import os
 import time
@@ -31,7 +34,7 @@ def test_files_from_the_future_give_the_same_results(
 
 
 def set_ahead(folder: Path, seconds: float) -> None:
-    """Give every file below `folder` a time in the future: what a clock that was moved back leaves."""
+    """Give every file below `folder` a time in the future, as a clock that was moved back."""
     ahead = time.time() + seconds
     for path in folder.rglob("*"):
         os.utime(path, (ahead, ahead))

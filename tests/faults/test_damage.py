@@ -1,4 +1,4 @@
-"""Bits that flip, and files that are cut short: made anew with equal bytes, or told with how to mend it; never used."""
+"""Flipped bits and files cut short: made anew with equal bytes, or one line; never used."""
 
 import os
 import random
@@ -38,14 +38,14 @@ def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
-# --- what DVC keeps -----------------------------------------------------------------------------------------------
+# --- what DVC keeps -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def expected(
     undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """The dvc.lock with a changed parameter, so that the stage has to read again what the one before it made."""
+    """The dvc.lock with a changed parameter, so that the stage reads its input again."""
     locks = {}
     for stage, change in CHANGES.items():
         project = copy(undisturbed.finished, tmp_path_factory.mktemp(stage) / "project")
@@ -102,7 +102,7 @@ def told(lines: list[str]) -> list[str]:
     return [command.replace("verify", "verify --repair") for command in commands]
 
 
-# --- the private cache --------------------------------------------------------------------------------------------
+# --- the private cache ----------------------------------------------------------------------------
 
 RANDOM = random.Random(4)
 PLACES = [RANDOM.random() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""A disk with room for a part of what a stage writes: one line, raw data untouched; once there is room it goes on."""
+"""A disk too small for what a stage writes: one line; once there is room the run goes on."""
 
 import os
 import re

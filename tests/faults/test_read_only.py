@@ -1,4 +1,4 @@
-"""Caches that cannot be written: one line, or the run does without them. Once they can be, running again is right."""
+"""Caches that cannot be written: one line, or the run does without them."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two runs started together: `variegate run` waits for the other, `dvc repro` may say that it is busy and end."""
+"""Two runs started together: `variegate run` waits, `dvc repro` may end because it is busy."""
 
 import subprocess
 

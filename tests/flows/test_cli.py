@@ -174,13 +174,17 @@ def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(
         done = project.variegate(*command, check=False)
         assert (done.returncode, done.stderr) == (
             2,
-            "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin with other images\n",
+            "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin "
+            "with other images\n",
         )
 
 
 def test_run_on_nothing_says_what_to_do(project: Project) -> None:
     done = project.variegate("run", check=False)
-    expected = "error: data/raw is empty: put images there in class folders, or run `variegate sample digits`\n"
+    expected = (
+        "error: data/raw is empty: put images there in class folders, or run `variegate "
+        "sample digits`\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -204,10 +208,14 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         "not compared     18 images, for looking the same: see near_duplicates",
         "groups           0",
         "leaks            0",
-        "classes          3: 0, 1, 2",
+        "classes          3",
+        "  class  usable  train  validation  test",
+        "  0           6      4           1     1",
+        "  1           6      4           1     1",
+        "  2           6      4           1     1",
         "splits           train 12, validation 3, test 3",
-        "                 split by content: train 66.7% (wanted 70%), validation 16.7% (wanted 15%), test 16.7% "
-        "(wanted 15%); exact",
+        "                 split by content: train 66.7% (wanted 70%), "
+        "validation 16.7% (wanted 15%), test 16.7% (wanted 15%); exact",
         "warning          class '0' has 6 usable images, fewer than 10",
         "warning          class '1' has 6 usable images, fewer than 10",
         "warning          class '2' has 6 usable images, fewer than 10",
@@ -215,6 +223,21 @@ def test_validate_says_what_is_there(finished: Project) -> None:
     ]
     assert done.stderr == ""  # nothing has changed, so nothing was run
     assert json.loads(finished.variegate("validate", "--json").stdout)["moved"] == []
+
+
+def test_validate_prints_each_warning_once(finished: Project) -> None:
+    finished.write_digits(per_class=7)
+    warnings = [f"class '{label}' has 7 usable images, fewer than 10" for label in "012"]
+    ran = finished.variegate("validate")
+    assert [line for line in ran.stderr.splitlines() if line.startswith("warning")] == [
+        f"warning: {text}" for text in warnings
+    ]
+    assert "warning" not in ran.stdout
+    cached = finished.variegate("validate")
+    assert [line for line in cached.stdout.splitlines() if line.startswith("warning")] == [
+        f"warning          {text}" for text in warnings
+    ]
+    assert cached.stderr == ""
 
 
 def test_validate_lists_the_images_that_moved(finished: Project) -> None:
@@ -240,7 +263,8 @@ def test_validate_exits_with_1_where_a_check_fails(finished: Project) -> None:
     assert done.returncode == 1
     assert "images in        18 in 18 files: 18 usable" in done.stdout
     assert done.stderr.splitlines()[-1] == (
-        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, and 2 more; "
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer "
+        "than 10, and 2 more; "
         "data/validated/report.html shows it"
     )
     finished.path("data/raw/0/0000.png").unlink()
@@ -268,7 +292,13 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
     )
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
     text = finished.variegate("plan").stdout
-    assert "all           12          48          60    5.00          48" in text
+    assert text.splitlines()[:5] == [
+        "class  sources  variants  training  times  distinct",
+        "0            4        16        20   5.00        16",
+        "1            4        16        20   5.00        16",
+        "2            4        16        20   5.00        16",
+        "all         12        48        60   5.00        48",
+    ]
     assert "capacity   any number of different images of one source" in text
 
 
@@ -307,7 +337,8 @@ def test_plan_knows_the_present_images(finished: Project) -> None:
     finished.write_digits(per_class=7)
     done = finished.variegate("plan", "--json")
     assert done.stderr.startswith(
-        "what validate depends on is not up to date: running it first\nlayout: class folders (detected)\n"
+        "what validate depends on is not up to date: running it first\nlayout: class "
+        "folders (detected)\n"
     )
     assert json.loads(done.stdout)["sources"] == 15
     finished.set_params(augment__total=100, augment__variants_per_image=None)
@@ -319,7 +350,10 @@ def test_plan_on_images_that_cannot_be_used_tells_why(finished: Project) -> None
     shutil.rmtree(finished.path("data/raw/1"))
     shutil.rmtree(finished.path("data/raw/2"))
     done = finished.variegate("plan", check=False)
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
+    expected = (
+        "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none "
+        "quarantined)"
+    )
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == expected
 
 
@@ -366,7 +400,10 @@ def test_replay_of_what_the_ledger_does_not_know_is_one_line(
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     asked = variant_id.format(source_id=ledger["source_id"].iloc[0])
     done = finished.variegate("replay", asked, "-o", "x.png", check=False)
-    expected = f"error: variant '{asked}': needs an augmented variant's id of data/augmented/manifest.parquet\n"
+    expected = (
+        f"error: variant '{asked}': needs an augmented variant's id of "
+        "data/augmented/manifest.parquet\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -379,7 +416,10 @@ def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> 
     finished.set_params(augment__seed=7)
     done = finished.variegate("replay", row["variant_id"], "-o", "x.png", check=False)
     assert done.returncode == 2
-    was = f"variant '{row['variant_id']}': the ledger's variants were made by recipe {row['recipe_hash']}; "
+    was = (
+        f"variant '{row['variant_id']}': the ledger's variants were made by recipe "
+        f"{row['recipe_hash']}; "
+    )
     assert done.stderr.startswith(f"error: {was}params.yaml now says ")
     assert (
         finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe")
@@ -434,10 +474,13 @@ def test_verify_finds_what_differs(finished: Project) -> None:
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
-    findings = {row["what"]: row for row in json.loads(digits.variegate("doctor", "--json").stdout)}
-    assert all(row["ok"] for row in findings.values()), findings
-    assert set(findings) == {
-        "python", "environment", "device", "cache links", "private cache", "parameters", "raw data", "server",
+    digits.run("git", "init", "-q")
+    forget_proxies(digits)
+    found = {row["what"]: row for row in json.loads(digits.variegate("doctor", "--json").stdout)}
+    assert all(row["ok"] for row in found.values()), found
+    assert set(found) == {
+        "python", "environment", "git", "device", "home", "cache links", "private cache",
+        "parameters", "raw data", "proxy", "server",
     }  # fmt: skip
     digits.set_params(augment__policy=["Flop"])
     lock = digits.path("requirements/pixels.txt")
@@ -448,35 +491,78 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
     assert "Flop: unknown transform" in done.stdout and "not ==9" in done.stdout
 
 
+def test_doctor_itself_needs_neither_git_nor_a_home_nor_a_proxy_that_works(
+    digits: Project,
+) -> None:
+    variegate = shutil.which("variegate")
+    assert variegate is not None
+    digits.path("bin").mkdir()
+    digits.path("bin/variegate").symlink_to(variegate)
+    forget_proxies(digits)
+    done = digits.variegate(
+        "doctor",
+        "--json",
+        check=False,
+        PATH=str(digits.path("bin")),
+        HOME="/proc/nowhere",  # where even root cannot write
+        ALL_PROXY="gopher://nowhere",  # which httpx does not know
+        PREFECT_API_URL="http://127.0.0.1:9/api",
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    wrong = {row["what"] for row in json.loads(done.stdout) if not row["ok"]}
+    assert wrong == {"python", "git", "home", "proxy", "server"}
+
+
+def forget_proxies(project: Project) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        project.environment.pop(name, None)
+        project.environment.pop(name.lower(), None)
+
+
 def test_a_link_to_a_file_outside_is_refused_before_dvc_takes_it(finished: Project) -> None:
     outside = finished.path("outside.png")
     finished.path("data/raw/0/0000.png").rename(outside)
     finished.path("data/raw/0/0000.png").symlink_to(outside)
     mode = outside.stat().st_mode
     done = finished.variegate("run", check=False)
-    expected = f"error: data/raw/0/0000.png: needs to be a file, found a link to {outside}; copy it instead\n"
+    expected = (
+        f"error: data/raw/0/0000.png: needs to be a file, found a link to {outside}; copy "
+        "it instead\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
     assert outside.stat().st_mode == mode
 
 
 def test_an_unknown_stage_is_told_before_any_work(finished: Project) -> None:
     done = finished.variegate("run", "--until", "polish", check=False)
-    expected = "error: --until polish: needs a stage of dvc.yaml: ingest, validate, augment, train, evaluate\n"
+    expected = (
+        "error: --until polish: needs a stage of dvc.yaml: ingest, validate, augment, "
+        "train, evaluate\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_a_wrong_network_is_told_before_any_work(finished: Project) -> None:
     finished.set_params(train__model="resnet19")
     done = finished.variegate("run", check=False)
-    expected = "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, found 'resnet19'"
+    expected = (
+        "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
+        "found 'resnet19'"
+    )
     assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
     assert finished.path("models/model.json").is_file()
 
 
 def test_a_server_that_does_not_answer_is_one_line(digits: Project) -> None:
     done = digits.variegate("run", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
-    need = "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate ui`, or unset it"
-    expected = f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] Connection refused\n"
+    need = (
+        "needs a Prefect server that answers, as http://127.0.0.1:4200/api: `variegate "
+        "ui`, or unset it"
+    )
+    expected = (
+        f"error: PREFECT_API_URL http://127.0.0.1:9/api: {need}; found: [Errno 111] "
+        "Connection refused\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -486,5 +572,20 @@ def test_the_debug_switch_shows_the_traceback(project: Project) -> None:
 
 
 def test_nothing_imports_prefect_that_does_not_need_it() -> None:
-    code = "import sys, flows.cli, flows.run.child, tasks.augment.__main__; sys.exit('prefect' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    modules = "flows.cli, flows.run.child, tasks.augment.__main__"
+    assert imported(f"import {modules}", {"prefect"}) == set()
+
+
+def test_help_imports_nothing_that_takes_seconds(project: Project) -> None:
+    show_help = "sys.argv = ['variegate', '--help']; flows.cli.main()"
+    slow = {"numpy", "pandas", "pyarrow", "torch", "prefect", "dvc", "pydantic"}
+    assert imported(f"import flows.cli; {show_help}", slow) == set()
+
+
+def imported(code: str, names: set[str]) -> set[str]:
+    """Which of these modules a process has imported when it ends after running `code`."""
+    report = f"print('imported', *{names} & set(sys.modules))"
+    script = f"import atexit, sys; atexit.register(lambda: {report}); {code}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])

@@ -1,4 +1,4 @@
-"""The two front doors, on real runs: what one made the other finds, and both leave the same dvc.lock."""
+"""`variegate run` and `dvc repro`: they find each other's work and leave the same dvc.lock."""
 
 import hashlib
 import json
@@ -113,6 +113,40 @@ def test_an_edit_runs_what_it_concerns_and_no_more(
     assert said == all_stages("cached", "ingest", "validate", "augment", "train")
     said = finished.variegate("run", "--until", "validate", "--force", **prefect_server).stdout
     assert stages_line(said) == "data/raw ran, ingest ran, validate ran"
+
+
+SUMMARY = """\
+images in        18: 18 usable, 0 duplicates, 0 quarantined
+{warnings}variants         48 of 48 planned
+  class  sources  variants  training images
+  0            4        16               20
+  1            4        16               20
+  2            4        16               20
+training images  60
+"""
+WARNINGS = [f"class '{label}' has 6 usable images, fewer than 10" for label in "012"]
+
+
+def test_the_summary_of_a_run_counts_images_and_tells_warnings_that_were_not_printed_yet(
+    finished: Project, prefect_server: Environment
+) -> None:
+    cached = finished.variegate("run", "--until", "augment", **prefect_server)
+    warnings = "".join(f"warning          {text}\n" for text in WARNINGS)
+    stages = "stages           data/raw cached, ingest cached, validate cached, augment cached\n"
+    assert cached.stdout.partition("time ")[0] == f"\n{SUMMARY.format(warnings=warnings)}{stages}"
+
+    ran = finished.variegate("run", "--until", "augment", "--force", **prefect_server)
+    assert ran.stdout.partition("stages ")[0] == f"\n{SUMMARY.format(warnings='')}"
+    for text in WARNINGS:
+        assert ran.stderr.count(f"warning: {text}") == 1
+
+    # DVC's cache of runs has these outputs: nothing runs, so no stage prints its warnings
+    finished.set_params(validate__seed=7)
+    finished.variegate("run", "--until", "augment", **prefect_server)
+    finished.set_params(validate__seed=42)
+    restored = finished.variegate("run", "--until", "augment", **prefect_server)
+    assert "validate ran" in stages_line(restored.stdout)
+    assert (restored.stdout + restored.stderr).count(WARNINGS[0]) == 1
 
 
 def test_new_raw_images_are_versioned_by_the_run(
@@ -236,7 +270,10 @@ def test_a_stages_own_line_is_what_the_user_sees(
     shutil.rmtree(checkout.path("data/raw/2"))
     done = checkout.variegate("run", check=False, **prefect_server)
     assert done.returncode == 2
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none quarantined)"
+    expected = (
+        "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none "
+        "quarantined)"
+    )
     assert done.stderr.splitlines()[-1] == expected and not re.search(
         "Traceback|NoneType", done.stderr
     )

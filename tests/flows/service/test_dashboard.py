@@ -1,4 +1,7 @@
-"""What a person sees in a browser: the run's page, its artifacts, the report. Skipped where there is no Chromium."""
+"""What a person sees in a browser: the run's page, its artifacts, the report.
+
+Skipped where there is no Chromium.
+"""
 
 import os
 import shutil

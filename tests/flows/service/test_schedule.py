@@ -16,7 +16,7 @@ from uuid import uuid4
 import pandas as pd
 import pytest
 
-from flows.service.schedule import cron, every
+from flows.service.schedule import _one_schedule, cron, every
 from tasks.common.errors import UserError
 from tests.conftest import Project, commit, marked, wait_until
 
@@ -36,8 +36,9 @@ with get_client(sync_client=True) as client:
     elif action == "paused":
         print(json.dumps(deployment.paused))
     else:
-        runs = [run for run in client.read_flow_runs(limit=50) if run.deployment_id == deployment.id]
-        print(json.dumps({str(run.id): [run.state_name, run.state.message] for run in runs}))
+        runs = client.read_flow_runs(limit=50)
+        ours = [run for run in runs if run.deployment_id == deployment.id]
+        print(json.dumps({str(run.id): [run.state_name, run.state.message] for run in ours}))
 """
 
 
@@ -225,12 +226,39 @@ def test_a_failed_run_says_why_and_the_next_one_runs(
         ((name, message),) = schedule.states().values()
         assert (name, message) == (
             "Failed",
-            "params.yaml augment.variants_per_image: input should be greater than or equal to 0, found -1",
+            "params.yaml augment.variants_per_image: input should be greater than or "
+            "equal to 0, found -1",
         )
         finished.set_params(augment__variants_per_image=2)
         schedule.ask("start")
         schedule.wait_for(r"Flow run .* Finished in state Completed\(\)")
         assert not re.search("Traceback|NoneType", schedule.log.read_text())
+
+
+HOLD = """
+import time
+from flows.service import schedule
+with schedule._one_schedule():
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_one_schedule_serves_a_checkout_and_a_killed_one_blocks_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE)
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    with pytest.raises(UserError) as caught, _one_schedule():
+        pass
+    text = "another `variegate schedule` serves this checkout; end it first"
+    assert str(caught.value) == text
+    holder.kill()
+    holder.wait()
+    for _ in range(2):  # the second after one that ended by itself
+        with _one_schedule():
+            pass
 
 
 @pytest.mark.parametrize("text", ["6", "h", "0h", "59s", "-1h", "1.5h", "6 h", "400d", ""])

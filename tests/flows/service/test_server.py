@@ -1,4 +1,4 @@
-"""Our own dashboard: what it lets in, what runs report to it, and what becomes of a run whose server goes away."""
+"""Our own dashboard: what it lets in, what runs report to it, and runs whose server goes away."""
 
 import os
 import re
@@ -34,7 +34,7 @@ with get_client(sync_client=True) as client:
 
 @contextmanager
 def dashboard(project: Project, home: Path) -> Iterator[tuple[subprocess.Popen, Environment, str]]:
-    """`variegate ui`: its process, the environment in which runs find it, and the report's address."""
+    """`variegate ui`: its process, the environment in which runs find it, the report's address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -160,7 +160,10 @@ def test_markdown_is_what_a_pull_request_shows_and_names_are_inert() -> None:
 
 def test_markdown_of_every_kind_of_change() -> None:
     text = as_markdown(compare(version("a", BEFORE), version("b", AFTER)))
-    counts = "3 added (1 set aside), 3 removed, 1 relabelled, 1 moved between splits, 3 renamed, 1 with another status"
+    counts = (
+        "3 added (1 set aside), 3 removed, 1 relabelled, 1 moved between splits, 3 "
+        "renamed, 1 with another status"
+    )
     assert f"\nFiles: 10: {counts}\n" in text and "|" not in text
     lists = """
 ### relabelled: 1
@@ -262,7 +265,10 @@ def check_what_cannot_be_read(project: Project) -> None:
     shutil.rmtree(remote, ignore_errors=True)
     shutil.move(cache, remote)
     where = "data/validated/manifest.parquet is neither in git nor in DVC's cache or remote"
-    mend = "`dvc push` it where it was made, then `dvc fetch`; where it was not yours, commit your own first"
+    mend = (
+        "`dvc push` it where it was made, then `dvc fetch`; where it was not yours, "
+        "commit your own first"
+    )
     with pytest.raises(UserError, match=f"^HEAD~1: {where}; {mend}$"):
         read_versions(["HEAD~1"])
     project.run("dvc", "remote", "add", "-q", "-d", "origin", str(remote))

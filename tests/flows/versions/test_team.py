@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.versions.dvc_graph import read_steps
 from flows.versions import merge
+from flows.versions.dvc_graph import read_steps
 from flows.versions.raw_listing import files_and_folders
 from flows.versions.raw_listing import merge as merge_listings
 from flows.versions.stale_checkout import require_not_stale
@@ -27,7 +27,7 @@ from tests.flows.test_pipeline import all_stages, stages_line
 Environment = dict[str, str]
 PUSH = "`dvc push` it where it was made, then run again"
 
-# --- a remote over SSH --------------------------------------------------------------------------------------------
+# --- a remote over SSH -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Server:
     key: Path
 
     def add_to(self, project: Project, folder: Path) -> None:
-        """Make `folder` on the server the project's remote; what is one person's own goes to .dvc/config.local."""
+        """Make `folder` on the server the remote; the path of the key goes to .dvc/config.local."""
         url = f"ssh://{getuser()}@127.0.0.1:{self.port}{folder}"
         project.run("dvc", "remote", "add", "-q", "-f", "-d", "store", url)
         self.log_in(project)
@@ -206,7 +206,7 @@ def test_a_run_does_not_go_back_to_the_images_of_the_commit_before(
     require_not_stale(read_steps("ingest"))
 
 
-# --- merging ------------------------------------------------------------------------------------------------------
+# --- merging -----------------------------------------------------------------------------------
 
 
 def test_a_run_finishes_a_merge_and_makes_what_neither_side_had(
@@ -403,7 +403,10 @@ def test_files_of_no_commit_are_never_lost(
         edit(checkout)
     write("1/0001.png", "own")(checkout)
     monkeypatch.chdir(checkout.root)
-    mend = "in no commit, and the merge brings another or none; move away what you want to keep, then run again"
+    mend = (
+        "in no commit, and the merge brings another or none; move away what you want to "
+        "keep, then run again"
+    )
     assert fails() == f"data/raw/0/theirs.png, 1/0001.png: {mend}"
     assert checkout.path("data/raw/0/theirs.png").read_text() == "own"
     for name in ("0/theirs.png", "1/0001.png"):
@@ -457,7 +460,7 @@ def test_what_stages_do_not_make_is_the_users_to_merge(checkout: Project) -> Non
 def test_a_rebase_is_followed_commit_by_commit(
     checkout: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unlike in a merge, data/raw holds what the commits to come will bring, and "ours" is the other branch."""
+    """Unlike in a merge, data/raw holds what later commits bring; "ours" is the other branch."""
     checkout.run("git", "branch", "mine")
     all_of(remove("0/0000.png"), write("0/upstream.png", "u"))(checkout)
     checkout.run("dvc", "add", "-q", "data/raw")
@@ -503,8 +506,8 @@ def test_images_that_are_nowhere_are_told_and_fetched_once_they_are_pushed(
     assert fails() == f"{where} neither in DVC's cache nor in its remote; {PUSH}"
     other.run("dvc", "remote", "remove", "store")
     assert (
-        fails()
-        == f"{where} not in DVC's cache, and there is no remote (`dvc remote add -d NAME URL`); {PUSH}"
+        fails() == f"{where} not in DVC's cache, and there is no remote (`dvc remote add -d NAME "
+        f"URL`); {PUSH}"
     )
     other.run("git", "checkout", "-q", ".dvc/config")
     checkout.run("dvc", "push", "-q", "data/raw.dvc")

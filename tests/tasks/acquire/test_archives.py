@@ -89,7 +89,7 @@ def import_(*paths: Path, max_gb: float = 1) -> Unpacked:
     return found
 
 
-# --- what arrives -------------------------------------------------------------------------------------------------
+# --- what arrives ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -213,7 +213,7 @@ def test_an_empty_folder_is_filled_and_what_a_killed_import_left_removed() -> No
     assert files() == {"dog/1.png": b"1"} and below("data/raw") == ["dog"]
 
 
-# --- what is refused ----------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 NEEDS = {
     "/etc/cat.png": "needs a relative name",
@@ -335,7 +335,10 @@ def test_what_is_no_archive_is_one_line() -> None:
     Path("cat.png").write_bytes(b"\x89PNG" + bytes(600))
     Path("empty.zip").touch()
     Path("cat.tar.gz").write_bytes(gzip.compress(b"cat" * 1000))
-    need = "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; found another kind of file"
+    need = (
+        "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; "
+        "found another kind of file"
+    )
     assert refused(Path("cat.png")) == f"cat.png: {need}"
     assert refused(Path("empty.zip")) == f"empty.zip: {need}"
     assert (
@@ -368,7 +371,7 @@ def test_files_in_the_folder_are_never_touched() -> None:
     assert files() == {"cat/1.png": b"mine"}
 
 
-# --- damage -------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 NOISE = np.random.default_rng(7).bytes(200_000)
 MANY = {f"cat/{number}.png": NOISE[number * 20_000 :][:20_000] for number in range(10)}
@@ -376,7 +379,7 @@ MANY = {f"cat/{number}.png": NOISE[number * 20_000 :][:20_000] for number in ran
 
 @pytest.mark.parametrize("kind", ["zip", *PACKERS])
 def test_no_damaged_archive_arrives_in_part(kind: str) -> None:
-    """Cut anywhere or with any byte turned round, an archive is refused, or all that it held arrives."""
+    """Cut anywhere or with any byte inverted, an archive is refused or unpacked completely."""
     whole = (zip_of("x", MANY) if kind == "zip" else tar_of("x", MANY, PACKERS[kind])).read_bytes()
     random = np.random.default_rng(3)
     for place in random.integers(0, len(whole), 25).tolist():
@@ -452,7 +455,7 @@ def test_headers_of_a_tar_that_lie_are_refused() -> None:
     assert refused(Path("x.tar")).startswith("x.tar: is damaged: ")
 
 
-# --- bounds -------------------------------------------------------------------------------------------------------
+# --- bounds ---------------------------------------------------------------------------------------
 
 
 def test_an_honest_bomb_is_refused_before_it_is_unpacked() -> None:
@@ -504,7 +507,7 @@ def test_a_zip_that_claims_less_than_it_holds_is_damaged() -> None:
 
 
 def test_members_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
     path = zip_of("x.zip", {"cat/": b"", "cat/1": b"", "cat/.DS_Store": b""})
     assert import_(path) == Unpacked(1, 1)
     need = "needs to hold at most 3 files and folders, found more"
@@ -533,7 +536,7 @@ def test_a_bound_that_is_none_is_refused(bound: float) -> None:
     )
 
 
-# --- all or nothing -----------------------------------------------------------------------------------------------
+# --- all or nothing -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])

@@ -1,4 +1,4 @@
-"""Bringing images: what is new is copied whole, what was there stays unless asked, no link is followed."""
+"""New images are copied atomically, what was there stays unless asked, no link is followed."""
 
 import os
 import time
@@ -105,7 +105,7 @@ def test_nothing_is_written_behind_a_link_out_of_raw(
     if mirror:  # the link is none of the folder's files
         assert (found.removed, content(raw)) == (["dog"], content(inbox))
     else:
-        assert found.left == {"dog/2.png": f"behind a link out of {raw}"}
+        assert found.skipped == {"dog/2.png": f"behind a link out of {raw}"}
 
 
 def test_a_broken_link_under_a_name_of_the_folders_stays(raw: Path, inbox: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_dvc_does_not_version_is_not_taken(raw: Path, inbox: Path) -> None:
         put(inbox, name, b"*")
     found = copy_new(inbox, raw)
     assert found.added == ["dog/2.png"]
-    assert set(found.left) == {".dvcignore", ".git/config", "dog/.git/HEAD"}
+    assert set(found.skipped) == {".dvcignore", ".git/config", "dog/.git/HEAD"}
 
 
 def test_an_empty_folder_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
 
 def test_a_folder_where_a_file_is_leaves_the_file(raw: Path, inbox: Path) -> None:
     put(raw, "dog", b"a file")
-    assert copy_new(inbox, raw).left == {
+    assert copy_new(inbox, raw).skipped == {
         "dog/2.png": f"a file and a folder of one name: {raw} has the other"
     }
     assert content(raw) == {"cat/1.png": b"one", "dog": b"a file"}

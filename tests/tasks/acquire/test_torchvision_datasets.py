@@ -73,7 +73,7 @@ def below(folder: str) -> set[str]:
     return {path.name for path in Path(folder).iterdir()}
 
 
-# --- which datasets -----------------------------------------------------------------------------------------------
+# --- which datasets -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -95,7 +95,7 @@ def test_names_are_known_in_small_and_capital_letters() -> None:
     assert not Path("data").exists()
 
 
-# --- what is written ----------------------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
@@ -289,7 +289,7 @@ def test_class_names_make_folders_on_every_system() -> None:
     assert class_names(object()) == []
 
 
-# --- what fails ---------------------------------------------------------------------------------------------------
+# --- what fails -----------------------------------------------------------------------------------
 
 
 def refused(name: str) -> str:
@@ -358,7 +358,7 @@ def test_a_download_that_broke_off_is_not_taken_for_a_whole_one(
 def test_a_download_that_was_killed_is_not_taken_for_a_whole_one() -> None:
     code = (
         "import os, sys; from pathlib import Path; from torchvision.datasets import eurosat\n"
-        "from tasks.torchvision_sets import write_dataset\n"
+        "from tasks.acquire.torchvision_datasets import write_dataset\n"
         "def unpack(*_, download_root, **__):\n"
         "    Path(download_root, '2750').mkdir(); os._exit(9)\n"
         "eurosat.download_and_extract_archive = unpack\n"
@@ -384,7 +384,10 @@ def test_a_root_that_is_whole_is_only_read() -> None:
 
 
 def test_torch_is_imported_only_where_it_is_needed() -> None:
-    code = "import sys, flows.cli, tasks.archives, tasks.torchvision_sets; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, flows.cli, tasks.acquire.archives, tasks.acquire.torchvision_datasets\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
     )

@@ -1,4 +1,4 @@
-"""Whatever was done to a dataset before, what the stage leaves is what a cold run of its last state leaves."""
+"""Whatever the dataset's history, the stage leaves what a cold run of its last state leaves."""
 
 import random
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.augment import caches, reuse, segments, stored
+from tasks.augment import committed_segments, expand, segments
+from tasks.augment.committed_segments import read_segments
+from tasks.augment.tar_format import END
 from tasks.common import tables
 from tasks.dataset.paths import LEDGER, SEGMENTS
-from tasks.variants import make
-from tasks.variants.make import Recipe
+from tasks.variants import recipe as recipes
+from tasks.variants.recipe import Recipe
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
 
 
@@ -19,12 +21,14 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of a few sources, one process, and a folder in the place of DVC's cache."""
     monkeypatch.setattr(segments, "MEAN_BYTES", 8 * 1024)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
-    monkeypatch.setattr(make, "library_versions", dict)  # they take longer to ask for than all else
+    monkeypatch.setattr(
+        recipes, "library_versions", dict
+    )  # they take longer to ask for than all else
     # as in a dataset of so many segments that none is remembered
-    monkeypatch.setattr(stored, "read_group", stored.read_group.__wrapped__)
-    monkeypatch.setattr(reuse, "is_sound", stored.is_sound.__wrapped__)
-    monkeypatch.setattr(caches, "COMMITS", ("HEAD",))
-    monkeypatch.setattr(caches, "committed_files", lambda *_: files_below(COMMITTED))
+    monkeypatch.setattr(segments, "read_row_group", segments.read_row_group.__wrapped__)
+    monkeypatch.setattr(expand, "is_sound", segments.is_sound.__wrapped__)
+    monkeypatch.setattr(committed_segments, "COMMITS", ("HEAD",))
+    monkeypatch.setattr(committed_segments, "committed_files", lambda *_: files_below(COMMITTED))
 
 
 def variants_in(path: Path) -> set[str]:
@@ -57,7 +61,7 @@ def made_before(dataset: Dataset, folder: Path) -> set[str]:
 def live(
     seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Dataset, dict[str, bytes]]:
-    """A dataset with a history, and what its last run left; after each edit all that can be reused must be."""
+    """A dataset with a history, and what its last run left; each run reuses all that it can."""
     dataset = Dataset(random.Random(seed))
     left, _ = run(dataset, folder, monkeypatch)
     for _ in range(dataset.rng.randint(3, 6)):
@@ -93,7 +97,7 @@ def test_with_any_number_of_workers(
 
 
 def some(rng: random.Random, **labels: str) -> Dataset:
-    """Images by name and label; those of class b get no variants, all others two, and each of these ends a segment."""
+    """Images by name and label; class b gets no variants, each other image ends a segment."""
     dataset = Dataset(rng)
     dataset.files = {f"{name}.png": (label, dataset.content()) for name, label in labels.items()}
     dataset.count = {"variants_per_image": 2, "per_class": {"b": {"variants_per_image": 0}}}
@@ -142,21 +146,21 @@ def test_segments_of_a_ledger_are_found_with_their_sources(
     run(dataset, tmp_path, monkeypatch)
     tars = {path.name: path for path in SEGMENTS.iterdir()}
     recipe = Recipe.from_params(dataset.params()).hash
-    found = list(stored.read_segments(LEDGER, recipe, tars))
+    found = list(read_segments(LEDGER, recipe, tars))
     assert [(one.first, one.count, list(rows["rows"])) for one, rows in found] == [
         (0, 4, [1, 3]),
         (4, 3, [3]),
         (7, 6, [1, 1, 3, 1]),
     ]
     for one, rows in found:
-        assert one.tar.stat().st_size == rows["size"].sum() + len(segments.END)
+        assert one.tar.stat().st_size == rows["size"].sum() + len(END)
         for source in rows:
             its = one.rows(int(source["start"]), int(source["start"]) + int(source["rows"]))
             assert its["sha256"][0].as_py() == source["sha256"].decode()
             assert its["variant_index"].to_pylist() == list(range(int(source["rows"])))
-    assert list(stored.read_segments(LEDGER, "another", tars)) == []
+    assert list(read_segments(LEDGER, "another", tars)) == []
     found[1][0].tar.unlink()
-    assert [one.name for one, _ in stored.read_segments(LEDGER, recipe, tars)] == [
+    assert [one.name for one, _ in read_segments(LEDGER, recipe, tars)] == [
         found[0][0].name,
         found[2][0].name,
     ]

@@ -61,12 +61,14 @@ def test_per_class_overrides() -> None:
     [
         (
             {"target_per_class": 8},
-            "params.yaml augment.target_per_class, class 'cat': needs at least the 10 originals there are "
+            "params.yaml augment.target_per_class, class 'cat': "
+            "needs at least the 10 originals there are "
             "(nothing is undersampled), found 8",
         ),
         (
             {"target_per_class": 30, "max_per_image": 2},
-            "params.yaml augment.target_per_class, class 'dog': 30 is out of reach; max_per_image 2 allows 12",
+            "params.yaml augment.target_per_class, class 'dog': "
+            "30 is out of reach; max_per_image 2 allows 12",
         ),
         (
             {"total": 100, "max_per_image": 3},
@@ -74,7 +76,8 @@ def test_per_class_overrides() -> None:
         ),
         (
             {"total": 13},
-            "params.yaml augment.total: needs at least the 14 originals there are (nothing is undersampled), found 13",
+            "params.yaml augment.total: needs at least the 14 originals there are "
+            "(nothing is undersampled), found 13",
         ),
         (
             {"variants_per_image": 1, "per_class": {"cow": {"variants_per_image": 1}}},

@@ -3,11 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.augment import caches, segments
-from tasks.augment.segments import gather
-from tasks.augment.stored import is_sound
+from tasks.augment import segment_cache
+from tasks.augment.segments import is_sound
 from tasks.dataset.paths import SEGMENTS
-from tests.tasks.augment.test_segments import made
+from tests.tasks.augment.test_segments import finished, made
 
 
 def test_the_segments_longest_unused_go_first(
@@ -26,9 +25,9 @@ def test_the_segments_longest_unused_go_first(
     }.items():
         (folder / name).touch()
         os.utime(folder / name, (used, used))
-    caches.trim(4000)
+    segment_cache.trim(4000)
     assert len(list(folder.iterdir())) == 10
-    caches.trim(2000)
+    segment_cache.trim(2000)
     left = sorted(path.name for path in folder.iterdir())
     assert left == ["b-1.sources", "b.tar", "c-1.parquet", "c-1.sources", "c-2.sources", "c.tar"]
 
@@ -39,10 +38,8 @@ def test_a_changed_byte_of_stored_rows_is_found(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
     SEGMENTS.mkdir(parents=True)
-    caches.keep(
-        segments.build(gather([[made("a", [700]), made("b", [800])]])[0], "recipe"), "recipe"
-    )
-    ((stored, sources),) = caches.cached("recipe")
+    segment_cache.write_segment(finished(made("a", [700]), made("b", [800])), "recipe")
+    ((stored, sources),) = segment_cache.read_cached("recipe")
     assert is_sound.__wrapped__(stored) and sources["rows"].tolist() == [2, 2]
     data = stored.path.read_bytes()
     for place in range(

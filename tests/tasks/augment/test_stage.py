@@ -1,4 +1,4 @@
-"""The stage as a whole: what it leaves does not depend on workers, order, history or interruption."""
+"""What the stage leaves does not depend on workers, order, history or interruption."""
 
 import os
 import shutil
@@ -228,5 +228,8 @@ def test_the_cache_is_bounded(digits: Project) -> None:
 def test_a_bad_policy_is_told_before_any_work(digits: Project) -> None:
     digits.set_params(augment__policy=["Flop"])
     done = digits.stage("augment", check=False)
-    expected = "error: params.yaml augment.policy[0] Flop: unknown transform; docs/policies.md lists the known\n"
+    expected = (
+        "error: params.yaml augment.policy[0] Flop: unknown transform; "
+        "docs/policies.md lists the known\n"
+    )
     assert (done.returncode, done.stderr) == (2, expected)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.capacity.count import by_source
-from tasks.commands.exposure_forecast import as_lines, forecast_exposure
+from tasks.commands.exposure_forecast import forecast_exposure
 from tasks.train.fit import batches
 from tasks.variants.policy import Policy
 
@@ -77,18 +77,3 @@ def test_different_images_seen_online_are_the_mean_of_simulations() -> None:
         abs(expected(policy, [0] * 5, 4, 2)["online"]["expected_distinct_seen"] - np.mean(trials))
         < 4 * error + 0.05
     )
-
-
-def test_the_table_marks_the_configured_mode_and_fits_a_terminal() -> None:
-    lines = as_lines(expected(["GaussNoise"], [10**6] * 50, 10**4, 3), 10**4, 3, "both")
-    assert max(map(len, lines)) <= 100
-    assert [line[2] for line in lines[2:5]] == [" ", " ", "*"]
-    assert lines[2].split() == [
-        "offline",
-        "50,000,050",
-        "50,000,050",
-        "1",
-        "500,000,490,000",
-        "about",
-        "50,000,050",
-    ]

@@ -60,4 +60,4 @@ def test_where_nothing_can_be_kept_nothing_is_remembered_and_all_goes_on(
     cache.mkdir()  # in the database's place
     put(a="x")
     assert get("a") == {}
-    assert "what is learned of the files is not kept" in capsys.readouterr().out
+    assert "the fact cache is not kept" in capsys.readouterr().out

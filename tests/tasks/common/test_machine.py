@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from tasks.common.machine import alone_on
+from tasks.common.machine import gpu_lock
 
 HOLD = """
 import sys
-from tasks.machine import alone_on
-with alone_on(sys.argv[1]):
+from tasks.common.machine import gpu_lock
+with gpu_lock(sys.argv[1]):
     print("has it", flush=True)
     sys.stdin.read()
 """
@@ -54,5 +54,5 @@ def test_the_second_waits_for_the_first_however_it_ends(
 
 
 def test_another_gpu_and_no_gpu_wait_for_nothing(gpu: str) -> None:
-    with alone_on(gpu), alone_on(f"{gpu}-other"), alone_on(None), alone_on(None):
+    with gpu_lock(gpu), gpu_lock(f"{gpu}-other"), gpu_lock(None), gpu_lock(None):
         pass

@@ -33,7 +33,8 @@ def error_of(
             "augment: {variants_per_image: -1, policy: []}",
             "augment",
             AugmentParams,
-            "params.yaml augment.variants_per_image: input should be greater than or equal to 0, found -1",
+            "params.yaml augment.variants_per_image: input should be greater than or equal to 0, "
+            "found -1",
         ),
         (
             "augment: {variants_per_image: 4}",
@@ -45,7 +46,8 @@ def error_of(
             "augment: {policy: []}",
             "augment",
             AugmentParams,
-            "params.yaml augment: needs one of variants_per_image, total, target_per_class, found none",
+            "params.yaml augment: needs one of variants_per_image, total, target_per_class, "
+            "found none",
         ),
         (
             "augment: {total: 9, variants_per_image: 1, policy: []}",

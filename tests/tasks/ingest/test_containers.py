@@ -39,7 +39,7 @@ def read_back(rows: pd.DataFrame) -> dict[str, bytes]:
     }
 
 
-def said(rows: pd.DataFrame, *columns: str) -> dict[str, tuple[object, ...]]:
+def columns_of(rows: pd.DataFrame, *columns: str) -> dict[str, tuple[object, ...]]:
     values = rows[list(columns)].astype(object).where(rows[list(columns)].notna(), None)
     return {name: tuple(row) for name, row in zip(rows.index, values.to_numpy(), strict=True)}
 
@@ -49,7 +49,7 @@ def test_a_plain_tar_is_a_folder() -> None:
     (RAW / "cat").mkdir()
     (RAW / "cat/3.png").write_bytes(png(3))
     rows, done = listed()
-    assert said(rows, "label", "container", "reason") == {
+    assert columns_of(rows, "label", "container", "reason") == {
         "all.tar::README": (None, "all.tar", None),
         "all.tar::cat/1.png": ("cat", "all.tar", None),
         "all.tar::dog/2.png": ("dog", "all.tar", None),
@@ -57,15 +57,15 @@ def test_a_plain_tar_is_a_folder() -> None:
     }
     assert read_back(rows)["all.tar::dog/2.png"] == png(2)
     assert all(sha256(data) == rows["sha256"][name] for name, data in read_back(rows).items())
-    assert done.found["containers"] == {"all.tar": {"members": 3, "images": 3}}
-    assert done.found["layout"] == "class folders; 1 container read in place (detected)"
+    assert done.findings["containers"] == {"all.tar": {"members": 3, "images": 3}}
+    assert done.findings["layout"] == "class folders; 1 container read in place (detected)"
 
 
 def test_split_folders_may_lie_in_a_tar_or_around_it() -> None:
     write_tar(RAW / "a.tar", {"train/cat/1.png": png(1), "test/cat/2.png": png(2)})
     write_tar(RAW / "train/b.tar", {"dog/3.png": png(3)})
     rows, _ = listed()
-    assert said(rows, "label", "split") == {
+    assert columns_of(rows, "label", "split") == {
         "a.tar::test/cat/2.png": ("cat", "test"),
         "a.tar::train/cat/1.png": ("cat", "train"),
         "train/b.tar::dog/3.png": ("dog", "train"),
@@ -88,7 +88,7 @@ def test_webdataset_shards() -> None:
     )
     (RAW / "classes.json").write_text('["cat", "dog"]')
     rows, done = listed()
-    assert said(rows, "label", "split", "group_id") == {
+    assert columns_of(rows, "label", "split", "group_id") == {
         "train-000000.tar::0001.png": ("dog", "train", None),
         "train-000000.tar::0002.png": ("cat", "train", "7"),
         "train-000000.tar::0003.png": (None, "train", None),
@@ -100,11 +100,11 @@ def test_webdataset_shards() -> None:
         ),  # it labels no image: a file as any other
         "val-000000.tar::x/0005.seg.png": ("cat", "validation", None),
     }
-    assert done.found["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
-    assert done.found["label_files"] == ["classes.json"]
-    inside = sum(content["images"] for content in done.found["containers"].values())
+    assert done.findings["containers"]["train-000000.tar"] == {"members": 7, "images": 4}
+    assert done.findings["label_files"] == ["classes.json"]
+    inside = sum(content["images"] for content in done.findings["containers"].values())
     assert (
-        done.found["files"] == 3 == len(rows) - inside + len(done.found["containers"]) + 1
+        done.findings["files"] == 3 == len(rows) - inside + len(done.findings["containers"]) + 1
     )  # and the label file
 
 
@@ -127,7 +127,7 @@ def test_members_that_cannot_be_read_are_told() -> None:
     (RAW / "cut.tar").write_bytes(whole[: 2 * 512 + 50])
     (RAW / "damaged.tar").write_bytes(whole[:1536].ljust(2048, b"\1") + whole[:512])
     rows, _ = listed()
-    assert said(rows, "reason", "detail") == {
+    assert columns_of(rows, "reason", "detail") == {
         "cut.tar": ("corrupt", "after 2 members: unexpected end of data"),
         "cut.tar::cat/1.png": ("unreadable", "its tar ends before it does"),
         "cut.tar::cat/link.png": ("unreadable", "is no regular file in its tar"),
@@ -145,7 +145,7 @@ def test_archives_are_told_from_containers() -> None:
     (RAW / "b.zip").write_bytes(b"PK\3\4 and more")
     (RAW / "empty.tar").write_bytes(bytes(10240))
     rows, _ = listed()
-    assert said(rows, "reason", "detail") == {
+    assert columns_of(rows, "reason", "detail") == {
         "a.tar.gz": ("not_an_image", "gzip data: `variegate import` unpacks zip and tar archives"),
         "b.zip": ("not_an_image", "zip data: `variegate import` unpacks zip and tar archives"),
         "empty.tar": (None, None),  # nothing in it, and no image: validate says so
@@ -165,13 +165,13 @@ def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:
     rows, done = listed()
     name = f"train-images-idx{len(shape)}-ubyte{ending}"
     assert len(rows) == 14
-    assert said(rows, "label", "split")[f"{name}::11"] == ("11", "train")
-    assert said(rows, "label", "split")["t10k-images.idx3-ubyte::1"] == ("4", "test")
+    assert columns_of(rows, "label", "split")[f"{name}::11"] == ("11", "train")
+    assert columns_of(rows, "label", "split")["t10k-images.idx3-ubyte::1"] == ("4", "test")
     for number in (0, 11):
         data = read_back(rows)[f"{name}::{number:02d}"]
         assert sha256(data) == rows["sha256"][f"{name}::{number:02d}"]
         assert (decode(data).pixels == pixels[number]).all()
-    assert len(done.found["label_files"]) == 2
+    assert len(done.findings["label_files"]) == 2
 
 
 def test_idx_files_that_are_damaged_or_have_other_labels() -> None:
@@ -264,7 +264,7 @@ def test_two_tables_that_disagree_are_a_conflict_and_others_add_up() -> None:
     for number in (1, 2):
         (RAW / f"{number}.png").write_bytes(png(number))
     rows, _ = listed()
-    assert said(rows, "label", "group_id", "reason", "detail") == {
+    assert columns_of(rows, "label", "group_id", "reason", "detail") == {
         "1.png": ("cat", "7", "label_conflict", "a.csv says cat and b.csv dog"),
         "2.png": ("dog", None, None, None),
     }
@@ -274,7 +274,7 @@ def test_one_tar_after_another_is_damage() -> None:
     write_tar(RAW / "a.tar", {"cat/1.png": png(1)})
     (RAW / "a.tar").write_bytes((RAW / "a.tar").read_bytes() * 2)
     rows, _ = listed()
-    assert said(rows, "reason", "detail") == {
+    assert columns_of(rows, "reason", "detail") == {
         "a.tar": ("corrupt", "after 1 members: more follows after its end"),
         "a.tar::cat/1.png": (None, None),
     }
@@ -307,9 +307,9 @@ def test_what_looks_like_a_mistake_is_noted() -> None:
     (RAW / "labels.csv").write_text("id,breed\n1,x\n")
     (RAW / "groups.csv").write_text("file_name,group_id\ngone.png,7\n")
     _, done = listed(group_pattern="patient(\\d+)")
-    assert done.found["notes"] == [
+    assert done.findings["notes"] == [
         "labels.csv labels nothing: needs the columns file_name and label, found 'id,breed'",
-        "tables name files that are not there: 1, gone.png in groups.csv for one; names count from the table's folder; "
-        "see data/ingested/missing.csv",
+        "tables name files that are not there: 1, gone.png in groups.csv for one; "
+        "names count from the table's folder; see data/ingested/missing.csv",
         "ingest.group_pattern finds no group in 2 of 2 images: each stands alone",
     ]

@@ -6,7 +6,7 @@ import pytest
 from tasks.common.errors import UserError
 from tasks.dataset.paths import RAW
 from tasks.ingest import table_labels
-from tasks.ingest.table_labels import Entry
+from tasks.ingest.containers import Annotation
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,10 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return RAW
 
 
-ENTRIES = {"a.png": Entry("cat, small", "train", "p1"), "b c.png": Entry("dog", "test", None)}
+ENTRIES = {
+    "a.png": Annotation("cat, small", "train", "p1"),
+    "b c.png": Annotation("dog", "test", None),
+}
 
 
 @pytest.mark.parametrize(
@@ -28,15 +31,18 @@ ENTRIES = {"a.png": Entry("cat, small", "train", "p1"), "b c.png": Entry("dog", 
         ),
         (
             "labels.tsv",
-            "file_name\tlabel\tsplit\tgroup_id\r\na.png\tcat, small\ttrain\tp1\r\nb c.png\tdog\ttesting\t\r\n",
+            "file_name\tlabel\tsplit\tgroup_id\r\n"
+            "a.png\tcat, small\ttrain\tp1\r\nb c.png\tdog\ttesting\t\r\n",
         ),
         (
             "bom.csv",
-            '\ufefffile_name, label, split, group_id\na.png,"cat, small",train,p1\n\nb c.png, dog ,test,\n',
+            "\ufefffile_name, label, split, group_id\n"
+            'a.png,"cat, small",train,p1\n\nb c.png, dog ,test,\n',
         ),
         (
             "metadata.jsonl",
-            '{"file_name": "a.png", "label": "cat, small", "split": "train", "group_id": "p1", "text": "x"}\n'
+            '{"file_name": "a.png", "label": "cat, small", "split": "train", '
+            '"group_id": "p1", "text": "x"}\n'
             '{"file_name": "./b c.png", "label": "dog", "split": "test"}\n',
         ),
     ],
@@ -44,7 +50,7 @@ ENTRIES = {"a.png": Entry("cat, small", "train", "p1"), "b c.png": Entry("dog", 
 def test_formats(name: str, text: str) -> None:
     (RAW / name).write_text(text, newline="")
     assert table_labels.is_table(name, {name, "a.png"})
-    table = table_labels.read(name)
+    table = table_labels.read_table(name)
     assert table.has_labels
     assert table.entries == ENTRIES
 
@@ -54,9 +60,9 @@ def test_parquet_and_numbers_as_labels() -> None:
         RAW / "t.parquet"
     )
     assert table_labels.is_table("t.parquet", set())
-    assert table_labels.read("t.parquet").entries == {
-        "a.png": Entry("3", None, None),
-        "b.png": Entry("10", None, None),
+    assert table_labels.read_table("t.parquet").entries == {
+        "a.png": Annotation("3", None, None),
+        "b.png": Annotation("10", None, None),
     }
 
 
@@ -65,24 +71,24 @@ def test_lists_of_paths_and_labels(text: str) -> None:
     (RAW / "val.txt").write_text(text)
     assert table_labels.is_table("val.txt", {"a.png"})
     assert not table_labels.is_table("val.txt", {"z.png"})  # its first line names no file
-    entries = table_labels.read("val.txt").entries
-    assert entries["b c.png"] == Entry("dog", "validation", None)
+    entries = table_labels.read_table("val.txt").entries
+    assert entries["b c.png"] == Annotation("dog", "validation", None)
 
 
 def test_names_count_from_the_tables_folder_and_its_folder_may_name_the_split() -> None:
     (RAW / "train").mkdir()
     (RAW / "train/metadata.csv").write_text("file_name,label\nx/a.png,cat\n../b.png,dog\n")
-    entries = table_labels.read("train/metadata.csv").entries
+    entries = table_labels.read_table("train/metadata.csv").entries
     assert entries == {
-        "train/x/a.png": Entry("cat", "train", None),
-        "b.png": Entry("dog", "train", None),
+        "train/x/a.png": Annotation("cat", "train", None),
+        "b.png": Annotation("dog", "train", None),
     }
 
 
 def test_a_table_without_labels_still_names_groups() -> None:
     (RAW / "patients.csv").write_text("file_name,group_id\na.png,7\n")
-    table = table_labels.read("patients.csv")
-    assert not table.has_labels and table.entries == {"a.png": Entry(None, None, "7")}
+    table = table_labels.read_table("patients.csv")
+    assert not table.has_labels and table.entries == {"a.png": Annotation(None, None, "7")}
 
 
 def test_other_files_are_no_tables() -> None:
@@ -122,7 +128,8 @@ def test_other_files_are_no_tables() -> None:
         (
             "l.csv",
             "file_name;label\na.png;cat\n",
-            "data/raw/l.csv: needs columns parted by ',', each once, file_name among them; found 'file_name;label'",
+            "data/raw/l.csv: needs columns parted by ',', each once, file_name among them; "
+            "found 'file_name;label'",
         ),
         (
             "l.csv",
@@ -150,13 +157,13 @@ def test_what_is_wrong_is_told_with_its_line(name: str, text: str, expected: str
     (RAW / name).write_text(text)
     assert table_labels.is_table(name, set())
     with pytest.raises(UserError) as caught:
-        table_labels.read(name)
+        table_labels.read_table(name)
     assert str(caught.value) == expected
 
 
 def test_two_labels_for_one_file_are_a_conflict() -> None:
     (RAW / "l.csv").write_text("file_name,label\na.png,cat\na.png,dog\nb.png,cat\nb.png,cat\n")
-    assert table_labels.read("l.csv").conflicts == {"a.png": "l.csv says cat and dog"}
+    assert table_labels.read_table("l.csv").conflicts == {"a.png": "l.csv says cat and dog"}
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
@@ -164,14 +171,16 @@ def test_a_table_in_another_encoding_is_an_error_and_not_passed_over(encoding: s
     (RAW / "l.csv").write_text("file_name,label\na.png,caf\u00e9\n", encoding=encoding)
     assert table_labels.is_table("l.csv", set())
     with pytest.raises(UserError, match=r"^data/raw/l\.csv line \d: cannot be read: 'utf-8' codec"):
-        table_labels.read("l.csv")
+        table_labels.read_table("l.csv")
 
 
 def test_two_tables_with_two_splits_for_one_file_are_an_error() -> None:
     for name in ("test", "train"):
         (RAW / f"{name}.csv").write_text("file_name,label\na.png,cat\n")
     with pytest.raises(UserError) as caught:
-        table_labels.join([table_labels.read("test.csv"), table_labels.read("train.csv")])
+        table_labels.merge_tables(
+            [table_labels.read_table("test.csv"), table_labels.read_table("train.csv")]
+        )
     assert (
         str(caught.value) == "data/raw/train.csv: a.png is of split 'train', and 'test' in test.csv"
     )

@@ -211,7 +211,7 @@ def test_webp_without_loss() -> None:
     assert not np.array_equal(decode(encode(noise, "webp", 100)).pixels, noise)
 
 
-# --- transparent colours of 16 bits -------------------------------------------------------------------------------
+# --- transparent colours of 16 bits ---------------------------------------------------------------
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -238,7 +238,7 @@ def test_a_transparent_colour_of_16_bits_is_found_by_all_its_bits() -> None:
     assert decode(data).pixels.tolist() == [[[255] * 3, [1, 1, 1], [2, 2, 2]]]
 
 
-# --- colour profiles ----------------------------------------------------------------------------------------------
+# --- colour profiles ------------------------------------------------------------------------------
 
 RED, GREEN, BLUE = (
     (0.43607, 0.22249, 0.01392),
@@ -463,7 +463,7 @@ def test_an_image_without_a_profile_pays_nothing_for_it(monkeypatch: pytest.Monk
     assert np.array_equal(decode(encoded(Image.fromarray(PIXELS))).pixels, PIXELS)
 
 
-# --- frames and bounds --------------------------------------------------------------------------------------------
+# --- frames and bounds ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -549,6 +549,6 @@ def test_a_lack_of_memory_says_nothing_of_an_image(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(decode, "_decode", fail)
+    monkeypatch.setattr("tasks.pixels.decode._decode", fail)
     with pytest.raises(MemoryError):
         decode(encoded(Image.fromarray(PIXELS)))

@@ -1,4 +1,4 @@
-"""Damaged files of all common formats: each ends as an image or is set aside, and never ends or holds up a process.
+"""Damaged files of all common formats: each is decoded or set aside, and none crashes or hangs.
 
 Every case is decoded in a child process, under a bound on its time and memory.
 """
@@ -29,7 +29,7 @@ MOST_BYTES = 4 << 30  # of address space, for a child
 REASONS = ("not_an_image", "corrupt", "too_large")
 
 
-# --- seeds --------------------------------------------------------------------------------------------------------
+# --- seeds ----------------------------------------------------------------------------------------
 
 
 def picture() -> Image.Image:
@@ -137,11 +137,11 @@ def seed_bytes(name: str) -> bytes:
     return SEEDS[name]()
 
 
-# --- damage -------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 
 def damaged(name: str, number: int) -> bytes:
-    """Case `number` of a seed: one to three damages, half of them near the start, where headers are."""
+    """Case `number` of a seed: one to three damages, half of them near the start (headers)."""
     draw = random.Random(f"{name} {number}")
     data = bytearray(seed_bytes(name))
     for _ in range(draw.randint(1, 3)):
@@ -154,7 +154,7 @@ def damaged(name: str, number: int) -> bytes:
 
 
 def with_true_sums(png: bytes) -> bytes:
-    """A PNG file's damage behind checksums that are right, or nothing but the checksums is tried."""
+    """Make the checksums of a damaged PNG file right: else they would be all that is tested."""
     parts, place = [png[:8]], 8
     while place + 12 <= len(png):
         length = min(int.from_bytes(png[place : place + 4], "big"), len(png) - place - 12)
@@ -211,7 +211,7 @@ def exaggerate(data: bytearray, draw: random.Random) -> None:
     data[place : place + size] = number.to_bytes(size, draw.choice(("big", "little")))
 
 
-# --- children -----------------------------------------------------------------------------------------------------
+# --- children -------------------------------------------------------------------------------------
 
 
 def serve(cases: Connection) -> None:
@@ -296,7 +296,7 @@ def hold(results: list[tuple[str, int, str]]) -> None:
     )  # the damage is fair
 
 
-# --- tests --------------------------------------------------------------------------------------------------------
+# --- tests ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SEEDS)

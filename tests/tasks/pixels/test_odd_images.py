@@ -1,4 +1,4 @@
-"""Real odd files: what decoding makes of each is held against a table of what Pillow makes of them."""
+"""Odd image files: decode() gives for each what a table of Pillow's results asks for."""
 
 import csv
 from pathlib import Path
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.skipif(not ROWS, reason="the odd images are not on this
 
 
 def expected_reason(row: dict[str, str]) -> str | None:
-    """The table's rule: what Pillow loads is an image; a bomb is too large; unknown bytes of ours are no image."""
+    """The table's rule: what Pillow loads is an image, a bomb is too large; else see below."""
     if row["path"] in DIFFERENT:
         return DIFFERENT[row["path"]][0]
     if row["loads_in_pillow_13.0.0"] == "yes":

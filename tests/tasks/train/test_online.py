@@ -1,5 +1,6 @@
 """What a loader shows in epoch k is variant k, as the segments hold it."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
+from tasks.augment.expand import expand_source
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.train.online import OnlineBatches, OnlineVariants
-from tasks.variants.make import Recipe, Source, expand
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source
 
 EPOCHS = 4
 PHOTO = [{"Rotate": {"limit": 20, "p": 1.0}}, {"GaussNoise": {"p": 0.5}}]
@@ -57,8 +60,8 @@ def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
     """The segments' pixels of each source: EPOCHS variants, the source where one was rejected."""
     found = []
     for source in sources(folder, EPOCHS):
-        variants = expand(source, recipe, {})
-        found.append([decode(v.data or Path(source.path).read_bytes()).pixels for v in variants])
+        encoded = [data for _, data in expand_source(source, recipe)]
+        found.append([decode(data or Path(source.path).read_bytes()).pixels for data in encoded])
     return found
 
 
@@ -100,7 +103,8 @@ def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path)
     expected = stored(tmp_path, recipe(FLIPS))
     two = sources(tmp_path, planned=2)
     dataset = OnlineVariants(two, recipe(FLIPS), EPOCHS)
-    rows = [variant.row for source in two for variant in expand(source, recipe(FLIPS), {})]
+    expanded = chain.from_iterable(expand_source(source, recipe(FLIPS)) for source in two)
+    rows = [row for row, _ in expanded]
     dataset.remember(pd.DataFrame(rows))
     assert all(dataset.hashes[:, :2].flatten() != 0)
     assert [np.array_equal(dataset[place][0], expected[place][2]) for place in range(len(two))] == [

@@ -5,7 +5,8 @@ from tasks.validate.checks import run_checks
 from tasks.validate.params import THRESHOLDS, Check, CheckName, ValidateParams
 
 GOOD = {
-    "width": 100, "height": 80, "channels": 3, "bits": 8, "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
+    "width": 100, "height": 80, "channels": 3, "bits": 8,
+    "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
     "status": "ok", "cluster": None, "label": "cat",
 }  # fmt: skip
 
@@ -74,14 +75,17 @@ def test_odd_images_are_found_by_their_measures(check: CheckName, odd: dict, tex
     assert found(rows_with(odd), **{check: Check(threshold=lax)}) == {}
 
 
-def test_outliers_are_so_by_what_is_usual() -> None:
-    """Of brightnesses 0..100 the median is 50 and the median distance from it 25: 3.5 deviations are 130 levels."""
+def test_brightness_is_odd_by_its_distance_from_the_median() -> None:
+    """Of brightnesses 0..100 the median is 50 and the median distance from it 25.
+
+    So 3.5 deviations are 130 levels.
+    """
     spread = [{"brightness": float(value)} for value in range(101)]
     assert found(rows_with(*spread, {"brightness": 50 + 129.0}, good=0)) == {}
     assert list(found(rows_with(*spread, {"brightness": 50 + 134.0}, good=0))) == ["bright"]
 
 
-def test_small_images_have_no_sharpness_to_speak_of() -> None:
+def test_small_images_are_never_blurred() -> None:
     assert "blurred" not in found(rows_with({"sharpness": 0.0, "width": 63, "height": 63}))
 
 

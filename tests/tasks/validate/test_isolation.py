@@ -13,8 +13,8 @@ import pytest
 
 from tasks.common.workers import map_ordered
 from tasks.pixels.hashing import sha256
-from tasks.validate import isolation
-from tasks.validate.isolation import Death
+from tasks.validate import crash_slots, isolation
+from tasks.validate.isolation import Crashes
 
 
 def key_of(name: str) -> str:
@@ -44,7 +44,7 @@ def begin(act: Callable[[str], None], cache: Path, name: str = "a") -> BaseProce
 
 def in_child(act: Callable[[str], None], cache: Path, name: str) -> None:
     os.environ["VARIEGATE_CACHE"] = str(cache)
-    isolation.MOST_SECONDS, isolation.LOOK_EVERY = 1.0, 0.05
+    isolation.TIMEOUT_SECONDS, isolation.TICK_SECONDS = 1.0, 0.05
     act(name)
 
 
@@ -55,46 +55,46 @@ def end_of(act: Callable[[str], None], cache: Path, name: str = "a") -> int | No
     return process.exitcode
 
 
-# --- what a child does --------------------------------------------------------------------------------------------
+# --- what a child does ----------------------------------------------------------------------------
 
 
 def finish(name: str) -> None:
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         pass
 
 
 def crash(name: str) -> None:
-    with isolation.watched(key_of("another")):
+    with isolation.isolated(key_of("another")):
         pass
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fail(name: str) -> None:
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         raise ValueError(name)
 
 
 def sleep(name: str) -> None:
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         time.sleep(60)
 
 
-def keep_the_lock(name: str) -> None:
+def hang_with_pythons_lock(name: str) -> None:
     """Work that never ends, in C, without letting another thread in."""
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         re.match(r"(a+)+$", "a" * 64 + "b")
 
 
-def be_stopped(name: str) -> None:
-    with isolation.watched(key_of(name)):
+def be_suspended(name: str) -> None:
+    with isolation.isolated(key_of(name)):
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(0.2)
 
 
-def crash_beside_a_child(name: str) -> None:
-    with isolation.watched(key_of(name)):
+def crash_with_a_living_child(name: str) -> None:
+    with isolation.isolated(key_of(name)):
         if os.fork() == 0:
             time.sleep(5)
             os._exit(0)
@@ -109,59 +109,60 @@ def crash_in_a_fork(name: str) -> None:
     os.waitpid(child, 0)
 
 
-# --- tests --------------------------------------------------------------------------------------------------------
+# --- tests ----------------------------------------------------------------------------------------
 
 
-def test_a_file_that_ends_its_process_is_known_and_forgotten(cache: Path) -> None:
-    assert isolation.deaths() == {} and isolation.verdict(key_of("a"), {}) is None
+def test_a_file_that_crashes_twice_is_set_aside_until_crashes_are_cleared(cache: Path) -> None:
+    assert isolation.read_crashes() == {} and isolation.verdict(key_of("a"), {}) is None
     assert end_of(crash, cache) == -signal.SIGKILL
-    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
-    assert isolation.verdict(key_of("a"), isolation.deaths()) is None  # once may be chance
+    assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
+    assert isolation.verdict(key_of("a"), isolation.read_crashes()) is None  # once may be chance
     assert end_of(crash, cache) == -signal.SIGKILL
     assert (
-        isolation.verdict(key_of("a"), isolation.deaths()) == "the decoder ended its process twice"
+        isolation.verdict(key_of("a"), isolation.read_crashes())
+        == "the decoder ended its process twice"
     )
-    assert isolation.verdict(key_of("b"), isolation.deaths()) is None
+    assert isolation.verdict(key_of("b"), isolation.read_crashes()) is None
     isolation.clear()
-    assert isolation.deaths() == {} and not list((cache / "watch").iterdir())
+    assert isolation.read_crashes() == {} and not list((cache / "watch").iterdir())
 
 
 @pytest.mark.parametrize("act", [finish, fail])
-def test_a_process_that_ends_by_itself_leaves_no_death(
+def test_a_process_that_ends_by_itself_leaves_no_crash(
     act: Callable[[str], None], cache: Path
 ) -> None:
     end_of(act, cache)
-    assert len(list((cache / "watch").iterdir())) == 1 and isolation.deaths() == {}
+    assert len(list((cache / "watch").iterdir())) == 1 and isolation.read_crashes() == {}
 
 
-def test_a_decoder_that_does_not_end_is_ended(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_hangs_is_ended(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert end_of(sleep, cache) == 1
-    assert isolation.deaths() == {key_of("a"): Death(1, slow=True)}
-    assert isolation.verdict(key_of("a"), isolation.deaths()) == "decoding took over 120 s"
+    assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=True)}
+    assert isolation.verdict(key_of("a"), isolation.read_crashes()) == "decoding took over 120 s"
 
 
-def test_a_decoder_that_keeps_the_interpreter_is_ended_too(cache: Path) -> None:
-    assert end_of(keep_the_lock, cache) == -signal.SIGPROF
-    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+def test_a_decoder_that_hangs_and_holds_pythons_lock_is_ended_too(cache: Path) -> None:
+    assert end_of(hang_with_pythons_lock, cache) == -signal.SIGPROF
+    assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
 
 
-def test_time_in_which_a_process_was_stopped_is_not_the_decoders(cache: Path) -> None:
-    process = begin(be_stopped, cache)
+def test_time_for_which_a_process_is_suspended_does_not_count(cache: Path) -> None:
+    process = begin(be_suspended, cache)
     wait_until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text(), seconds=60)
     time.sleep(1.5)
     os.kill(process.pid or 0, signal.SIGCONT)
     process.join(60)
-    assert process.exitcode == 0 and isolation.deaths() == {}
+    assert process.exitcode == 0 and isolation.read_crashes() == {}
 
 
-def test_a_living_process_is_not_dead(cache: Path) -> None:
+def test_a_file_that_a_living_process_decodes_is_no_crash(cache: Path) -> None:
     process = begin(sleep, cache)
     wait_until(lambda: has_a_key(cache / "watch"), seconds=60)
-    assert isolation.deaths() == {}
+    assert isolation.read_crashes() == {}
     isolation.clear()
     process.kill()
     process.join()
-    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+    assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
 
 
 def has_a_key(folder: Path) -> bool:
@@ -170,36 +171,38 @@ def has_a_key(folder: Path) -> bool:
     )
 
 
-def test_a_process_that_is_asked_to_end_leaves_no_death(cache: Path) -> None:
+def test_a_process_that_is_asked_to_end_leaves_no_crash(cache: Path) -> None:
     process = begin(sleep, cache)
     wait_until(lambda: has_a_key(cache / "watch"), seconds=60)
     process.terminate()
     process.join()
-    assert process.exitcode == -signal.SIGTERM and isolation.deaths() == {}
+    assert process.exitcode == -signal.SIGTERM and isolation.read_crashes() == {}
 
 
-@pytest.mark.parametrize("act", [crash_beside_a_child, crash_in_a_fork])
-def test_forks_hold_nobodys_slot(act: Callable[[str], None], cache: Path) -> None:
+@pytest.mark.parametrize("act", [crash_with_a_living_child, crash_in_a_fork])
+def test_forks_do_not_keep_their_parents_slots_locked(
+    act: Callable[[str], None], cache: Path
+) -> None:
     end_of(act, cache)
-    assert isolation.deaths() == {key_of("a"): Death(1, slow=False)}
+    assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
 
 
-def test_slots_of_other_processes_that_cannot_be_read_are_passed_over(cache: Path) -> None:
+def test_odd_files_among_the_slots_are_passed_over(cache: Path) -> None:
     (cache / "watch").mkdir()
     (cache / "watch" / "1-0000").write_bytes(b"short")
     (cache / "watch" / "2-0000").mkdir()
-    assert list(isolation.deaths()) == ["short".ljust(64, "\0")]
+    assert list(isolation.read_crashes()) == ["short".ljust(64, "\0")]
 
 
-def test_nothing_is_watched_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_decoding_goes_on_where_no_slot_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "watch").write_bytes(b"a file where the folder should be")
     assert end_of(finish, tmp_path) == 0
 
 
-def test_it_costs_microseconds(cache: Path) -> None:
+def test_isolation_costs_microseconds_a_file(cache: Path) -> None:
     script = (
-        "import timeit; from tasks import watch\n"
-        "def use():\n    with watch.watched('a' * 64): pass\n"
+        "import timeit; from tasks.validate import isolation\n"
+        "def use():\n    with isolation.isolated('a' * 64): pass\n"
         "use(); print(min(timeit.repeat(use, number=1000, repeat=20)) / 1000)"
     )
     done = subprocess.run(
@@ -208,20 +211,20 @@ def test_it_costs_microseconds(cache: Path) -> None:
     assert float(done.stdout) < 20e-6
 
 
-# --- as a stage uses it -------------------------------------------------------------------------------------------
+# --- as a stage uses it ---------------------------------------------------------------------------
 
 
 def decode_part(part: tuple[Path, list[str]]) -> list[str]:
     """What a stage's worker does with some files; the names say what their decoding does."""
     cache, names = part
     os.environ["VARIEGATE_CACHE"] = str(cache)
-    isolation.MOST_SECONDS, isolation.LOOK_EVERY = 3.0, 0.05
-    dead = isolation.deaths()
-    return [isolation.verdict(key_of(name), dead) or decode(name, cache) for name in names]
+    isolation.TIMEOUT_SECONDS, isolation.TICK_SECONDS = 3.0, 0.05
+    crashes = isolation.read_crashes()
+    return [isolation.verdict(key_of(name), crashes) or decode(name, cache) for name in names]
 
 
 def decode(name: str, cache: Path) -> str:
-    with isolation.watched(key_of(name)):
+    with isolation.isolated(key_of(name)):
         if name.startswith("crash"):
             time.sleep(0.3)  # the other worker is at its own file
             os.kill(os.getpid(), signal.SIGKILL)
@@ -235,7 +238,7 @@ def decode(name: str, cache: Path) -> str:
     return f"{name} decoded"
 
 
-def test_files_that_end_workers_are_set_aside_and_all_others_are_not(
+def test_only_files_that_crash_or_hang_workers_are_set_aside(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", "2")
@@ -254,7 +257,7 @@ def test_files_that_end_workers_are_set_aside_and_all_others_are_not(
         ["d decoded"],
     ]
     isolation.clear()
-    assert isolation.deaths() == {}
+    assert isolation.read_crashes() == {}
 
 
 def run_a_stage(name: str) -> None:
@@ -263,7 +266,7 @@ def run_a_stage(name: str) -> None:
     list(map_ordered(decode_part, [(cache, ["long 1"] * 20), (cache, ["long 2"] * 20)]))
 
 
-def test_workers_whose_stage_is_killed_leave_no_death(cache: Path) -> None:
+def test_workers_whose_stage_is_killed_leave_no_crash(cache: Path) -> None:
     stage = begin(run_a_stage, cache)
     wait_until(
         lambda: (cache / "watch").is_dir() and len(list((cache / "watch").iterdir())) == 2,
@@ -272,5 +275,5 @@ def test_workers_whose_stage_is_killed_leave_no_death(cache: Path) -> None:
     time.sleep(0.3)  # both are at a file
     stage.kill()
     stage.join()
-    wait_until(lambda: len(list(isolation._dead())) == 2, seconds=60)
-    assert isolation.deaths() == {}
+    wait_until(lambda: len(list(crash_slots._abandoned())) == 2, seconds=60)
+    assert isolation.read_crashes() == {}

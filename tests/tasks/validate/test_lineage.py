@@ -44,7 +44,7 @@ def test_leaks_are_what_comes_after_the_best_split_of_their_lineage() -> None:
         ("e", "e", "cat", "train"),
     )
     rows["group_id"] = ["p", "p", "p", "q", "q"]
-    leaks = lineage.find_leaks(rows, lineage.find_lineages(rows), rows["split"])
+    leaks = lineage.find_leaks(rows.assign(lineage=lineage.find_lineages(rows)))
     assert leaks.to_dict("index") == {
         0: {"split": "train", "other": "b", "other_split": "test"},
         2: {"split": "validation", "other": "b", "other_split": "test"},

@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 
+from tasks.common import fact_cache
 from tasks.pixels.decode import Decoded
 from tasks.pixels.hashing import sha256
 from tasks.validate import measure, near_duplicates
-from tasks.validate.measure import ImageFacts, Measured
+from tasks.validate.lineage import components
+from tasks.validate.measure import Measured
+from tasks.validate.params import ValidateParams
 
 
 def photo(number: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -22,26 +25,22 @@ def photo(number: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
     )
 
 
-def seen(picture: Image.Image, name: str) -> Measured:
+def measured(picture: Image.Image, name: str) -> Measured:
     return measure.measure_pixels(name, Decoded(np.asarray(picture.convert("RGB")), "PNG", 8))
 
 
-def find(pictures: list[Image.Image], every_size: bool = False) -> list[tuple[int, int]]:
-    """The pairs that find_near() gives, thumbnails remembered."""
-    from tasks.common import fact_cache
-
-    all_seen = [
-        seen(picture, sha256(str(number).encode())) for number, picture in enumerate(pictures)
+def find(pictures: list[Image.Image], which: str = "auto") -> list[tuple[int, int]]:
+    """The pairs that find_near_duplicates() gives, with the thumbnails in the cache."""
+    images = [
+        measured(picture, sha256(str(number).encode())) for number, picture in enumerate(pictures)
     ]
     with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
-        thumbnails.put((bytes.fromhex(one.sha256), one.thumbnail) for one in all_seen)
-    rows = pd.DataFrame([one.facts for one in all_seen], columns=ImageFacts._fields)
-    rows["sha256"] = [one.sha256 for one in all_seen]
-    hashes = rows.pop("hash")
+        thumbnails.put((bytes.fromhex(image.sha256), image.thumbnail) for image in images)
+    rows = pd.DataFrame([image.facts for image in images])
+    rows["sha256"] = [image.sha256 for image in images]
     pairs = near_duplicates.find_near_duplicates(
         rows.assign(status="ok", file_name="x", container=None, offset=None, bytes=0),
-        hashes,
-        every_size,
+        ValidateParams(near_duplicates=which),
     )
     return list(zip(pairs["a"].tolist(), pairs["b"].tolist(), strict=True))
 
@@ -86,7 +85,7 @@ def test_small_and_blank_images_are_left_out_unless_asked_for() -> None:
     small = photo(0, (60, 45))
     blank = Image.new("RGB", (100, 100), (200, 200, 200))
     assert find([small, small.copy(), blank, blank.copy()]) == []
-    assert find([small, small.copy(), blank, blank.copy()], every_size=True) == [(0, 1)]
+    assert find([small, small.copy(), blank, blank.copy()], "all") == [(0, 1)]
 
 
 def test_many_that_look_the_same_are_one_cluster_without_asking_for_every_pair(
@@ -96,8 +95,6 @@ def test_many_that_look_the_same_are_one_cluster_without_asking_for_every_pair(
     many = [photo(0)] * 400
     pairs = find(many)
     assert 399 <= len(pairs) <= 400 * near_duplicates.MOST_NEIGHBOURS < 400 * 399 / 2
-    from tasks.validate.lineage import components
-
     assert len(set(components(400, *(np.array(side) for side in zip(*pairs, strict=True))))) == 1
 
 
@@ -107,18 +104,16 @@ def test_lost_thumbnails_are_made_again(tmp_path: Path) -> None:
     data = path.read_bytes()
     rows = pd.DataFrame({"sha256": [sha256(data)], "path": str(path)})
     rows = rows.assign(file_name="../../x", container=None, offset=None, bytes=len(data))
-    from tasks.common import fact_cache
-
     with (
         fact_cache.FactCache("thumbnails", measure.VERSION) as empty,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(
-            measure.sources, "locate", lambda table: table.rename(columns={"bytes": "length"})
+            measure.image_bytes, "locate", lambda table: table.rename(columns={"bytes": "length"})
         )
         patch.setenv("VARIEGATE_WORKERS", "1")
         (found,) = near_duplicates.read_thumbnails(rows, empty)
-    assert found.tobytes() == seen(photo(0), "x").thumbnail
+    assert found.tobytes() == measured(photo(0), "x").thumbnail
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 500])

@@ -13,18 +13,18 @@ from tests.tasks.validate.rows import rows_of
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
-def assign(rows: pd.DataFrame) -> str:
-    return split.assign_splits(rows, np.arange(len(rows)), ValidateParams())
+def described(rows: pd.DataFrame) -> str:
+    return split.describe_splits(split.assign_splits(rows, ValidateParams()), ValidateParams())
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50), st.data())
-def test_a_stable_split_asks_nothing_but_the_image_itself(
+def test_a_stable_split_of_an_image_depends_on_that_image_alone(
     hashes: list[float], data: st.DataObject
 ) -> None:
-    whole = split.stable_split(pd.Series(hashes), FRACTIONS)
+    all_splits = split.stable_split(pd.Series(hashes), FRACTIONS)
     kept = data.draw(st.lists(st.sampled_from(range(len(hashes))), unique=True))
     part = split.stable_split(pd.Series(hashes)[kept], FRACTIONS)
-    assert part.tolist() == whole[kept].tolist()
+    assert part.tolist() == all_splits[kept].tolist()
 
 
 def test_a_stable_split_cuts_at_the_fractions() -> None:
@@ -50,21 +50,25 @@ def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(
             assert abs((own == name).sum() - fraction * len(own)) <= 1
 
 
-def test_the_folders_own_split_is_kept_and_what_lacks_is_carved_out_of_train() -> None:
+def test_a_given_split_is_kept_and_missing_ones_are_carved_out_of_train() -> None:
     names = [(f"train/{i}", f"t{i}", "cd"[i % 2], "train") for i in range(400)]
     names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
-    rows = rows_of(*names)
-    line = assign(rows)
-    pattern = r"split train and test as given; of the rest train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
+    rows = split.assign_splits(rows_of(*names), ValidateParams())
+    line = split.describe_splits(rows, ValidateParams())
+    pattern = (
+        r"split train and test as given; of the rest "
+        r"train .*% \(wanted 82%, tolerance 5.7%\), validation .*; stable"
+    )
     assert re.fullmatch(pattern, line)
     assert (rows["split"] == "test").sum() == 50
     assert 40 <= (rows["split"] == "validation").sum() <= 100
     with_all = rows_of(*names, ("val/0", "v", "c", "validation"))
-    assert assign(with_all) == split.GIVEN
+    with_all = split.assign_splits(with_all, ValidateParams())
+    assert split.describe_splits(with_all, ValidateParams()) == split.GIVEN
     assert with_all["split"].value_counts().to_dict() == {"train": 400, "test": 50, "validation": 1}
 
 
-# --- lineages -----------------------------------------------------------------------------------------------------
+# --- lineages -------------------------------------------------------------------------------------
 
 SIZES = st.lists(st.integers(1, 6), min_size=3, max_size=40)
 
@@ -80,12 +84,13 @@ def test_no_lineage_is_in_two_splits(stratify: str, sizes: list[int], random: ob
     rows = rows_of(
         *((str(i), f"{random.random()}", random.choice("ab"), None) for i in range(len(lineages)))
     )  # type: ignore[attr-defined]
-    split.assign_splits(rows, lineages, ValidateParams(stratify=stratify))
+    params = ValidateParams(stratify=stratify)
+    rows = split.assign_splits(rows.assign(lineage=lineages), params)
     assert rows["split"].notna().all()
     assert (rows.groupby(lineages)["split"].nunique() == 1).all()
 
 
-def test_a_lineage_goes_where_its_smallest_hash_goes_so_another_member_seldom_moves_it() -> None:
+def test_the_smallest_sha256_of_a_lineage_decides_its_split() -> None:
     alone = pd.Series(["b", "c", "a"])
     hashes = split.lineage_hashes(42, alone, np.array([0, 1, 2]))
     assert hashes.tolist() == [split.split_hash(42, sha256) for sha256 in "bca"]
@@ -113,7 +118,7 @@ def test_an_exact_split_with_small_lineages_still_holds_the_fractions(
 def test_the_tolerance_grows_with_the_lineages() -> None:
     """Three standard deviations of a share of n independent lineages: 3 sqrt(f (1 - f) / n)."""
     rows = rows_of(*((str(i), str(i), "ab"[i % 2], None) for i in range(400)))
-    alone = split.assign_splits(rows.copy(), np.arange(400), ValidateParams())
-    grouped = split.assign_splits(rows.copy(), np.arange(400) // 4, ValidateParams())
+    alone = described(rows)
+    grouped = described(rows.assign(lineage=np.arange(400) // 4))
     assert "wanted 70%, tolerance 6.9%" in alone  # 3 sqrt(0.7 0.3 / 400)
     assert "wanted 70%, tolerance 13.7%" in grouped  # of 100 lineages

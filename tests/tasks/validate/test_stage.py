@@ -69,7 +69,7 @@ def test_duplicates_by_pixels_keep_the_copy_in_test(project: Project) -> None:
     assert rows.loc[f"test/0/{name}", "split"] == "test"
 
 
-def test_beside_split_folders_nothing_is_without_a_split(project: Project) -> None:
+def test_images_outside_split_folders_are_quarantined(project: Project) -> None:
     for split in ("train", "val", "test", "extra"):
         project.write_digits(per_class=3, folder=f"data/raw/{split}")
     for number, path in enumerate(sorted(project.path("data/raw").rglob("*.png"))):
@@ -83,7 +83,7 @@ def test_beside_split_folders_nothing_is_without_a_split(project: Project) -> No
     assert rows.loc[rows["status"] == "ok", "split"].notna().all()
 
 
-def test_a_class_with_one_image_is_told(digits: Project) -> None:
+def test_a_class_without_images_in_a_split_is_a_warning(digits: Project) -> None:
     shutil.copytree(digits.path("data/raw/0"), digits.path("data/raw/lonely"))
     for path in sorted(digits.path("data/raw/lonely").iterdir()):
         pixels = np.asarray(Image.open(path))
@@ -102,7 +102,10 @@ def test_one_class_alone_is_one_line(project: Project) -> None:
     project.stage("ingest")
     done = project.stage("validate", check=False)
     assert done.returncode == 2
-    expected = "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (1 not_an_image)\n"
+    expected = (
+        "error: data/raw: needs usable images of at least 2 classes, "
+        "found 1, '0' (1 not_an_image)\n"
+    )
     assert done.stderr == expected
     assert not project.path("data/validated/manifest.parquet").exists()
     assert "x.png" in project.path("data/validated/report.html").read_text()  # which shows why
@@ -118,7 +121,7 @@ def test_a_file_that_changes_after_ingest_is_one_line(digits: Project) -> None:
     )
 
 
-def test_without_ingest_the_way_is_told(project: Project) -> None:
+def test_without_ingest_the_error_says_what_to_run(project: Project) -> None:
     done = project.stage("validate", check=False)
     expected = (
         "error: data/ingested/manifest.parquet: not found; "
@@ -171,7 +174,7 @@ def test_a_digit_pattern_groups_and_no_group_is_parted(project: Project) -> None
 
 
 def leaky(project: Project) -> None:
-    """Class folders in split folders; group 1 is in train and test, and one image is copied from test into train."""
+    """Class folders in split folders; a group and an image's copy are in both train and test."""
     for split, skip in (("train", 0), ("val", 6), ("test", 12)):
         project.write_digits(folder=f"data/raw/{split}", skip=skip)
     raw = project.path("data/raw")
@@ -230,7 +233,8 @@ def test_leaks_may_be_reported_alone_or_fail(project: Project) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "failed: found what is asked to fail: 2 images leak from one split into another, "
-        "train/0/group1_a.png (train) with test/1/group1_b.png (test) for one; data/validated/report.html shows it\n"
+        "train/0/group1_a.png (train) with test/1/group1_b.png (test) for one; "
+        "data/validated/report.html shows it\n"
     )
     assert project.path("data/validated/manifest.parquet").is_file()
 
@@ -242,8 +246,8 @@ def test_a_check_that_is_asked_to_fails_the_stage(check: object, digits: Project
     done = digits.stage("validate", check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, and 2 more; "
-        "data/validated/report.html shows it\n",
+        "failed: found what is asked to fail: class '0' has 6 usable images, fewer than 10, "
+        "and 2 more; data/validated/report.html shows it\n",
     )
 
 
@@ -321,11 +325,11 @@ def test_only_what_changed_is_decoded(project: Project, monkeypatch: pytest.Monk
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
     decoded: list[str] = []
-    see = measure.measure_pixels
+    real_measure = measure.measure_pixels
     monkeypatch.setattr(
         measure,
         "measure_pixels",
-        lambda sha256, found: (decoded.append(sha256), see(sha256, found))[1],
+        lambda sha256, found: (decoded.append(sha256), real_measure(sha256, found))[1],
     )
     project.environment["VARIEGATE_CACHE"] = str(project.path("other"))
     listed = tables.read_table(INGESTED_MANIFEST, INGESTED_COLUMNS, made_by="ingest")

@@ -1,0 +1,176 @@
+"""Expand a batch of sources into their variants: reused where they were made before, else made.
+
+One batch of sources goes in, one list of finished sources (their images and rows) comes out. What
+computes batches, here or in worker processes, is the caller's.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.augment import segment_cache
+from tasks.augment.segments import Finished, StoredSegment, is_sound
+from tasks.augment.tar_format import member
+from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.pixels.hashing import fast_pixel_hash, sha256
+from tasks.variants.make import (
+    Row,
+    draw_variant,
+    encode_variant,
+    extension_of,
+    variant_id,
+    variant_seed,
+)
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source, read_policy_input
+
+Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
+NO_ROWS = LEDGER_COLUMNS.empty_table()
+
+
+@dataclass
+class Batch:
+    """Sources in the order of the dataset, and what was made of them before.
+
+    `runs`: sources next to each other, either found finished in a stored segment, or a list to be
+    made. `earlier`: of sources of which another number of variants was made, by source_id, where
+    those lie. `pixels`: how much work it is.
+    """
+
+    recipe: Recipe
+    runs: list[Finished | list[Source]] = field(default_factory=list)
+    earlier: dict[str, Finished] = field(default_factory=dict)
+    pixels: int = 0
+
+    @property
+    def makes_nothing(self) -> bool:
+        return not any(isinstance(run, list) for run in self.runs)
+
+
+def expand_batch(batch: Batch) -> list[Finished]:
+    """All sources of the batch with their variants, in order.
+
+    A run that lies in a damaged segment is made anew, with equal bytes.
+    """
+    rows: list[Row] = []  # of all sources that are made
+    made: list[Finished] = []
+    finished: list[Finished] = []
+    for run in batch.runs:
+        if isinstance(run, Finished) and _is_trusted(run.origin):
+            finished.append(run)
+            continue
+        piece = None
+        for source in run.sources if isinstance(run, Finished) else run:
+            if piece is None or piece.ends_segment:
+                piece = Finished([], 0, 0, NO_ROWS, len(rows), len(rows), bytearray())
+                made.append(piece)
+                finished.append(piece)
+            reusable = read_reusable(source, batch.recipe, batch.earlier.get(source.source_id))
+            encoded = expand_source(source, batch.recipe, reusable)
+            rows.append(source_row(source))
+            rows.extend(row for row, _ in encoded)
+            piece.add(source, tar_members(source, batch.recipe, encoded), len(reusable), len(rows))
+    # one table for all: it crosses to another process once, and takes longer to begin than to fill
+    table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
+    for piece in made:
+        piece.origin = table
+    return finished
+
+
+def tar_members(source: Source, recipe: Recipe, encoded: list[Encoded]) -> bytes:
+    """The images of a source's variants as members of a tar."""
+    extension = extension_of(source, recipe)
+    return b"".join(
+        member(f"{row['variant_id']}.{extension}", data) for row, data in encoded if data
+    )
+
+
+def _is_trusted(stored: pa.Table | StoredSegment) -> bool:
+    """Whether a stored segment is sound; a damaged one is forgotten."""
+    assert isinstance(stored, StoredSegment)
+    if is_sound(stored):
+        return True
+    segment_cache.forget(stored)
+    return False
+
+
+def expand_source(
+    source: Source, recipe: Recipe, reusable: dict[int, Encoded] | None = None
+) -> list[Encoded]:
+    """Variants 1..planned of one source: each its row of the ledger and its encoded bytes.
+
+    Args:
+        source: the training image.
+        recipe: what makes variants.
+        reusable: variants that were made before, by index.
+    """
+    pixels: np.ndarray | None = None
+    seen: set[int] = set()
+    variants = []
+    for index in range(1, source.planned + 1):
+        encoded = reusable.get(index) if reusable else None
+        if encoded is None:
+            if pixels is None:
+                pixels = read_policy_input(source, recipe)
+                if recipe.distinct:
+                    seen.add(fast_pixel_hash(pixels))
+            variant = draw_variant(source, pixels, recipe, index, seen)
+            encoded = encode_variant(source, recipe, index, variant)
+        seen.add(encoded[0]["pixel_hash"])
+        variants.append(encoded)
+    return variants
+
+
+def read_reusable(source: Source, recipe: Recipe, earlier: Finished | None) -> dict[int, Encoded]:
+    """The planned variants of a source that were made before and are sound, by index."""
+    if earlier is None or not _is_trusted(earlier.origin):
+        return {}
+    reusable = {}
+    for row in earlier.rows.to_pylist():
+        index = row["variant_index"]
+        if 0 < index <= source.planned:
+            encoded = _read_variant(row, source, recipe, earlier.origin)
+            if encoded is not None:
+                reusable[index] = encoded
+    return reusable
+
+
+def _read_variant(
+    row: Row, source: Source, recipe: Recipe, stored: pa.Table | StoredSegment
+) -> Encoded | None:
+    """A variant made before, if its bytes still have the hash that its row says."""
+    assert isinstance(stored, StoredSegment)
+    # source_id is a prefix; the seed answers for the whole SHA-256
+    if row["seed"] != variant_seed(
+        recipe.seed, source.sha256, row["variant_index"], row["attempt"]
+    ):
+        return None
+    if row["status"] == "rejected":
+        return row, None
+    try:
+        with stored.tar.open("rb") as file:
+            file.seek(row["offset"])
+            data = file.read(row["length"])
+    except OSError:
+        return None
+    return (row, data) if sha256(data) == row["sha256"] else None
+
+
+def source_row(source: Source) -> Row:
+    """The ledger's row of the source itself, index 0."""
+    return {
+        "variant_id": variant_id(source.source_id, 0),
+        "source_id": source.source_id,
+        "variant_index": 0,
+        "seed": 0,
+        "attempt": 0,
+        "operations": "[]",
+        "pixel_hash": 0,
+        "sha256": source.sha256,
+        "width": source.width,
+        "height": source.height,
+        "channels": source.channels,
+        "bits": source.bits,
+        "status": "written",
+    }

@@ -1,0 +1,181 @@
+"""What commands print: exact tables, in a file as in a terminal."""
+
+import io
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from flows import console
+from flows.doctor import Finding
+from flows.versions.diff import compare
+from flows.versions.revision import COLUMNS, Version
+
+LONG = "a class whose name is much longer than any terminal is wide " * 5
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The lines that show() prints into a file, whatever the environment says of terminals."""
+    for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+
+    def show(parts: Iterable[console.Part]) -> list[str]:
+        console.show(parts)
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_in_a_file_nothing_is_folded_cut_or_coloured(printed: Any) -> None:
+    table = console.table(["class", "images"], [[LONG.strip(), "1"], ["[red]:cat:", "1,234"]])
+    assert printed(["x" * 300, table]) == [
+        "x" * 300,
+        "class".ljust(len(LONG) - 1) + "  images",
+        LONG.strip() + "       1",
+        "[red]:cat:".ljust(len(LONG) - 1) + "   1,234",
+    ]
+
+
+def test_a_wide_letter_takes_two_columns(printed: Any) -> None:
+    table = console.table(["class", "images"], [["猫", "1"], ["cats", "2"]])
+    assert printed([table]) == ["class  images", "猫          1", "cats        2"]
+
+
+def test_in_a_narrow_terminal_names_are_folded_and_numbers_are_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    console.show([console.table(["class", "images"], [[LONG, "1,234,567,890"]])])
+    text = terminal.getvalue()
+    assert "\x1b[1m" in text
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, lines)) <= 40 and any(line.endswith("1,234,567,890") for line in lines)
+
+
+def forecast(**more: Any) -> dict[str, Any]:
+    """A forecast of 2 classes; every number but those of its training is made up."""
+    counts = {"sources": 1, "variants": 2_000, "training_images": 2_001}
+    return {
+        "classes": {
+            "cat": {**counts, "multiplier": 2_001.0, "expected_distinct": 12.4},
+            "a dog": {**counts, "multiplier": 2_001.0, "expected_distinct": 1_999.6},
+        },
+        "sources": 2,
+        "variants": 4_000,
+        "training_images": 4_002,
+        "multiplier": 2_001.0,
+        "expected_distinct": 2_012.0,
+        "capacity_per_image": 7,
+        "capacity_per_image_most": 9,
+        "capacity_exact": True,
+        "disk_bytes": 1_240_000,
+        "seconds": 61.0,
+        "warnings": [],
+        **more,
+    }
+
+
+def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "3")
+    assert printed(console.plan_forecast(forecast(warnings=["much " * 30]))) == [
+        "class  sources  variants  training    times  distinct",
+        "cat          1     2,000     2,001  2001.00        12",
+        "a dog        1     2,000     2,001  2001.00     2,000",
+        "all          2     4,000     4,002  2001.00     2,012",
+        "",
+        "capacity   one source has exactly 7 to 9, by its size, different images",
+        "distinct   of the variants, about how many are expected to differ without drawing again",
+        "disk       about 1.2 MB of segments",
+        "time       about 61 s here, with 3 workers",
+        "",
+        "warning    " + ("much " * 18).strip(),
+        "           " + ("much " * 12).strip(),
+    ]
+
+
+def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(printed: Any) -> None:
+    row = {
+        "stored_images": 50_000_050,
+        "samples_per_epoch": 50_000_050,
+        "dropped_per_epoch": 1,
+        "presentations": 500_000_490_000,
+        "expected_distinct_seen": 50_000_050.4,
+    }
+    modes = dict.fromkeys(("offline", "online", "both"), row)
+    training = {"epochs": 10**4, "batch_size": 3, "augmentation": "both", "modes": modes}
+    lines = printed(console.training_forecast(training))
+    assert max(map(len, lines)) <= 100
+    assert lines[:3] == [
+        "epochs     10,000, each image once per epoch in random order, in batches of 3",
+        "                 stored   per epoch  dropped    presentations         different",
+        "    offline  50,000,050  50,000,050        1  500,000,490,000  about 50,000,050",
+    ]
+    assert [line[2] for line in lines[2:5]] == [" ", " ", "*"]
+
+
+def version(sources: int) -> Version:
+    counts = {"sources": sources, "written": 8, "training_images": sources + 8}
+    classes = {f"{number:02}": counts for number in range(22)}
+    same = {"sources": 3, "written": 0, "training_images": 3}
+    images = pd.DataFrame(columns=COLUMNS, dtype=str)
+    return Version(f"v{sources}", images, {**classes, "same": same}, "0123", {"seed": sources})
+
+
+def test_a_diff_has_a_table_of_the_classes_whose_counts_changed(printed: Any) -> None:
+    lines = printed(console.dataset_diff(compare(version(2), version(1_000))))
+    assert lines[:7] == [
+        "v2 -> v1000",
+        "files    0: the same images",
+        "recipe   0123",
+        "params   seed: 2 -> 1,000",
+        "",
+        "class     sources  written  training images",
+        "00     2 -> 1,000        8      10 -> 1,008",
+    ]
+    assert lines[-2:] == ["19     2 -> 1,000        8      10 -> 1,008", "... and 2 more classes"]
+    assert printed(console.dataset_diff(compare(version(2), version(2)))) == [
+        "v2",
+        "files    0: the same images",
+        "recipe   0123",
+    ]
+
+
+def test_findings_have_their_mend_below(printed: Any) -> None:
+    findings = [
+        Finding("python", True, "3.11"),
+        Finding("raw data", False, "data/raw is empty", "variegate sample digits"),
+    ]
+    assert printed([console.findings_table(findings)]) == [
+        "ok   python    3.11",
+        "BAD  raw data  data/raw is empty",
+        "     mend      variegate sample digits",
+    ]
+
+
+def test_rejected_variants_are_counted_where_there_are_any(
+    printed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"sources": 1_000, "planned": 4, "written": 3, "rejected": 1}
+    classes = {"cat": {**numbers, "training_images": 1_003}}
+    monkeypatch.setattr(
+        console, "read_metrics", lambda stage: {**numbers, "training_images": 1_003}
+    )
+    monkeypatch.setattr(console, "read_counts", lambda: None)
+    monkeypatch.setattr(console, "per_class", lambda counts: classes)
+    assert printed(console.run_summary(["augment"], [])) == [
+        "variants         3 of 4 planned",
+        "  class  sources  variants  training images  rejected",
+        "  cat      1,000         3            1,003         1",
+        "training images  1,003",
+    ]

@@ -1,0 +1,168 @@
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tasks.augment.expand import expand_source
+from tasks.common.errors import UserError
+from tasks.pixels import hashing
+from tasks.pixels.decode import decode
+from tasks.pixels.encode import encode
+from tasks.pixels.hashing import fast_pixel_hash
+from tasks.variants.make import draw_variant, encode_variant, extension_of, variant_seed
+from tasks.variants.params import Encoding
+from tasks.variants.policy import canonical_json
+from tasks.variants.recipe import Recipe
+from tasks.variants.sources import Source
+
+ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
+
+
+def recipe(policy: list | None = None, **changes: object) -> Recipe:
+    settings = {"seed": 42, "encoding": Encoding(), "distinct": True, "max_attempts": 5, **changes}
+    return Recipe(policy=canonical_json(ROTATE if policy is None else policy), **settings)
+
+
+def source(
+    folder: Path, pixels: np.ndarray, planned: int = 3, name: str = "a.png", format: str = "PNG"
+) -> Source:
+    data = encode(pixels, "jpeg" if format == "JPEG" else "png")
+    (folder / name).write_bytes(data)
+    sha256 = hashing.sha256(data)
+    decoded = decode(data).pixels
+    height, width = decoded.shape[:2]
+    place = str(folder / name), None, len(data)
+    return Source(*place, sha256[:16], sha256, "a", format, width, height, decoded.ndim, 8, planned)
+
+
+class Expanded(NamedTuple):
+    """A variant as expand_source() gives it."""
+
+    row: dict
+    data: bytes | None
+
+
+def expand(source: Source, recipe: Recipe) -> list[Expanded]:
+    return [Expanded(*variant) for variant in expand_source(source, recipe)]
+
+
+PHOTO = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def test_neither_name_nor_number_of_siblings_changes_a_variant(tmp_path: Path) -> None:
+    few = expand(source(tmp_path, PHOTO, planned=2), recipe())
+    many = expand(source(tmp_path, PHOTO, planned=5, name="other name.png"), recipe())
+    assert [variant.data for variant in few] == [variant.data for variant in many[:2]]
+    assert [variant.row for variant in few] == [variant.row for variant in many[:2]]
+    assert len({variant.data for variant in many}) == 5
+
+
+def test_a_row_says_what_was_made(tmp_path: Path) -> None:
+    (first, *_) = expand(source(tmp_path, PHOTO), recipe())
+    decoded = decode(first.data)
+    assert first.row["sha256"] == hashing.sha256(first.data)
+    assert first.row["pixel_hash"] == fast_pixel_hash(decoded.pixels)
+    assert (first.row["height"], first.row["width"]) == (20, 30)
+    assert first.row["seed"] == variant_seed(42, source(tmp_path, PHOTO).sha256, 1, 0)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("JPEG", "JPEG"), ("PNG", "PNG")])
+def test_encoding_follows_the_source(kind: str, expected: str, tmp_path: Path) -> None:
+    photo = source(tmp_path, PHOTO, format=kind)
+    (first, *_) = expand(photo, recipe())
+    assert decode(first.data).format == expected
+    assert extension_of(photo, recipe()) == ("jpg" if kind == "JPEG" else "png")
+
+
+def test_distinct_draws_again_and_rejects_what_cannot_be_new(tmp_path: Path) -> None:
+    flip = [{"HorizontalFlip": {"p": 0.5}}]
+    variants = expand(source(tmp_path, PHOTO, planned=3), recipe(flip, max_attempts=20))
+    assert [variant.row["status"] for variant in variants] == ["written", "rejected", "rejected"]
+    assert np.array_equal(decode(variants[0].data).pixels, PHOTO[:, ::-1])
+    assert variants[1].row["reason"] == "not_distinct"
+    assert variants[1].row["attempt"] == 19 and variants[1].data is None
+
+
+def test_without_distinct_the_first_draw_is_kept(tmp_path: Path) -> None:
+    nothing = [{"HorizontalFlip": {"p": 0.0}}]
+    variants = expand(source(tmp_path, PHOTO, planned=3), recipe(nothing, distinct=False))
+    assert [variant.row["status"] for variant in variants] == ["written"] * 3
+    assert {variant.row["attempt"] for variant in variants} == {0}
+
+
+def test_a_policy_that_fails_on_an_image_rejects_with_the_reason(tmp_path: Path) -> None:
+    dot = source(tmp_path, np.zeros((1, 1, 3), np.uint8), planned=1)
+    (variant,) = expand(dot, recipe([{"GridDistortion": {"p": 1.0}}]))
+    assert variant.row["status"] == "rejected"
+    assert variant.row["reason"] == "failed: ZeroDivisionError: division by zero"
+
+
+def test_a_transform_that_writes_into_its_input_does_not_reach_its_siblings(tmp_path: Path) -> None:
+    grey = np.linspace(60, 180, 600).astype(np.uint8).reshape(20, 30)
+    policy = [{"AutoContrast": {"p": 1.0}}, *ROTATE]
+    whole = expand(source(tmp_path, grey, planned=4), recipe(policy))
+    assert {variant.row["status"] for variant in whole} == {"written"}
+    one = source(tmp_path, grey)
+    pixels = grey.copy()
+    again = []
+    for index in (4, 3, 2, 1):
+        variant = draw_variant(one, pixels, recipe(policy), index, set())
+        again.append(encode_variant(one, recipe(policy), index, variant)[1])
+    assert again[::-1] == [variant.data for variant in whole]
+    assert np.array_equal(pixels, grey)
+
+
+def test_an_image_that_cannot_be_encoded_is_a_rejected_variant(tmp_path: Path) -> None:
+    wide = source(tmp_path, np.zeros((1, 17_000, 3), np.uint8), planned=1)
+    (variant,) = expand(wide, recipe([], distinct=False, encoding=Encoding(format="webp")))
+    assert variant.row["status"] == "rejected" and variant.row["reason"].startswith("failed: ")
+
+
+def test_a_lack_of_memory_is_not_remembered_as_a_rejection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("tasks.variants.policy.Policy.apply", apply)
+    with pytest.raises(MemoryError):
+        expand(source(tmp_path, PHOTO), recipe())
+
+
+def test_a_source_that_changed_or_went_is_one_line(tmp_path: Path) -> None:
+    one = source(tmp_path, PHOTO)
+    Path(one.path).write_bytes(b"other")
+    with pytest.raises(
+        UserError, match=r"a\.png: changed since it was validated; run from ingest again"
+    ):
+        expand(one, recipe())
+    Path(one.path).unlink()
+    with pytest.raises(
+        UserError, match=r"a\.png: gone since it was validated; run from ingest again"
+    ):
+        expand(one, recipe())
+
+
+@pytest.mark.parametrize(
+    ("policy", "encoding", "expected"),
+    [
+        (["HorizontalFlip"], Encoding(), (1, 16)),
+        (["HorizontalFlip"], Encoding(format="jpeg"), (1, 8)),
+        (["Posterize"], Encoding(), (1, 8)),
+        (["ISONoise"], Encoding(), (3, 8)),
+    ],
+    ids=["kept", "the format has 8 bits", "the policy takes 8 bits", "the policy takes RGB"],
+)
+def test_grey_and_16_bits_stay_where_policy_and_format_take_them(
+    policy: list, encoding: Encoding, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 10), dtype=np.uint16)
+    (variant, *_) = expand(
+        source(tmp_path, deep), recipe(policy, encoding=encoding, max_attempts=50)
+    )
+    assert (variant.row["channels"], variant.row["bits"]) == expected
+    made = decode(variant.data, keep_depth=True)
+    assert (1 if made.pixels.ndim == 2 else 3, made.bits) == expected
+    if expected == (1, 16):
+        assert np.array_equal(made.pixels, deep[:, ::-1])
