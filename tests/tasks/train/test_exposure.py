@@ -1,4 +1,4 @@
-"""What training was shown, counted by source, for each way of feeding it."""
+"""What training was shown, counted for each source, in each mode of augmentation."""
 
 import json
 
@@ -56,12 +56,12 @@ def test_online_training_gives_the_same_weights_with_any_number_of_workers(digit
 
 
 def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
-    places = pd.DataFrame(
+    samples = pd.DataFrame(
         {"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]}
     )
-    places = places.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
-    exposure.reconcile(exposure.per_source(places), "both", 3, pd.Series({"a": 0}))
+    samples = samples.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
+    exposure.reconcile(exposure.per_source(samples), "both", 3, pd.Series({"a": 0}))
     for shown in ([4, 2], [3, 1]):
-        seen = exposure.per_source(places.assign(shown=shown))
+        seen = exposure.per_source(samples.assign(shown=shown))
         with pytest.raises(RuntimeError, match="source a was not shown as often as planned"):
             exposure.reconcile(seen, "both", 3, pd.Series({"a": 0}))

@@ -78,7 +78,7 @@ def test_every_image_comes_once_an_epoch_in_an_order_of_its_own() -> None:
 
 
 def test_a_last_batch_of_one_is_left_out() -> None:
-    assert [len(places) for places in batches(9, 4, torch.Generator())] == [4, 4]
+    assert [len(batch) for batch in batches(9, 4, torch.Generator())] == [4, 4]
 
 
 def test_channel_statistics_by_hand() -> None:
