@@ -20,13 +20,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tasks.capacity.states import MOST_COUNTED, State
+from tasks.capacity.states import MOST_COUNTED, Size, State
 from tasks.capacity.steps import SIZED, results
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import built, leaves
 
 Distribution: TypeAlias = dict[State, float]  # probabilities, which add up to 1
+MOST_STATES = 4096  # in a distribution: composites in composites multiply them
 
 
 class Outcome(NamedTuple):
@@ -230,4 +231,23 @@ def _mix(parts: list[tuple[float, Distribution]]) -> Distribution:
         for state, p in states.items():
             if weight * p > 0:
                 mixed[state] = mixed.get(state, 0.0) + weight * p
-    return mixed
+    return mixed if len(mixed) <= MOST_STATES else _merge(mixed)
+
+
+def _merge(states: Distribution) -> Distribution:
+    """The same with the pictures of each size in one state, whose images count as equally likely.
+
+    Neither the number of images nor the expected number of different ones gets less by that. States
+    of the source's own pixels stay, so what is exact stays exact.
+    """
+    merged: Distribution = {}
+    by_size: dict[Size | None, Distribution] = {}
+    for state, p in states.items():
+        redrawn = state.origin is not None and 0 < state.pictures < math.inf
+        (by_size.setdefault(state.size, {}) if redrawn else merged)[state] = p
+    for size, pictures in by_size.items():
+        images = sum(state.images for state in pictures)
+        # an object that equals no other: what other ways lead to is counted beside it
+        one = State(size, origin=object(), pictures=images if images <= MOST_COUNTED else math.inf)
+        merged[one] = sum(pictures.values())
+    return merged

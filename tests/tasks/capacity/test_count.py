@@ -286,6 +286,21 @@ def test_no_policy_makes_more_than_its_capacity(policy: list, shape: tuple[int, 
         assert len(set(images)) == found.count
 
 
+def test_states_that_are_taken_together_are_counted_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = [FLIP, {"randaugment": {"n": 1, "p": 0.5}}, INVERT, {"randaugment": {"n": 1}}]
+    apart = capacity(policy, 5, 4)
+    monkeypatch.setattr("tasks.capacity.count.MOST_STATES", 8)
+    together = capacity(policy, 5, 4)
+    assert len(together.outcomes) < len(apart.outcomes)
+    assert (together.count, together.exact) == (apart.count, apart.exact)
+    assert together.untouched == pytest.approx(apart.untouched)
+    assert sum(p for p, _ in together.outcomes) == pytest.approx(1)
+    for draws in (1, 5, 500):
+        assert together.expected_distinct(draws) >= apart.expected_distinct(draws) - 1e-9
+
+
 def test_crops_that_do_not_fit_make_no_image() -> None:
     found = capacity([crop(6, 2, p=0.25)], 5, 4)
     assert (found.count, found.exact, found.failing, found.untouched) == (1, False, 0.25, 0.75)
