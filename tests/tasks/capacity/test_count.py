@@ -286,7 +286,7 @@ def test_no_policy_makes_more_than_its_capacity(policy: list, shape: tuple[int, 
         assert len(set(images)) == found.count
 
 
-def test_states_that_are_taken_together_are_counted_as_before(
+def test_states_that_are_taken_together_are_bounds_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     policy = [FLIP, {"randaugment": {"n": 1, "p": 0.5}}, INVERT, {"randaugment": {"n": 1}}]
@@ -294,7 +294,7 @@ def test_states_that_are_taken_together_are_counted_as_before(
     monkeypatch.setattr("tasks.capacity.count.MOST_STATES", 8)
     together = capacity(policy, 5, 4)
     assert len(together.outcomes) < len(apart.outcomes)
-    assert (together.count, together.exact) == (apart.count, apart.exact)
+    assert together.count >= apart.count and not together.exact
     assert together.untouched == pytest.approx(apart.untouched)
     assert sum(p for p, _ in together.outcomes) == pytest.approx(1)
     for draws in (1, 5, 500):
