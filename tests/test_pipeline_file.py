@@ -1,5 +1,6 @@
 """dvc.yaml names the folders of code that each stage runs: DVC does not follow imports."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 
 from tasks.common.params import STAGES
 from tests.imports import ROOT, closure
+from tests.test_reproducible import dvc_hash
 
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 LEAST_SHARE_RUN = 0.5  # of the modules of a folder that a stage names
@@ -48,6 +50,23 @@ def test_a_stage_runs_by_its_name(stage: str) -> None:
 def test_what_touches_pixels_depends_on_the_libraries_versions() -> None:
     for stage in ("ingest", "validate", "augment"):
         assert "requirements/pixels.txt" in PIPELINE[stage]["deps"]
+
+
+def md5_of(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_committed_lock_is_what_this_code_made(stage: str) -> None:
+    locked = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"][stage]
+    assert {dep["path"] for dep in locked["deps"]} == set(PIPELINE[stage]["deps"])
+    for dep in locked["deps"]:
+        path = ROOT / dep["path"]
+        if not dep["path"].startswith(("data/", "models", "plots/")):
+            found = md5_of(path) if path.is_file() else dvc_hash(path, ".py", ".j2")
+            assert found == dep["md5"], f"{dep['path']} changed: run `dvc repro`"
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    assert locked["params"]["params.yaml"][stage] == params[stage]
 
 
 def listed_by_dvc(folder: Path) -> set[str]:

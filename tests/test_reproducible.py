@@ -28,15 +28,18 @@ OLDER_PROCESSORS = {
 }
 
 
-def dvc_hash(folder: Path) -> str:
-    """DVC's name of a folder: the MD5 of the JSON list of its files' MD5 sums and paths."""
-    files = sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
-    entries = [
-        {"md5": hashlib.md5((folder / name).read_bytes()).hexdigest(), "relpath": name}
-        for name in files
-    ]
+def dvc_hash(folder: Path, *suffixes: str) -> str:
+    """DVC's name of a folder: the MD5 of the JSON list of its files' MD5 sums and paths.
+
+    `suffixes`: of the files that DVC sees there; all where none is given.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    entries = []
+    for name in names:
+        if not suffixes or name.endswith(suffixes):
+            md5 = hashlib.md5((folder / name).read_bytes()).hexdigest()
+            entries.append({"md5": md5, "relpath": name})
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
