@@ -1,4 +1,4 @@
-"""Reuse: which variants of the present sources were made before, and the batches that are left.
+"""Find which variants were made before, and put the sources into batches.
 
 Found in the private cache, which is also what a killed run resumes from, and in the datasets of the
 last commits. They are keyed by (source SHA-256, recipe_hash), so a renamed, relabelled or moved

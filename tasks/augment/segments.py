@@ -1,4 +1,4 @@
-"""Segments: tars of variants, cut by their content and named by it; the unit that DVC versions.
+"""Segments: content-defined, content-addressed tars of variants; the unit that DVC versions.
 
 DVC's cost is per file, so variants are kept in tars of about 4 MiB. They are canonical, as in
 content-defined chunking: sources stand in the order of their paths, a source ends its segment by a

@@ -1,4 +1,4 @@
-"""Canonical tars: equal members give equal bytes, whoever writes them.
+"""Deterministic tars: equal members give equal bytes, whoever writes them.
 
 Plain ustar with fixed headers (mode 644, owner 0, time 0): `tar xf` and WebDataset read them.
 """

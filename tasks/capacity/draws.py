@@ -1,4 +1,4 @@
-"""Count how many results a transform can have, by letting it draw from generators that count.
+"""Count the random choices of a transform, by letting it draw from generators that count.
 
 Example: Posterize draws its number of bits by randint(4, 6); the counting generator notes that this
 is one of 3 values. So the bound follows Albumentations' own code, not a table of ours.

@@ -1,4 +1,4 @@
-"""States: sets of images that the steps of a policy can have made of a source, and their sizes.
+"""Sets of images that a policy can make, with what they share: size, orientation, window.
 
 Two ways that lead to the same images lead to the same state, so that these are counted once:
 HorizontalFlip twice gives the state of the source. Flips and quarter turns change a state's

@@ -1,4 +1,4 @@
-"""Follow one transform, applied for certain: the states that it can make of a state.
+"""How one transform changes the set of images that a policy can make.
 
 Examples: RandomRotate90 gives four states, each with probability 1/4. RandomCrop gives one, with a
 window that can lie at several positions. Posterize to 4 to 6 bits gives one, of three pictures.

@@ -1,1 +1,1 @@
-"""Commands that no stage runs: forecast a plan and warn of it, verify, export."""
+"""The work behind commands that no stage runs: forecast, warnings, verify, replay, export."""

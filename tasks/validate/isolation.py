@@ -1,4 +1,4 @@
-"""Isolation of decoders: a file on which one crashes or hangs is known to the processes after it.
+"""Detect decoders that crash or hang, so that later processes quarantine the file unopened.
 
 crash    The process ends while it decodes. A crash slot (see crash_slots.py) then still holds
          the file's key. Two crashes at one file are the file's fault; one may be chance. An end

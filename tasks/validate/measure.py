@@ -1,4 +1,4 @@
-"""Measure images: decode each once, and keep what that finds in the fact cache, by content.
+"""Decode each image once; compute its measures and hashes, cached by the SHA-256 of its bytes.
 
     brightness, contrast    mean and standard deviation of the grey levels (ITU-R 601), 0..255
     sharpness               variance of the Laplacian, which is small where there are no edges; of

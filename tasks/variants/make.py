@@ -1,4 +1,4 @@
-"""Make one variant of a source: content decides, order never.
+"""Make one variant of a source, deterministically and independent of any order.
 
 A variant is a function of the recipe, its source's bytes, its index and its attempt. The worker,
 the order, the file name and the other images have no part in it, so any number of workers, a
