@@ -178,13 +178,13 @@ def run(
     started = time.monotonic()
     merge.require_side(prefer)
     parameters = _flow_parameters(until, bring_from, mirror, commit, push)
-    unfinished = merge.find()
-    for line in merge.finish(unfinished, prefer) if unfinished else ():
+    unfinished = merge.find_merge()
+    for line in merge.finish_merge(unfinished, prefer) if unfinished else ():
         print(f"merged           {line}", flush=True)
     if bring_from is None:
         preconditions.require_raw()
     preconditions.check_params()
-    server.use(server.find())
+    server.report_to(server.find_server())
     from flows.pipeline import bring_up_to_date  # reads the settings that server.use() changes
     from flows.run.stage import printed_warnings
 
@@ -231,19 +231,19 @@ def schedule(
         raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
     parameters = _flow_parameters(until, bring_from, mirror, commit, push)
     from flows.pipeline import pipeline
-    from flows.service import schedule as schedules
+    from flows.service.schedule import cron_schedule, interval_schedule, serve
 
-    when = schedules.cron(cron) if cron is not None else schedules.every(str(every))
-    with ended_by_signals(), server.ensured() as url:
-        server.use(url)
+    when = cron_schedule(cron) if cron is not None else interval_schedule(str(every))
+    with ended_by_signals(), server.server_ensured() as url:
+        server.report_to(url)
         server.exit_when_silent(url)
-        print(f"dashboard        {server.page(url)}")
+        print(f"dashboard        {server.dashboard_page(url)}")
         shown = cron or f"every {every}"
         print(f"schedule         {shown}; Ctrl-C or SIGTERM ends it", flush=True)
         if bring_from is not None and not bring_from.expanduser().is_dir():
             problem = "no such folder now; runs fail until there is one"
             print(f"warning: --bring-from {bring_from}: {problem}", flush=True)
-        schedules.serve(pipeline, when, overlap, parameters)
+        serve(pipeline, when, overlap, parameters)
 
 
 @app.command()
@@ -258,12 +258,12 @@ def ui() -> None:
     from flows.service.processes import ended_by_signals
     from flows.service.report import report_served
 
-    with ended_by_signals(), server.ensured() as url, report_served() as report:
-        print(f"dashboard        {server.page(url)}")
+    with ended_by_signals(), server.server_ensured() as url, report_served() as report:
+        print(f"dashboard        {server.dashboard_page(url)}")
         print(f"report           {report}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
         server.wait_until_silent(url)
-        raise UserError(f"{server.page(url)}: the server ended")
+        raise UserError(f"{server.dashboard_page(url)}: the server ended")
 
 
 def _flow_parameters(
@@ -292,7 +292,7 @@ def validate(as_json: AsJson = False) -> None:
     Example: variegate validate --json
     """
     from flows import console
-    from flows.refresh import refresh
+    from flows.refresh import refresh_stages
     from tasks.commands.moved_images import moved_between, splits_of_images
     from tasks.dataset.manifests import read_validated
     from tasks.validate.summary import class_counts
@@ -301,7 +301,7 @@ def validate(as_json: AsJson = False) -> None:
     printed: list[str] = []
     failed: CheckFailedError | None = None
     try:
-        refresh("validate", printed)
+        refresh_stages("validate", printed)
     except CheckFailedError as error:
         failed = error
     metrics = console.read_metrics("validate")
@@ -329,10 +329,10 @@ def plan(
     Example: variegate plan --epochs 16
     """
     from flows import console
-    from flows.refresh import refresh
+    from flows.refresh import refresh_stages
     from tasks.commands.forecast import forecast
 
-    refresh("validate")
+    refresh_stages("validate")
     inputs = _read_inputs()
     training = None if epochs is None else _training(epochs)
     found = forecast(inputs.validated, inputs.params, training)
@@ -367,13 +367,13 @@ def preview(
     """
     import pandas as pd
 
-    from flows.refresh import refresh
+    from flows.refresh import refresh_stages
     from tasks.augment.contact_sheet import sample_sheet
     from tasks.augment.plan import plan_counts
     from tasks.pixels.encode import encode
     from tasks.variants.sources import training_sources
 
-    refresh("validate")
+    refresh_stages("validate")
     inputs = _read_inputs()
     rows = training_sources(inputs.validated)
     if variants is None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.augment.counts import per_class, read_counts
+from tasks.augment.counts import counts_by_class, read_counts
 from tasks.common.machine import worker_count
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
@@ -103,7 +103,7 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
     if "augment" in stages:
         totals = read_metrics("augment")
         parts.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
-        parts.append(_variants_table(per_class(read_counts())))
+        parts.append(_variants_table(counts_by_class(read_counts())))
         parts.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from flows import preconditions
-from flows.service.server import HOST, find, without_secrets
+from flows.service.server import HOST, find_server, without_secrets
 from flows.versions.git import git
 from tasks.common import machine
 from tasks.common.errors import UserError, one_line
@@ -194,7 +194,7 @@ def proxy() -> Finding:
 def server() -> Finding:
     """Which Prefect server a run reports to."""
     try:
-        url = find()
+        url = find_server()
     except UserError as error:
         return Finding("server", False, str(error), "variegate ui, or unset PREFECT_API_URL")
     none = "none is up: each run starts its own; `variegate ui` starts one that stays"

@@ -23,9 +23,9 @@ from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
 from flows.service.processes import end_with_this_process
 from flows.versions import publish
-from flows.versions.dvc_graph import Step, in_repo, read_steps, version_raw
+from flows.versions.dvc_graph import Step, dvc_add_raw, in_repo, read_steps
 from flows.versions.stale_checkout import require_not_stale
-from tasks.acquire.copy_folder import CopyResult, copy_new, lines
+from tasks.acquire.copy_folder import CopyResult, copy_or_mirror, result_lines
 from tasks.common.errors import UserError, one_line
 from tasks.common.params import key_and_problem
 from tasks.dataset.paths import RAW
@@ -107,7 +107,7 @@ def pipeline(
             run_task(with_name(run_action, "bring"), copy_images, bring_from, mirror)
         outcomes = run_stages(until, force)
         if "ran" in outcomes.values():
-            artifacts.publish_changes(publish.changes())
+            artifacts.publish_changes(publish.changes_since_commit())
         if commit:
             run_task(with_name(run_action, "commit"), publish.commit)
         if push:
@@ -124,7 +124,7 @@ def pipeline(
 def run_stages(until: str | None, force: bool) -> dict[str, str]:
     """Run the stages one after another; for each `cached` or `ran`."""
     preconditions.require_raw()
-    version_raw()
+    dvc_add_raw()
     steps = read_steps(until)
     require_not_stale(steps)
     if force or not all(step.clean for step in steps):
@@ -230,9 +230,9 @@ def copy_images(folder: str, mirror: bool) -> str:
 
     def copy_locked(repo: Repo) -> CopyResult:
         with repo.lock:
-            return copy_new(Path(folder).expanduser(), RAW, mirror)
+            return copy_or_mirror(Path(folder).expanduser(), RAW, mirror)
 
-    summary, *warnings = lines(in_repo(copy_locked), Path(folder))
+    summary, *warnings = result_lines(in_repo(copy_locked), Path(folder))
     for line in warnings:
         get_run_logger().warning(line)
     return summary

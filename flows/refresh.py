@@ -8,7 +8,7 @@ from flows.preconditions import check_params, require_raw
 from tasks.common.errors import CheckFailedError, UserError
 
 
-def refresh(stage: str, printed: list[str] | None = None) -> None:
+def refresh_stages(stage: str, printed: list[str] | None = None) -> None:
     """Run `stage` and those it depends on, where they are out of date, by `dvc repro`.
 
     Args:

@@ -11,8 +11,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.versions.diff import as_markdown, code
-from tasks.augment.counts import per_class, read_counts
+from flows.versions.diff import as_markdown, code_span
+from tasks.augment.counts import counts_by_class, read_counts
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -20,8 +20,8 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
-        classes = per_class(read_counts())
-        table = [{"class": code(label), **numbers} for label, numbers in classes.items()]
+        classes = counts_by_class(read_counts())
+        table = [{"class": code_span(label), **numbers} for label, numbers in classes.items()]
         create_table_artifact(
             table, key="images-per-class", description="Training images per class, before and after"
         )
@@ -30,7 +30,7 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
 def publish_link(stage: str, text: str, path: str) -> None:
     """The path of a file that the stage wrote for people."""
     create_markdown_artifact(
-        f"The {text}: {code(str(Path(path).resolve()))}", key=f"{stage}-{text}"
+        f"The {text}: {code_span(str(Path(path).resolve()))}", key=f"{stage}-{text}"
     )
 
 

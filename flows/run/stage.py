@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 
 from flows.run import artifacts
 from flows.service import runs
-from flows.service.processes import SECONDS_TO_END, group
+from flows.service.processes import SECONDS_TO_END, process_group
 from tasks.common.errors import UserError
 
 SECONDS_BETWEEN_POLLS = 0.2  # of the child and its events
@@ -61,7 +61,7 @@ def run_child(address: str, force: bool, logger: Logger) -> str:
         # standard input stays open as long as this process lives: see flows/run/child.py
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         reader = EventReader(address, events)
-        with group(command, env=environment, **streams) as process:
+        with process_group(command, env=environment, **streams) as process:
             logging_thread = threading.Thread(
                 target=log_lines, args=(process.stdout, logger), daemon=True
             )

@@ -15,7 +15,7 @@ _watchers: list[subprocess.Popen] = []  # see end_with_this_process()
 
 
 @contextmanager
-def group(
+def process_group(
     command: list[str], seconds_to_end: float = SECONDS_TO_END, **options: Any
 ) -> Iterator[subprocess.Popen]:
     """Start a process as the leader of a new process group; end the group when the block is left.

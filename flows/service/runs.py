@@ -24,7 +24,7 @@ def cancel_overdue() -> None:
     if deployment.id is None:
         return
     with get_client(sync_client=True) as client:
-        for run in due(client, UUID(deployment.id), StateType.SCHEDULED):
+        for run in due_runs(client, UUID(deployment.id), StateType.SCHEDULED):
             client.set_flow_run_state(
                 run.id, Cancelled(message=f"run {flow_run.name} does its work")
             )
@@ -40,7 +40,7 @@ def end_abandoned(deployment_id: UUID, started: State, missed: State) -> None:
     """
     with get_client(sync_client=True) as client:
         for state, types in ((started, STARTED), (missed, (StateType.SCHEDULED,))):
-            for run in due(client, deployment_id, *types):
+            for run in due_runs(client, deployment_id, *types):
                 client.set_flow_run_state(run.id, state)
                 print(f"run {run.name}: {state.message}", flush=True)
         # a server that was killed forgets which run holds the slot, but not that it is taken
@@ -51,7 +51,7 @@ def end_abandoned(deployment_id: UUID, started: State, missed: State) -> None:
             )
 
 
-def due(client: SyncPrefectClient, deployment_id: UUID, *types: StateType) -> list[FlowRun]:
+def due_runs(client: SyncPrefectClient, deployment_id: UUID, *types: StateType) -> list[FlowRun]:
     """The runs of a deployment in states of these types whose time has come."""
     now = datetime.now().astimezone()
     chosen = {"state": {"type": {"any_": types}}, "expected_start_time": {"before_": now}}

@@ -28,7 +28,7 @@ from prefect.states import Cancelled, Crashed, State
 from tzlocal import get_localzone_name
 
 from flows.service import runs
-from flows.service.processes import end_with_this_process, group
+from flows.service.processes import end_with_this_process, process_group
 from tasks.common import machine
 from tasks.common.errors import UserError
 
@@ -68,7 +68,7 @@ def serve(
             _pause(deployment)
 
 
-def cron(text: str) -> CronSchedule:
+def cron_schedule(text: str) -> CronSchedule:
     """A cron expression, in the time zone of this machine.
 
     Raises:
@@ -81,7 +81,7 @@ def cron(text: str) -> CronSchedule:
         raise UserError(f"--cron: {need}, as '0 3 * * *'; found {text!r}") from None
 
 
-def every(text: str) -> IntervalSchedule:
+def interval_schedule(text: str) -> IntervalSchedule:
     """A duration, as 90m, 6h or 1d; the first run comes at once.
 
     Raises:
@@ -106,13 +106,15 @@ def register(
 ) -> UUID:
     """Create the deployment and its work pool, or bring them up to date; returns the deployment."""
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=f"variegate-{name()}", type="process"))
+        client.create_work_pool(
+            WorkPoolCreate(name=f"variegate-{deployment_name()}", type="process")
+        )
     deployment: Any = flow.to_deployment(
-        name(),
+        deployment_name(),
         schedules=[when],
         parameters=parameters,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=STRATEGIES[overlap]),
-        work_pool_name=f"variegate-{name()}",
+        work_pool_name=f"variegate-{deployment_name()}",
         # given explicitly, the command saves the process in which Prefect prepares a workspace
         job_variables={
             "command": f"{sys.executable} -m prefect.engine",
@@ -125,7 +127,7 @@ def register(
     return UUID(str(deployment.apply()))
 
 
-def name() -> str:
+def deployment_name() -> str:
     """A name of this checkout that differs from those of others which one server knows."""
     here = Path.cwd()
     return f"{here.name}-{sha256(str(here).encode()).hexdigest()[:6]}"
@@ -155,10 +157,10 @@ def _pause(deployment: UUID) -> None:
 
 def _run_worker() -> None:
     """Run a Prefect worker until it ends."""
-    pool = f"variegate-{name()}"
+    pool = f"variegate-{deployment_name()}"
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     command += ["--type", "process"]
-    with group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:
+    with process_group(command, SECONDS_TO_END, stdin=subprocess.DEVNULL) as worker:
         end_with_this_process(-worker.pid)
         worker.wait()
     print(f"the worker ended with exit code {worker.returncode}; starting another", flush=True)
@@ -167,7 +169,7 @@ def _run_worker() -> None:
 @contextmanager
 def _one_schedule() -> Iterator[None]:
     """Hold the lock that one schedule of this checkout can have; the system frees it at a crash."""
-    lock = FileLock(machine.cache_folder() / f"schedule-{name()}.lock", timeout=0)
+    lock = FileLock(machine.cache_folder() / f"schedule-{deployment_name()}.lock", timeout=0)
     try:
         held = lock.acquire()
     except Timeout:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from flows.service.processes import end_with_this_process, group
+from flows.service.processes import end_with_this_process, process_group
 from tasks.common.errors import UserError
 
 HOST = "127.0.0.1"
@@ -26,7 +26,7 @@ KEPT = "what was finished is kept, and the next run goes on from there"
 # --- an existing server -----------------------------------------------------------------------
 
 
-def find() -> str:
+def find_server() -> str:
     """The API's URL of the server that runs report to; "" where there is none.
 
     It is the one that PREFECT_API_URL or Prefect's profile names, else the local one, if it is up.
@@ -38,7 +38,7 @@ def find() -> str:
 
     url = PREFECT_API_URL.value() or ""
     if not url:
-        return local_url() if answers(local_url()) else ""
+        return local_url() if is_up(local_url()) else ""
     try:
         httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER).raise_for_status()
     except httpx.HTTPStatusError as error:
@@ -61,7 +61,7 @@ def without_secrets(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def page(url: str) -> str:
+def dashboard_page(url: str) -> str:
     """The URL of the dashboard of the server whose API is at `url`."""
     return without_secrets(url).removesuffix("/api")
 
@@ -73,7 +73,7 @@ def local_url() -> str:
     return f"http://{HOST}:{PREFECT_SERVER_API_PORT.value()}/api"
 
 
-def answers(url: str) -> bool:
+def is_up(url: str) -> bool:
     """Whether a Prefect server answers at this URL of loopback; no proxy is asked."""
     try:
         response = httpx.get(f"{url}/health", timeout=SECONDS_TO_ANSWER, trust_env=False)
@@ -82,7 +82,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def use(url: str) -> None:
+def report_to(url: str) -> None:
     """Let this process, its threads and its children report to the API at `url`; "" for no change.
 
     Set in the environment: threads of Prefect do not see temporary settings of its context.
@@ -92,7 +92,7 @@ def use(url: str) -> None:
     if url:
         os.environ["PREFECT_API_URL"] = url
         # Prefect prints the dashboard's URL, and would take it from the API's, password included
-        os.environ.setdefault("PREFECT_UI_URL", page(url))
+        os.environ.setdefault("PREFECT_UI_URL", dashboard_page(url))
         refresh_global_settings_context()
 
 
@@ -100,23 +100,23 @@ def use(url: str) -> None:
 
 
 @contextmanager
-def ensured() -> Iterator[str]:
+def server_ensured() -> Iterator[str]:
     """The API's URL of a server: find()'s, or one that is started and lives as long as the block.
 
     Raises:
         UserError: where neither answers.
     """
-    url = find()
+    url = find_server()
     if url:
         yield url
         return
     url = local_url()
-    with started(url):
+    with server_started(url):
         yield url
 
 
 @contextmanager
-def started(url: str) -> Iterator[None]:
+def server_started(url: str) -> Iterator[None]:
     """Start a server at `url`, on loopback, that lives as long as the block.
 
     Pages of other sites in the same browser cannot use it: it allows requests of its own origin
@@ -134,11 +134,11 @@ def started(url: str) -> Iterator[None]:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", HOST, "--port", str(address.port)]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with group(command, env={**os.environ, **settings}, **streams) as process:
+    with process_group(command, env={**os.environ, **settings}, **streams) as process:
         end_with_this_process(-process.pid)
         last_line = _LastLine(process)
         end = time.monotonic() + SECONDS_TO_START
-        while not answers(url):
+        while not is_up(url):
             if process.poll() is not None or time.monotonic() > end:
                 found = last_line.text or "no answer"
                 need = f"needs to become a Prefect server, found: {found}"

@@ -41,7 +41,7 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
     of equal bytes. A file that is elsewhere because its label or split changed is `relabelled` or
     `moved`, any other is `renamed`.
     """
-    pairs = pair(before.images, after.images)
+    pairs = pair_images(before.images, after.images)
     was, now = pairs.before, pairs.after
     relabelled = was["label"] != now["label"]
     moved = (was["split"] != now["split"]) & (was["split"] != "") & (now["split"] != "")
@@ -70,7 +70,7 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
     }
 
 
-def pair(before: pd.DataFrame, after: pd.DataFrame) -> Pairs:
+def pair_images(before: pd.DataFrame, after: pd.DataFrame) -> Pairs:
     """Match the images of two versions by their bytes.
 
     Equal bytes may have several names: the same name is matched first, then the same label, then
@@ -162,7 +162,7 @@ def example_lines(found: dict[str, Any]) -> list[str]:
 def as_markdown(found: dict[str, Any]) -> str:
     """The differences for a pull request: the same in headings, tables and lists."""
     lines = [
-        f"## Dataset: {_arrow({side: found[side] for side in SIDES}, code)}",
+        f"## Dataset: {_arrow({side: found[side] for side in SIDES}, code_span)}",
         "",
         f"Files: {_file_counts(found)}",
         "",
@@ -173,12 +173,12 @@ def as_markdown(found: dict[str, Any]) -> str:
     for kind in KINDS:
         entries = found[kind]
         lines += ["", f"### {_kind_name(kind)}: {len(entries):,}", ""] if entries else []
-        lines += [f"- {_entry(kind, entry, code)}" for entry in entries[:MOST_EXAMPLES]]
+        lines += [f"- {_entry(kind, entry, code_span)}" for entry in entries[:MOST_EXAMPLES]]
         lines += [f"- {_more(entries)}"] if len(entries) > MOST_EXAMPLES else []
     return "\n".join(lines)
 
 
-def code(text: str) -> str:
+def code_span(text: str) -> str:
     """A name that others chose, as a span of code in Markdown.
 
     There it is neither a mention nor a link nor markup, whatever it contains.
@@ -266,7 +266,7 @@ def _class_table(classes: dict[str, dict[str, Any]]) -> list[str]:
     changes = class_changes(classes)
     if not changes:
         return []
-    rows = [[code(change.label), *change.cells] for change in changes[:MOST_CLASSES]]
+    rows = [[code_span(change.label), *change.cells] for change in changes[:MOST_CLASSES]]
     more = more_classes(changes)
     if more:
         rows.append([more, *[""] * len(COUNTED)])
@@ -278,7 +278,13 @@ def _class_table(classes: dict[str, dict[str, Any]]) -> list[str]:
 def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
     rows = []
     for key, values in params.items():
-        rows.append([code(key), code(_short(values["before"])), code(_short(values["after"]))])
+        rows.append(
+            [
+                code_span(key),
+                code_span(_short(values["before"])),
+                code_span(_short(values["after"])),
+            ]
+        )
     return _table(["parameter", *SIDES], rows) if rows else []
 
 

@@ -84,7 +84,7 @@ def message_of(error: BaseException | str) -> str:
     return " ".join(ANSI_ESCAPE.sub("", str(error)).split())
 
 
-def version_raw() -> None:
+def dvc_add_raw() -> None:
     """`dvc add data/raw` where data/raw.dvc does not exist: no run without versioned inputs."""
     if not Path(f"{RAW}.dvc").is_file():
         in_repo(lambda repo: repo.add(str(RAW)))

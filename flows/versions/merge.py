@@ -51,7 +51,7 @@ class Merge:
         return f"git add -A && {CONCLUDED_BY.get(self.other, 'git commit')}"
 
 
-def find() -> Merge | None:
+def find_merge() -> Merge | None:
     """The merge that git left unfinished in this folder, or None."""
     blobs: dict[str, dict[int, str]] = {}
     for entry in filter(None, git("ls-files", "-z", "--unmerged").split(b"\0")):
@@ -66,7 +66,7 @@ def find() -> Merge | None:
 
 def require_finished() -> None:
     """Raises UserError where git left a merge unfinished."""
-    found = find()
+    found = find_merge()
     if found:
         raise UserError(
             f"{', '.join(sorted(found.blobs))}: in conflict; `variegate run` finishes the merge"
@@ -79,7 +79,7 @@ def require_side(prefer: str | None) -> None:
         raise UserError(f"--prefer {prefer}: needs to be {' or '.join(SIDES)}")
 
 
-def finish(merge: Merge, prefer: str | None) -> list[str]:
+def finish_merge(merge: Merge, prefer: str | None) -> list[str]:
     """Merge the images into data/raw, take our version of stage outputs, and stage all with git.
 
     Args:

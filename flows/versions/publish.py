@@ -22,7 +22,7 @@ UNKNOWN_CHANGES = (
 )
 
 
-def changes() -> dict[str, Any] | None:
+def changes_since_commit() -> dict[str, Any] | None:
     """What changed in images since the last commit: see diff.compare().
 
     None where the last commit has no dataset, or a run ended before validate.
@@ -49,7 +49,7 @@ def commit() -> str | None:
     git("add", "--", *paths, check=True)
     if not git("status", "--porcelain", "--untracked-files=no", "--", *paths, check=True):
         return None
-    message = commit_message(changes())
+    message = commit_message(changes_since_commit())
     git("commit", "--quiet", "--message", message, "--", *paths, check=True)
     return message.partition("\n")[0]
 

@@ -36,5 +36,5 @@ def require_versionable() -> None:
                 f"{RAW / name}: needs to be a file, found a link to {target}; copy it instead"
             )
         if problem:
-            shown = raw_files.printable(name)
+            shown = raw_files.printable_name(name)
             raise UserError(f"{RAW}/{shown}: {problem}; DVC cannot take it: move it away")

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from flows.versions.dvc_graph import in_repo, read_steps
 from flows.versions.git import git
 from flows.versions.stale_checkout import require_not_stale
-from tasks.augment.counts import per_class, read_counts
+from tasks.augment.counts import counts_by_class, read_counts
 from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE, STAGES
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST
@@ -91,7 +91,7 @@ def _parse_version(name: str, read: Callable[[str], bytes]) -> Version:
     totals = YAML(typ="safe").load(read(str(AUGMENT_METRICS)))
     try:
         images = pq.read_table(io.BytesIO(manifest), columns=COLUMNS).to_pandas().fillna("")
-        classes = per_class(read_counts(io.BytesIO(counts)))
+        classes = counts_by_class(read_counts(io.BytesIO(counts)))
         return Version(name, images, classes, totals["recipe_hash"], params)
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]

@@ -41,7 +41,7 @@ class CopyResult:
         return bool(self.added or self.replaced or self.removed)
 
 
-def copy_new(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
+def copy_or_mirror(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
     """Copy the files of `folder` that `raw` lacks into it; each copy is atomic.
 
     Where `raw` has a file of that name with other content, it keeps it. With `mirror` the file is
@@ -71,7 +71,7 @@ def copy_new(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
     return result
 
 
-def lines(result: CopyResult, folder: Path) -> Iterator[str]:
+def result_lines(result: CopyResult, folder: Path) -> Iterator[str]:
     """The result in lines for people: first what was done, then what was not."""
     kinds = (("added", result.added), ("replaced", result.replaced), ("removed", result.removed))
     counts = [f"{len(names):,} {kind}{_examples(names)}" for kind, names in kinds if names]
@@ -88,7 +88,7 @@ def lines(result: CopyResult, folder: Path) -> Iterator[str]:
 
 def _examples(names: list[str]) -> str:
     """The first names, in parentheses."""
-    shown = ", ".join(map(raw_files.printable, names[:NAMES_SHOWN]))
+    shown = ", ".join(map(raw_files.printable_name, names[:NAMES_SHOWN]))
     return f" ({shown}{', ...' if len(names) > NAMES_SHOWN else ''})"
 
 
@@ -129,7 +129,7 @@ def _copy_one(
 
 def _refusal(name: str, source: Path) -> str | None:
     """Why a file is never copied, or None. A link may lead out of the folder."""
-    if raw_files.printable(name) != name:
+    if raw_files.printable_name(name) != name:
         return "names that are not valid UTF-8"
     if source.is_symlink():
         return "links"

@@ -70,7 +70,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         tables.write_csv(COUNTS, lines)
         totals = counts.summary(lines, recipe.hash)
         tables.write_json(AUGMENT_METRICS, totals)
-    segment_cache.trim(limit_bytes)
+    segment_cache.trim_cache(limit_bytes)
     report(totals, reused)
     if events.has_listener():
         sheet = encode(sample_sheet(rows, planned, recipe, SOURCES_SHOWN)[0], "png")

@@ -5,7 +5,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from tasks.augment.expand import expand_source
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import example_rows
 from tasks.pixels.decode import decode
 from tasks.pixels.thumbnails import thumbnail
 from tasks.variants.recipe import Recipe
@@ -27,7 +27,7 @@ def sample_sheet(
         counts: the variants planned of each.
         sources: the most to show.
     """
-    chosen = examples(rows, sources)
+    chosen = example_rows(rows, sources)
     shown = counts[chosen.index].clip(upper=MOST_SHOWN)
     sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
     return sheet, len(chosen), int(shown.sum())

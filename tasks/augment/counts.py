@@ -29,14 +29,14 @@ def read_counts(file: Path | IO[bytes] = COUNTS) -> pd.DataFrame:
 
 def summary(counts: pd.DataFrame, recipe_hash: str) -> dict[str, Any]:
     """The content of metrics/augment.json: totals of the training split."""
-    classes = pd.DataFrame(per_class(counts).values())
+    classes = pd.DataFrame(counts_by_class(counts).values())
     return {
         "recipe_hash": recipe_hash,
         **{str(name): int(total) for name, total in classes.sum().items()},
     }
 
 
-def per_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
+def counts_by_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Totals of each class, from the lines of counts.csv.
 
     Returns:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tasks.augment import segment_cache
 from tasks.augment.segments import Finished, StoredSegment, is_sound
-from tasks.augment.tar_format import member
+from tasks.augment.tar_format import tar_member
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels.hashing import fast_pixel_hash, sha256
 from tasks.variants.make import (
@@ -26,21 +26,23 @@ from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source, read_policy_input
 
 Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
-NO_ROWS = LEDGER_COLUMNS.empty_table()
+StoredRows = tuple[StoredSegment, int, int]  # from its first row to before its last
 
 
 @dataclass
 class Batch:
     """Sources in the order of the dataset, and what was made of them before.
 
-    `runs`: sources next to each other, either found finished in a stored segment, or a list to be
-    made. `earlier`: of sources of which another number of variants was made, by source_id, where
-    those lie. `pixels`: how much work it is.
+    Attributes:
+        runs: sources next to each other: found finished in a stored segment, or a list to make.
+        earlier: of sources to make, by source_id, the stored rows of variants made before, where
+            their number was another than is planned now.
+        pixels: how much work it is.
     """
 
     recipe: Recipe
     runs: list[Finished | list[Source]] = field(default_factory=list)
-    earlier: dict[str, Finished] = field(default_factory=dict)
+    earlier: dict[str, StoredRows] = field(default_factory=dict)
     pixels: int = 0
 
     @property
@@ -57,13 +59,13 @@ def expand_batch(batch: Batch) -> list[Finished]:
     made: list[Finished] = []
     finished: list[Finished] = []
     for run in batch.runs:
-        if isinstance(run, Finished) and _is_trusted(run.origin):
+        if isinstance(run, Finished) and run.stored and check_or_forget(run.stored):
             finished.append(run)
             continue
         piece = None
         for source in run.sources if isinstance(run, Finished) else run:
             if piece is None or piece.ends_segment:
-                piece = Finished([], 0, 0, NO_ROWS, len(rows), len(rows), bytearray())
+                piece = Finished(start=len(rows), stop=len(rows))
                 made.append(piece)
                 finished.append(piece)
             reusable = read_reusable(source, batch.recipe, batch.earlier.get(source.source_id))
@@ -74,7 +76,7 @@ def expand_batch(batch: Batch) -> list[Finished]:
     # one table for all: it crosses to another process once, and takes longer to begin than to fill
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
     for piece in made:
-        piece.origin = table
+        piece.table = table
     return finished
 
 
@@ -82,16 +84,15 @@ def tar_members(source: Source, recipe: Recipe, encoded: list[Encoded]) -> bytes
     """The images of a source's variants as members of a tar."""
     extension = extension_of(source, recipe)
     return b"".join(
-        member(f"{row['variant_id']}.{extension}", data) for row, data in encoded if data
+        tar_member(f"{row['variant_id']}.{extension}", data) for row, data in encoded if data
     )
 
 
-def _is_trusted(stored: pa.Table | StoredSegment) -> bool:
-    """Whether a stored segment is sound; a damaged one is forgotten."""
-    assert isinstance(stored, StoredSegment)
+def check_or_forget(stored: StoredSegment) -> bool:
+    """Whether a stored segment is sound. A damaged one is forgotten, so that it is stored anew."""
     if is_sound(stored):
         return True
-    segment_cache.forget(stored)
+    segment_cache.forget_segment(stored)
     return False
 
 
@@ -122,25 +123,27 @@ def expand_source(
     return variants
 
 
-def read_reusable(source: Source, recipe: Recipe, earlier: Finished | None) -> dict[int, Encoded]:
+def read_reusable(source: Source, recipe: Recipe, earlier: StoredRows | None) -> dict[int, Encoded]:
     """The planned variants of a source that were made before and are sound, by index."""
-    if earlier is None or not _is_trusted(earlier.origin):
+    if earlier is None:
+        return {}
+    stored, start, stop = earlier
+    if not check_or_forget(stored):
         return {}
     reusable = {}
-    for row in earlier.rows.to_pylist():
+    for row in stored.rows(start, stop).to_pylist():
         index = row["variant_index"]
         if 0 < index <= source.planned:
-            encoded = _read_variant(row, source, recipe, earlier.origin)
+            encoded = _read_variant(row, source, recipe, stored)
             if encoded is not None:
                 reusable[index] = encoded
     return reusable
 
 
 def _read_variant(
-    row: Row, source: Source, recipe: Recipe, stored: pa.Table | StoredSegment
+    row: Row, source: Source, recipe: Recipe, stored: StoredSegment
 ) -> Encoded | None:
     """A variant made before, if its bytes still have the hash that its row says."""
-    assert isinstance(stored, StoredSegment)
     # rows are found by source_id, a prefix; the seed answers for the whole SHA-256
     index, attempt = row["variant_index"], row["attempt"]
     if row["seed"] != variant_seed(recipe.seed, source.sha256, index, attempt):

@@ -86,10 +86,10 @@ def _fill(
         raise UserError(
             f"{place}: {target + spent:,} is out of reach; per_class leaves no source to vary"
         )
-    return spread(missing, sources["source_id"])
+    return spread_evenly(missing, sources["source_id"])
 
 
-def spread(number: int, source_ids: pd.Series) -> np.ndarray:
+def spread_evenly(number: int, source_ids: pd.Series) -> np.ndarray:
     """Shares of `number` as even as can be, the remainder to the first by source_id.
 
     int64, in the order of `source_ids`.
@@ -102,7 +102,7 @@ def spread(number: int, source_ids: pd.Series) -> np.ndarray:
     return shares
 
 
-def per_class(sources: pd.DataFrame, counts: pd.Series) -> pd.DataFrame:
+def plan_by_class(sources: pd.DataFrame, counts: pd.Series) -> pd.DataFrame:
     """For each class: sources, variants, training images, multiplier."""
     table = pd.DataFrame({"sources": sources.groupby("label").size()})
     table["variants"] = counts.groupby(sources["label"]).sum()

@@ -64,7 +64,7 @@ class EarlierVariants:
                 batch = Batch(recipe)
             if entry is not None:
                 stored, start = self.segments[self.segment[entry]], self.start[entry]
-                run = Finished([], 0, 0, stored, start, start)
+                run = Finished(start, start, stored=stored)
                 self._extend(run, entry, source)
                 batch.runs.append(run)
             else:
@@ -77,7 +77,7 @@ class EarlierVariants:
         if not isinstance(last, Finished):
             return False
         adjacent = self.start[entry] == last.stop
-        same_segment = self.segments[self.segment[entry]] is last.origin
+        same_segment = self.segments[self.segment[entry]] is last.stored
         # sources without images may stand after the one that ends a segment
         return adjacent and same_segment and not last.ends_segment
 
@@ -91,9 +91,9 @@ class EarlierVariants:
             return True
         if entry is None:
             return False
-        origins = {id(run.origin) for run in batch.runs if isinstance(run, Finished)}
+        used = {id(run.stored) for run in batch.runs if isinstance(run, Finished)}
         segment = self.segments[self.segment[entry]]
-        return len(origins) >= SEGMENTS_PER_BATCH and id(segment) not in origins
+        return len(used) >= SEGMENTS_PER_BATCH and id(segment) not in used
 
     def _extend(self, run: Finished, entry: int, source: Source) -> None:
         run.stop += self.rows[entry]
@@ -113,9 +113,8 @@ class EarlierVariants:
         if entries and self.rows[entries[-1]] > 1:  # sorted: the last has the most
             entry = entries[-1]
             start = self.start[entry]
-            stop = start + self.rows[entry]
             stored = self.segments[self.segment[entry]]
-            batch.earlier[source.source_id] = Finished([source], 0, 0, stored, start, stop)
+            batch.earlier[source.source_id] = stored, start, start + self.rows[entry]
 
 
 def _look_up(

@@ -14,7 +14,13 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from tasks.augment.segments import Finished, StoredSegment, assemble, has_bytes_of, sizes_in_tar
+from tasks.augment.segments import (
+    Finished,
+    StoredSegment,
+    assemble_segment,
+    has_bytes_of,
+    sizes_in_tar,
+)
 from tasks.common import machine
 from tasks.common.tables import ParquetWriter
 from tasks.common.temporary import atomic_write, remove_abandoned
@@ -65,7 +71,7 @@ def write_segment(finished: list[Finished], recipe_hash: str) -> pa.Table:
     Returns:
         Its rows of the ledger. Sources without an image make rows, and no file.
     """
-    name, data, rows = assemble(finished, recipe_hash)
+    name, data, rows = assemble_segment(finished, recipe_hash)
     if name is None:
         return rows
     path = _folder(recipe_hash) / name
@@ -101,12 +107,12 @@ def _write_rows(tar: Path, rows: pa.Table) -> None:
     os.utime(index)  # it was used
 
 
-def forget(stored: StoredSegment) -> None:
+def forget_segment(stored: StoredSegment) -> None:
     """Drop the index of a damaged segment, so that it is stored anew. DVC's cache has no index."""
     stored.path.with_suffix(".sources").unlink(missing_ok=True)
 
 
-def trim(limit_bytes: int) -> None:
+def trim_cache(limit_bytes: int) -> None:
     """Remove what killed runs left, and the segments longest unused beyond `limit_bytes`."""
     folder = machine.cache_folder() / "segments"
     for recipe_folder in folder.glob("*"):

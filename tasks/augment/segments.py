@@ -9,7 +9,7 @@ beside it.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,7 @@ from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.variants.sources import Source
 
 MEAN_BYTES = 4 * 2**20
+NO_ROWS = LEDGER_COLUMNS.empty_table()
 BYTES_AT_ONCE = 2**18
 
 
@@ -56,23 +57,30 @@ class StoredSegment:
 class Finished:
     """Sources next to each other with their variants, of which only the last may end a segment.
 
-    Their rows of the ledger are `start` to before `stop` of `origin`: a table that a worker has
-    filled, or a segment made before. Labels and offsets are still to come: see place_rows().
-    `last_bytes`: what the last source's variants take in a tar. `reused`: how many variants were
-    made before. `tar`: the images as members of a tar; None where they lie in the stored segment.
+    They were made, and their rows are in `table` and their images in `tar`; or they lie finished in
+    a `stored` segment. Labels and offsets are still to come: see place_rows().
+
+    Attributes:
+        start, stop: the first of their rows, and the one after the last.
+        sources: the sources, in order.
+        last_bytes: what the last source's variants take in a tar.
+        reused: how many of the variants were made before.
+        stored: the segment that they lie in; None where they were made.
+        table: rows of the ledger, theirs among them.
+        tar: the images as members of a tar.
     """
 
-    sources: list[Source]
-    last_bytes: int
-    reused: int
-    origin: pa.Table | StoredSegment
     start: int
     stop: int
-    tar: bytearray | None = None
+    sources: list[Source] = field(default_factory=list)
+    last_bytes: int = 0
+    reused: int = 0
+    stored: StoredSegment | None = None
+    table: pa.Table = NO_ROWS
+    tar: bytearray = field(default_factory=bytearray)
 
     def add(self, source: Source, members: bytes, reused: int, stop: int) -> None:
         """Take in one more source, whose rows end before `stop`, and its images as tar members."""
-        assert self.tar is not None
         self.sources.append(source)
         self.tar += members
         self.last_bytes = len(members)
@@ -81,9 +89,9 @@ class Finished:
 
     @property
     def rows(self) -> pa.Table:
-        if isinstance(self.origin, StoredSegment):
-            return self.origin.rows(self.start, self.stop)
-        return self.origin.slice(self.start, self.stop - self.start)
+        if self.stored:
+            return self.stored.rows(self.start, self.stop)
+        return self.table.slice(self.start, self.stop - self.start)
 
     @property
     def ends_segment(self) -> bool:
@@ -92,20 +100,18 @@ class Finished:
     @property
     def whole(self) -> StoredSegment | None:
         """The stored segment that holds these sources and nothing else, where there is one."""
-        if not isinstance(self.origin, StoredSegment):
-            return None
-        return self.origin if (self.start, self.stop) == (0, self.origin.count) else None
+        everything = self.stored is not None and (self.start, self.stop) == (0, self.stored.count)
+        return self.stored if everything else None
 
     def images(self) -> bytes | bytearray:
         """The members of a tar that hold the images."""
-        if self.tar is not None:
+        if self.stored is None:
             return self.tar
-        assert isinstance(self.origin, StoredSegment)
         rows = self.rows
         offsets = rows["offset"].drop_null()
         if not len(offsets):
             return b""
-        with self.origin.tar.open("rb") as file:
+        with self.stored.tar.open("rb") as file:
             file.seek(offsets[0].as_py() - BLOCK)
             return file.read(int(sizes_in_tar(rows).sum()))
 
@@ -121,7 +127,7 @@ def sizes_in_tar(rows: pa.Table) -> np.ndarray:
     return np.where(lengths > 0, BLOCK - (-lengths // BLOCK) * BLOCK, 0)
 
 
-def assemble(
+def assemble_segment(
     finished: list[Finished], recipe_hash: str
 ) -> tuple[str | None, list[bytes | bytearray], pa.Table]:
     """The segment of these sources.

@@ -21,15 +21,15 @@ def member_bytes(length: int) -> int:
 
 def tar_bytes(members: Iterable[tuple[str, bytes]]) -> bytes:
     """The one tar of these members (name, data)."""
-    return b"".join([*(member(name, data) for name, data in members), END])
+    return b"".join([*(tar_member(name, data) for name, data in members), END])
 
 
-def member(name: str, data: bytes) -> bytes:
+def tar_member(name: str, data: bytes) -> bytes:
     """A file in a tar: header, bytes, padding to whole blocks."""
-    return b"".join((header(name, len(data)), data, bytes(-len(data) % BLOCK)))
+    return b"".join((tar_header(name, len(data)), data, bytes(-len(data) % BLOCK)))
 
 
-def header(name: str, length: int) -> bytes:
+def tar_header(name: str, length: int) -> bytes:
     """A ustar header with nothing in it that could differ.
 
     Made from a template: tarfile takes a third of the time of a small image to make one.

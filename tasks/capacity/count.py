@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from tasks.capacity.states import MOST_COUNTED, Size, State
-from tasks.capacity.steps import SIZED, results
+from tasks.capacity.steps import SIZED, states_after
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
-from tasks.variants.policy import built, leaves
+from tasks.variants.policy import build_transforms, leaf_transforms
 
 Distribution: TypeAlias = dict[State, float]  # probabilities, which add up to 1
 MOST_STATES = 4096  # in a distribution: composites in composites multiply them
@@ -76,10 +76,12 @@ class Capacity:
 
 def capacity(policy: list[Any], height: int, width: int) -> Capacity:
     """The capacity of a policy for images of (height, width) whose pixels all differ."""
-    return _capacity(built(policy), height, width)
+    return _capacity(build_transforms(policy), height, width)
 
 
-def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[Capacity]]:
+def capacities_by_source(
+    rows: pd.DataFrame, policy: list[Any]
+) -> tuple[np.ndarray, list[Capacity]]:
     """The capacities of a policy for many images, found once for each size.
 
     Args:
@@ -89,9 +91,9 @@ def by_source(rows: pd.DataFrame, policy: list[Any]) -> tuple[np.ndarray, list[C
     Returns:
         For each row the index of its capacity, int (rows,); and the capacities.
     """
-    transforms = built(policy)
+    transforms = build_transforms(policy)
     sizes = rows[["height", "width"]].to_numpy(np.int64)
-    if not any(type(leaf).__name__ in SIZED for leaf in leaves(transforms)):
+    if not any(type(leaf).__name__ in SIZED for leaf in leaf_transforms(transforms)):
         sizes = np.minimum(sizes, 2)  # for flips and turns it only matters if a side is one pixel
     keys, index = np.unique(sizes[:, 0] << 32 | sizes[:, 1], return_inverse=True)
     return index, [_capacity(transforms, int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
@@ -109,13 +111,13 @@ def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams)
         UserError: where so many distinct variants are known not to exist.
     """
     if params.distinct:
-        check_enough(rows, counts, *by_source(rows, params.policy))
+        require_enough_variants(rows, counts, *capacities_by_source(rows, params.policy))
 
 
-def check_enough(
+def require_enough_variants(
     rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
 ) -> None:
-    """check_capacity() with capacities that by_source() has found."""
+    """check_capacity() with capacities that capacities_by_source() has found."""
     planned_of_source = counts.to_numpy(np.int64)
     most = np.zeros(len(capacities), np.int64)  # planned of an image with that capacity
     np.maximum.at(most, capacity_index, planned_of_source)
@@ -197,7 +199,7 @@ def _after_transform(transform: Any, reached: Distribution) -> Distribution:
             return _after_some_of(transform, reached)
     parts: list[tuple[float, Distribution]] = []
     for state, p in reached.items():
-        parts += [(p * share, {new: 1.0}) for share, new in results(transform, state)]
+        parts += [(p * share, {new: 1.0}) for share, new in states_after(transform, state)]
     return _mix(parts)
 
 

@@ -86,7 +86,7 @@ class CountingGenerator:
         raise ContinuousError
 
 
-def ways_of(transform: Any, size: tuple[int, int]) -> tuple[float, dict[str, Any]]:
+def count_draws(transform: Any, size: tuple[int, int]) -> tuple[float, dict[str, Any]]:
     """How many results a transform can have for an RGB image of (height, width).
 
     Returns:

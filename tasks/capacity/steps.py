@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.capacity.draws import ways_of
+from tasks.capacity.draws import count_draws
 from tasks.capacity.states import FAILED, Size, State, cropped, redrawn, reoriented
-from tasks.variants.published_policies import PUBLISHED, outcomes
+from tasks.variants.published_policies import PUBLISHED, operation_sequences
 
 # Transforms that only reorient: what they may do, all equally likely (see reoriented()).
 QUARTER_TURNS = ("", "tv", "vh", "th")
@@ -36,7 +36,7 @@ SIZED = frozenset(
 ) - {"Pad"}
 
 
-def results(transform: Any, state: State) -> list[tuple[float, State]]:
+def states_after(transform: Any, state: State) -> list[tuple[float, State]]:
     """The states after the transform, with their probabilities."""
     name = type(transform).__name__
     if state.pictures == 0:
@@ -78,7 +78,7 @@ def _groups(transform: Any, height: int, width: int) -> tuple[float, list[tuple[
     Returns:
         The probability that nothing changes; and each group with the probability of all of it.
     """
-    combinations = outcomes(transform, height, width)
+    combinations = operation_sequences(transform, height, width)
     untouched = combinations.pop((), 0.0)
     groups: dict[float, list[Any]] = {}
     totals: dict[float, float] = {}
@@ -158,7 +158,7 @@ def _other(transform: Any, state: State) -> State:
     else:
         # where the size has no influence, a small image will do
         example = state.size if state.size and depends_on_size else (2, 2)
-        ways, params = ways_of(transform, example)
+        ways, params = count_draws(transform, example)
         try:
             size = _size_after(transform, state.size, ways, params)
         except Exception:  # it will fail on the image as well: nothing is left of it, for one

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.augment.tar_format import BLOCK
-from tasks.commands.export_layouts import LAYOUTS, other_bytes
+from tasks.commands.export_layouts import LAYOUTS, changed_bytes_error
 from tasks.common import events, tables
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes, raw_files
@@ -70,7 +70,7 @@ def export(
         raise UserError(f"--format {layout}: needs one of {', '.join(LAYOUTS)}")
     images = LAYOUTS[layout].assign_files(images_to_export(validated, ledger))
     classes = sorted(images["label"].unique())
-    begin(folder, images, {CLASSES} if layout == "webdataset" else set())
+    begin_export(folder, images, {CLASSES} if layout == "webdataset" else set())
     if layout == "webdataset":
         tables.write_json(folder / CLASSES, classes)
     kept = write_files(folder, images, layout)
@@ -112,7 +112,7 @@ def images_to_export(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFr
         UserError: where the ledger was made from other sources.
     """
     check_same_sources(usable(validated, "train"), originals(ledger))
-    sources = image_bytes.locate(usable(validated))
+    sources = image_bytes.locate_images(usable(validated))
     sources = sources.assign(
         variant_id=[variant_id(source_id, 0) for source_id in sources["source_id"]],
         variant_index=0,
@@ -163,13 +163,13 @@ def _extension_in_segment(row: Any) -> str:
     try:
         return tarfile.TarInfo.frombuf(header, "utf-8", "strict").name.rpartition(".")[2]
     except (tarfile.HeaderError, UnicodeDecodeError):
-        raise UserError(f"{row.path}: {other_bytes(row.variant_id)}") from None
+        raise UserError(f"{row.path}: {changed_bytes_error(row.variant_id)}") from None
 
 
 # --- the folder -----------------------------------------------------------------------------------
 
 
-def begin(folder: Path, images: pd.DataFrame, extra: set[str]) -> None:
+def begin_export(folder: Path, images: pd.DataFrame, extra: set[str]) -> None:
     """Make `folder` ready for the export: remove files of an earlier one that it will not have.
 
     Then UNFINISHED names what the export will hold.

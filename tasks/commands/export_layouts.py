@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks.augment.tar_format import BLOCK, END, header, member, member_bytes
+from tasks.augment.tar_format import BLOCK, END, member_bytes, tar_header, tar_member
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_write
 from tasks.dataset import image_bytes
@@ -36,10 +36,10 @@ def read_bytes(row: Any) -> bytes:
     Raises:
         UserError: where they are not those that the row's sha256 names.
     """
-    return image_bytes.read_checked(row, other_bytes(row.variant_id))
+    return image_bytes.read_checked(row, changed_bytes_error(row.variant_id))
 
 
-def other_bytes(name: str) -> str:
+def changed_bytes_error(name: str) -> str:
     """The message for an image whose bytes are not those that the manifests name."""
     return f"{name} has other bytes than the manifests say; `variegate verify` tells more"
 
@@ -109,7 +109,7 @@ def write_shard(path: Path, rows: list[Any]) -> bool:
         return True
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         for row in rows:
-            file.write(member(_image_name(row), read_bytes(row)) + _class_member(row))
+            file.write(tar_member(_image_name(row), read_bytes(row)) + _class_member(row))
         file.write(END)
     return False
 
@@ -121,7 +121,7 @@ def is_whole_shard(path: Path, rows: list[Any]) -> bool:
     """
     with path.open("rb") as file:
         for row in rows:
-            if file.read(BLOCK) != header(_image_name(row), row.length):
+            if file.read(BLOCK) != tar_header(_image_name(row), row.length):
                 return False
             if sha256(file.read(row.length)) != row.sha256:
                 return False
@@ -136,7 +136,7 @@ def _image_name(row: Any) -> str:
 
 
 def _class_member(row: Any) -> bytes:
-    return member(f"{row.variant_id}.cls", str(row.class_index).encode())
+    return tar_member(f"{row.variant_id}.cls", str(row.class_index).encode())
 
 
 LAYOUTS = {

@@ -32,7 +32,7 @@ def forecast_exposure(
     Args:
         counts: variants planned of each training source.
         capacity_index: int (sources,), the index of each source's capacity in `capacities`.
-        capacities: see by_source().
+        capacities: see capacities_by_source().
         epochs: of training.
         batch_size: samples in a batch.
         distinct: whether the variants of a source differ from each other and from it.

@@ -11,11 +11,11 @@ import pandas as pd
 from tasks.augment import plan
 from tasks.augment.expand import Encoded, expand_source
 from tasks.augment.tar_format import member_bytes
-from tasks.capacity.count import Capacity, by_source, check_enough
+from tasks.capacity.count import Capacity, capacities_by_source, require_enough_variants
 from tasks.commands import exposure_forecast
 from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
-from tasks.dataset.selections import class_names, examples
+from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import to_sources, training_sources
@@ -42,13 +42,13 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    capacity_index, capacities = by_source(rows, params.policy)
+    capacity_index, capacities = capacities_by_source(rows, params.policy)
     if params.distinct:
-        check_enough(rows, counts, capacity_index, capacities)
+        require_enough_variants(rows, counts, capacity_index, capacities)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct
     )
-    table = plan.per_class(rows, counts)
+    table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
     variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
@@ -97,7 +97,7 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
 
     Both are means over one variant each of SAMPLED_SOURCES sources; 0 where there is no source.
     """
-    chosen = examples(rows, SAMPLED_SOURCES)
+    chosen = example_rows(rows, SAMPLED_SOURCES)
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0

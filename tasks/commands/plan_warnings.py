@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.capacity.count import Capacity
-from tasks.variants.policy import built, leaves
+from tasks.variants.policy import build_transforms, leaf_transforms
 
 FLIPS = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
 RESAMPLING = (
@@ -41,10 +41,10 @@ def plan_warnings(
         rows: label, height and width of each training source.
         counts: variants planned of each.
         capacity_index: int (sources,), the index of each source's capacity in `capacities`.
-        capacities: see by_source().
+        capacities: see capacities_by_source().
         distinct: whether variants that are equal to others are rejected.
     """
-    transforms = built(policy)
+    transforms = build_transforms(policy)
     return [
         *flipped_symbols(transforms, sorted(rows["label"].unique())),
         *repeated_resampling(transforms),
@@ -138,7 +138,7 @@ def _most_new(capacity: Capacity) -> float:
 
 def _applied(transforms: list[Any]) -> list[Any]:
     """The transforms that have a probability."""
-    return [leaf for leaf in leaves(transforms) if getattr(leaf, "p", 1) > 0]
+    return [leaf for leaf in leaf_transforms(transforms) if getattr(leaf, "p", 1) > 0]
 
 
 def _resamplings(transform: Any) -> int:

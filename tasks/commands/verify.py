@@ -11,11 +11,11 @@ from tasks.augment.counts import read_counts
 from tasks.augment.expand import expand_source
 from tasks.augment.tar_format import tar_bytes
 from tasks.common.errors import UserError
-from tasks.dataset.image_bytes import locate, read_row
+from tasks.dataset.image_bytes import locate_images, read_row
 from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import COUNTS, LEDGER, SEGMENTS, VALIDATED_MANIFEST
 from tasks.dataset.selections import (
-    examples,
+    example_rows,
     originals,
     planned_variants,
     usable,
@@ -38,7 +38,7 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
     variants, written = planned_variants(ledger), written_variants(ledger)
     in_segments = check_segments(written)
     in_counts = check_counts(ledger)
-    remade = examples(variants, remake)
+    remade = example_rows(variants, remake)
     differences = list(chain.from_iterable(in_segments.values()))
     differences += in_counts
     differences += check_originals(ledger, validated)
@@ -119,7 +119,7 @@ def check_counts(ledger: pd.DataFrame) -> list[str]:
 
 def check_originals(ledger: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
     """Index 0 of each source is its file in data/raw."""
-    locations = {row.source_id: row for row in locate(usable(validated)).itertuples()}
+    locations = {row.source_id: row for row in locate_images(usable(validated)).itertuples()}
     differences = []
     for row in originals(ledger).itertuples():
         location = locations.get(row.source_id)

@@ -1,6 +1,6 @@
 """Read the bytes of one image, from a file of its own or from inside a container.
 
-An image is located by its path and, in a container, by its offset and length there; see locate().
+An image is located by its path and, in a container, by its offset and length: see locate_images().
 """
 
 import gzip
@@ -35,7 +35,7 @@ class OpenContainer(NamedTuple):
     head: bytes
 
 
-def locate(rows: pd.DataFrame) -> pd.DataFrame:
+def locate_images(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the ingested or the validated manifest, with the columns that read_row() needs.
 
     `path`: the file that holds the image; `offset`: of the image in it, in bytes, null where the
@@ -52,7 +52,7 @@ def locate_variants(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_row(row: Any) -> bytes:
-    """The bytes of the image of a row of locate() or locate_variants()."""
+    """The bytes of the image of a row of locate_images() or locate_variants()."""
     return read_bytes(
         Path(row.path), None if pd.isna(row.offset) else int(row.offset), int(row.length)
     )

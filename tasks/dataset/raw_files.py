@@ -29,7 +29,7 @@ def empty_folders(root: Path) -> list[str]:
     """The folders below `root` that hold nothing: they may be classes without an image."""
     found = [Path(folder) for folder, folders, files in os.walk(root) if not folders and not files]
     return sorted(
-        printable(folder.relative_to(root).as_posix()) for folder in found if folder != root
+        printable_name(folder.relative_to(root).as_posix()) for folder in found if folder != root
     )
 
 
@@ -46,7 +46,7 @@ def links_out(path: Path) -> bool:
 
 def problem_of(name: str) -> str | None:
     """Why a file of data/raw cannot be opened, in words; None where it can."""
-    if printable(name) != name:
+    if printable_name(name) != name:
         return "its name is not valid UTF-8"
     path = RAW / name
     try:
@@ -65,10 +65,10 @@ def path_key(name: str) -> tuple[bytes, bytes]:
 
     NFC, because macOS may give the same name in another Unicode form than Linux.
     """
-    text = printable(name)
+    text = printable_name(name)
     return unicodedata.normalize("NFC", text).encode(), text.encode()
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """`name` as valid UTF-8; bytes that are not become \\xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -51,7 +51,7 @@ def count_by_class(rows: pd.DataFrame, column: str, values: list[str]) -> pd.Dat
     return pd.crosstab(rows["label"], rows[column]).reindex(columns=values, fill_value=0)
 
 
-def examples(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+def example_rows(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """At most `count` rows to show: from each class in turn, within a class by source_id."""
     ordered = rows.sort_values("source_id")
     turn = ordered.groupby("label").cumcount()

@@ -68,7 +68,7 @@ def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndar
     """
     device = choose_device()
     network.to(device)
-    with image_array.decoded(files, size, "decoding test images") as array:
+    with image_array.decoded_images(files, size, "decoding test images") as array:
         logits = predict(network, array, device)
     return torch.softmax(logits.double(), dim=1).numpy()
 

@@ -14,7 +14,7 @@ from tasks.dataset import image_bytes
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.selections import (
     count_by_class,
-    examples,
+    example_rows,
     planned_variants,
     usable,
     written_variants,
@@ -62,7 +62,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         sheet=variant_sheet(findings.validated, findings.ledger),
         curves=Markup(training_curves(findings.history)),
         confusion=confusion_cells(findings.confusion),
-        mistakes=mistakes(findings.predictions, findings.validated, worst_mistakes),
+        mistakes=find_mistakes(findings.predictions, findings.validated, worst_mistakes),
     )
 
 
@@ -82,7 +82,7 @@ def variant_sheet(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[list[di
         A row for each image, of cells: `picture`, a `data:` URI, and `caption`.
     """
     written = image_bytes.locate_variants(written_variants(ledger))
-    sources = image_bytes.locate(examples(usable(validated, "train"), SHEET_ROWS))
+    sources = image_bytes.locate_images(example_rows(usable(validated, "train"), SHEET_ROWS))
     rows = []
     for source in sources.itertuples():
         variants = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
@@ -112,7 +112,7 @@ def _shaded_row(counts: list[int], shares: list[float]) -> list[dict[str, float]
     return [{"count": count, "share": round(share, 4)} for count, share in cells]
 
 
-def mistakes(
+def find_mistakes(
     predictions: pd.DataFrame, validated: pd.DataFrame, limit: int
 ) -> list[dict[str, Any]]:
     """The worst wrong predictions, those with the least probability of the true label first.
@@ -120,7 +120,7 @@ def mistakes(
     Returns:
         At most `limit` rows of `predictions`, each with its `picture`, a `data:` URI.
     """
-    located = image_bytes.locate(validated).set_index("file_name")
+    located = image_bytes.locate_images(validated).set_index("file_name")
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
     return [

@@ -54,7 +54,9 @@ class ImageList:
             if isinstance(content, Contents):
                 yield from self._in_container(name, content)
             else:
-                yield ListedImage(raw_files.printable(name), raw_files.printable(name), content)
+                yield ListedImage(
+                    raw_files.printable_name(name), raw_files.printable_name(name), content
+                )
 
     def _in_container(self, name: str, content: Contents) -> Iterator[ListedImage]:
         """The images of the container `name`; where it is damaged, it is listed itself as well."""

@@ -14,7 +14,7 @@ from tasks.common.errors import UserError
 from tasks.common.fact_cache import FactCache
 from tasks.dataset import idx_format
 from tasks.dataset.paths import RAW
-from tasks.dataset.raw_files import list_files, path_key, printable, problem_of
+from tasks.dataset.raw_files import list_files, path_key, printable_name, problem_of
 from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.pixels import hashing
@@ -69,7 +69,9 @@ def require_unchanged(before: dict[str, bytes]) -> None:
     """
     changed = before.items() ^ file_states().items()
     if changed:
-        raise UserError(f"{RAW}/{printable(min(changed)[0])}: changed while it was read; run again")
+        raise UserError(
+            f"{RAW}/{printable_name(min(changed)[0])}: changed while it was read; run again"
+        )
 
 
 def _state(name: str) -> bytes:
@@ -79,7 +81,7 @@ def _state(name: str) -> bytes:
     except OSError:
         return b""
     of_file, of_link = ((one.st_size, one.st_mtime_ns, one.st_ino) for one in (file, link))
-    text = f"{RAW.absolute()}/{printable(name)} {of_file} {of_link}"
+    text = f"{RAW.absolute()}/{printable_name(name)} {of_file} {of_link}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

@@ -56,8 +56,10 @@ def main() -> None:
     # where nothing stored is shown, the originals give the mean and deviation of the channels
     decoded = stored if len(stored) else image_array.split_files(validated, "train")
     with (
-        image_array.decoded(decoded, size, "decoding training images") as train_array,
-        image_array.decoded(validation, size, "decoding validation images") as validation_array,
+        image_array.decoded_images(decoded, size, "decoding training images") as train_array,
+        image_array.decoded_images(
+            validation, size, "decoding validation images"
+        ) as validation_array,
     ):
         mean, std = channel_statistics(train_array)
         network = nn.Sequential(Normalise(mean, std), core)
@@ -190,7 +192,7 @@ def write_exposure(counted: pd.DataFrame, ledger: pd.DataFrame, params: TrainPar
 
     `counted`: training_samples() with the feed's counts `shown`, `replaced` and `left_out`.
     """
-    sources = exposure.per_source(counted)
+    sources = exposure.exposure_by_source(counted)
     written = written_variants(ledger).groupby("source_id").size()
     written = written.reindex(sources["source_id"], fill_value=0)
     exposure.reconcile(sources, params.augmentation, params.epochs, written)

@@ -12,7 +12,7 @@ import pandas as pd
 COLUMNS = ("original", "stored", "online", "replaced", "left_out")
 
 
-def per_source(samples: pd.DataFrame) -> pd.DataFrame:
+def exposure_by_source(samples: pd.DataFrame) -> pd.DataFrame:
     """Presentations of each source over all epochs.
 
     Args:

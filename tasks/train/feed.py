@@ -12,7 +12,7 @@ from torch import Tensor
 from tasks.train.online import OnlineBatches
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
+def shuffled_batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
     """The samples 0..count-1 in random order, in batches of `size`: int64 (batch,).
 
     A last batch of one sample is left out: batch normalisation cannot use it.
@@ -64,7 +64,7 @@ class Feed:
         Yields:
             uint8 (batch, 3, size, size) and the class numbers, int64 (batch,).
         """
-        order = list(batches(len(self), batch_size, generator))
+        order = list(shuffled_batches(len(self), batch_size, generator))
         self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
         from_array = [samples[samples < len(self.array)] for samples in order]
         to_make = [samples[samples >= len(self.array)] for samples in order]

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tasks.common import events
 from tasks.common.errors import UserError
-from tasks.train.feed import Feed, batches
+from tasks.train.feed import Feed, shuffled_batches
 from tasks.train.inference import autocast, on_device, predict
 from tasks.train.params import TrainParams
 
@@ -106,7 +106,9 @@ def fit(
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    steps = params.epochs * len(list(batches(len(training), params.batch_size, torch.Generator())))
+    steps = params.epochs * len(
+        list(shuffled_batches(len(training), params.batch_size, torch.Generator()))
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, params.learning_rate, total_steps=max(steps, 2)
     )

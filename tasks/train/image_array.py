@@ -46,12 +46,12 @@ def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFram
 
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
-    rows = image_bytes.locate(usable(validated, split)).assign(variant_index=0)
+    rows = image_bytes.locate_images(usable(validated, split)).assign(variant_index=0)
     return rows[COLUMNS].reset_index(drop=True)
 
 
 @contextmanager
-def decoded(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
+def decoded_images(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
     """The images of `files` in their order, RGB, squeezed to squares; removed when the block ends.
 
     Args:

@@ -34,7 +34,7 @@ def _list_labels(labels: pd.Series) -> str:
 def mark_copies(rows: pd.DataFrame) -> pd.DataFrame:
     """Of usable images with equal pixels give all but one the status duplicate."""
     candidates = usable(rows)
-    ordered = candidates.loc[rank(candidates["given_split"]).sort_values(kind="stable").index]
+    ordered = candidates.loc[split_rank(candidates["given_split"]).sort_values(kind="stable").index]
     kept = ordered.groupby("pixel_sha256")["file_name"].transform("first")
     copies = ordered.index[kept != ordered["file_name"]]
     return set_values(rows, copies, status="duplicate", duplicate_of=kept[copies])
@@ -48,7 +48,7 @@ def quarantine_copies(rows: pd.DataFrame) -> pd.DataFrame:
     return quarantine(rows, dropped.index, dropped["reason"], dropped["detail"])
 
 
-def rank(splits: pd.Series) -> pd.Series:
+def split_rank(splits: pd.Series) -> pd.Series:
     """The position of each split in KEEP_FIRST; no split comes last."""
     positions = {split: position for position, split in enumerate(KEEP_FIRST)}
     return splits.map(positions).fillna(len(KEEP_FIRST))

@@ -72,7 +72,7 @@ def read_crashes() -> dict[str, Crashes]:
     return crashes
 
 
-def verdict(key: str, crashes: dict[str, Crashes]) -> str | None:
+def reason_to_quarantine(key: str, crashes: dict[str, Crashes]) -> str | None:
     """Why the file must not be decoded again, or None."""
     found = crashes.get(key, Crashes(0, False))
     if found.timed_out:
@@ -80,7 +80,7 @@ def verdict(key: str, crashes: dict[str, Crashes]) -> str | None:
     return "the decoder ended its process twice" if found.count >= MOST_CRASHES else None
 
 
-def clear() -> None:
+def clear_crashes() -> None:
     """Forget the crashes: the stage that they disturbed has ended well."""
     crash_slots.remove_abandoned()
 

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tasks.dataset.selections import is_usable
-from tasks.validate.duplicates import KEEP_FIRST, rank
+from tasks.validate.duplicates import KEEP_FIRST, split_rank
 from tasks.validate.status import quarantine
 
 
@@ -79,7 +79,7 @@ def find_leaks(rows: pd.DataFrame) -> pd.DataFrame:
         file name of the first image in the split that matters most) and `other_split`.
     """
     used = rows[rows["status"].isin(["ok", "duplicate"]) & rows["given_split"].notna()]
-    ranked = used.assign(rank=rank(used["given_split"]))
+    ranked = used.assign(rank=split_rank(used["given_split"]))
     by_lineage = ranked.sort_values("rank", kind="stable").groupby("lineage")
     first = by_lineage[["rank", "file_name"]].first()
     best = first.loc[ranked["lineage"]].set_axis(ranked.index)

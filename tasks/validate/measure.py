@@ -151,12 +151,12 @@ def measure_rows(rows: pd.DataFrame, what: str) -> Iterator[list[Measured]]:
     )
     yield from events.track(batches, len(rows), what, "image", units_in=len)
     if len(rows):
-        isolation.clear()
+        isolation.clear_crashes()
 
 
 def locations_of(rows: pd.DataFrame) -> list[ImageLocation]:
     """Where the images of a manifest's rows lie."""
-    located = image_bytes.locate(rows)[list(ImageLocation._fields)]
+    located = image_bytes.locate_images(rows)[list(ImageLocation._fields)]
     return [ImageLocation(*location) for location in located.itertuples(index=False)]
 
 
@@ -164,7 +164,7 @@ def measure_images(locations: list[ImageLocation]) -> list[Measured]:
     """Measure each image in turn, but for those at which decoders have crashed or hung."""
     crashes = isolation.read_crashes()
     return [
-        measure_image(location, isolation.verdict(location.sha256, crashes))
+        measure_image(location, isolation.reason_to_quarantine(location.sha256, crashes))
         for location in locations
     ]
 

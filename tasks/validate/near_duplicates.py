@@ -53,7 +53,7 @@ def find_near_duplicates(rows: pd.DataFrame, params: ValidateParams) -> pd.DataF
     hashes = np.array([int(text, 16) for text in chosen["perceptual_hash"]], np.uint64)
     confirmed = [_no_pairs()]
     with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
-        for pairs in in_batches(propose(hashes, chosen["brightness"].to_numpy())):
+        for pairs in in_batches(propose_pairs(hashes, chosen["brightness"].to_numpy())):
             same = look_the_same(chosen, pairs, thumbnails)
             confirmed.append(Pairs(pairs.first[same], pairs.second[same]))
     found = _join(confirmed)
@@ -95,7 +95,7 @@ def _join(parts: list[Pairs]) -> Pairs:
 # --- proposing ------------------------------------------------------------------------------------
 
 
-def propose(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[Pairs]:
+def propose_pairs(hashes: np.ndarray, brightness: np.ndarray) -> Iterator[Pairs]:
     """Pairs of positions whose hashes, uint64, differ in at most MOST_BITS; in parts.
 
     Of images that share a hash, or two close ones, not every pair is proposed if they are many:

@@ -91,7 +91,7 @@ def quarantined_sections(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def figures(rows: pd.DataFrame) -> list[Figure]:
     """Pictures and captions of the first MOST_SHOWN rows, in order."""
-    shown = image_bytes.locate(rows.reset_index().head(MOST_SHOWN))
+    shown = image_bytes.locate_images(rows.reset_index().head(MOST_SHOWN))
     return [
         {
             "picture": picture(row),

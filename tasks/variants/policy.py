@@ -78,7 +78,7 @@ def parse_step(step: Any, location: str) -> tuple[str, dict[str, Any]]:
     return name, dict(arguments or {})
 
 
-def kind_of(name: str) -> Any:
+def transform_class(name: str) -> Any:
     """The class of a step that `parse_step` admits."""
     return PUBLISHED[name] if name in PUBLISHED else getattr(A, name)
 
@@ -94,7 +94,7 @@ def build_step(step: Any, location: str) -> Any:
             argument 'prob'`.
     """
     name, arguments = parse_step(step, location)
-    kind = kind_of(name)
+    kind = transform_class(name)
     known = list(inspect.signature(kind.__init__).parameters)
     known.remove("self")
     for argument in arguments:
@@ -157,7 +157,7 @@ def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
 
 
-def built(policy: list[Any]) -> list[Any]:
+def build_transforms(policy: list[Any]) -> list[Any]:
     """The transforms of a policy as Albumentations' objects, defaults included.
 
     Raises:
@@ -172,12 +172,12 @@ def built(policy: list[Any]) -> list[Any]:
     return [build_step(step, f"{LOCATION}[{i}]") for i, step in enumerate(policy)]
 
 
-def leaves(transforms: list[Any]) -> Iterator[Any]:
+def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
     """The transforms of a list in order, and of each composite in it those that it contains."""
     for transform in transforms:
         inner = getattr(transform, "transforms", None)
         if isinstance(inner, list | tuple):
-            yield from leaves(list(inner))
+            yield from leaf_transforms(list(inner))
         else:
             yield transform
 
@@ -189,7 +189,7 @@ class Policy:
     """
 
     def __init__(self, steps: list[Any]) -> None:
-        transforms = built(steps)
+        transforms = build_transforms(steps)
         self.compose = A.Compose(transforms, save_applied_params=True)
         # All steps share one pair of generators, whose state is set for each variant:
         # Compose.set_random_seed() would make new ones for every step, which takes longer than
@@ -197,7 +197,7 @@ class Policy:
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
         self.compose.set_random_state(np.random.Generator(self.bits), self.random)
-        names = {type(leaf).__name__ for leaf in leaves(transforms)}
+        names = {type(leaf).__name__ for leaf in leaf_transforms(transforms)}
         self.takes_16_bits = names.issubset(TAKE_16_BITS)
         self.takes_grey = names.isdisjoint(NEED_COLOUR)
 
@@ -219,7 +219,7 @@ class Policy:
         self._set_seed(seed)
         result = self.compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
         operations = [
-            {"name": name, **clean(params)} for name, params in result["applied_transforms"]
+            {"name": name, **to_json_value(params)} for name, params in result["applied_transforms"]
         ]
         return _as_image(result["image"]), operations
 
@@ -250,7 +250,7 @@ def _as_image(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def clean(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """`value` as JSON: arrays as lists, long ones as shape, dtype and SHA-256, floats to 9 digits.
 
     Nine significant digits are enough to see what was done. The last ones would differ between
@@ -263,16 +263,16 @@ def clean(value: Any) -> Any:
     if kind in JSON_TYPES:
         return value
     if isinstance(value, dict):
-        return {str(key): clean(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(item) for item in value]
+        return [to_json_value(item) for item in value]
     if isinstance(value, np.ndarray):
         if value.size > LONGEST_ARRAY:
             digest = hashlib.sha256(value.tobytes()).hexdigest()
             return {"shape": list(value.shape), "dtype": str(value.dtype), "sha256": digest}
-        return clean(value.tolist())
+        return to_json_value(value.tolist())
     if isinstance(value, np.generic):
-        return clean(value.item())
+        return to_json_value(value.item())
     return str(value)
 
 

@@ -97,7 +97,7 @@ def _strongest(
 WIDE = _strongest(0.99, (32.0, 32.0), 135.0, 0.99, 6)
 
 
-def standard(height: int, width: int) -> dict[str, float]:
+def standard_magnitudes(height: int, width: int) -> dict[str, float]:
     """The strongest magnitudes of AutoAugment and RandAugment for an image of (height, width).
 
     Translations are a share of the image's size.
@@ -105,7 +105,7 @@ def standard(height: int, width: int) -> dict[str, float]:
     return _strongest(0.3, (150 / 331 * width, 150 / 331 * height), 30.0, 0.9, 4)
 
 
-def operation(
+def operation_at(
     name: str, strongest: dict[str, float], level: int, bins: int, negative: bool
 ) -> dict[str, Any]:
     """An operation as the ledger shows it: `name` and, where it has one, `magnitude`.
@@ -197,7 +197,7 @@ def _alternatives(weighed: Iterable[tuple[dict[str, Any], float]]) -> Alternativ
     return alternatives
 
 
-def outcomes(step: Any, height: int, width: int) -> dict[tuple[Effect, ...], float]:
+def operation_sequences(step: Any, height: int, width: int) -> dict[tuple[Effect, ...], float]:
     """What a published policy may apply to an image of (height, width), with its probability.
 
     Args:
@@ -267,11 +267,11 @@ class trivialaugment(_Published):  # noqa: N801
 
     def draw(self, height: int, width: int) -> list[dict[str, Any]]:
         name, level = self.py_random.choice(OPERATIONS), self.py_random.randrange(BINS)
-        return [operation(name, WIDE, level, BINS, self.py_random.random() < 0.5)]
+        return [operation_at(name, WIDE, level, BINS, self.py_random.random() < 0.5)]
 
     def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
         every = [
-            operation(name, WIDE, level, BINS, negative)
+            operation_at(name, WIDE, level, BINS, negative)
             for name, level, negative in product(OPERATIONS, range(BINS), SIGNS)
         ]
         return [[_alternatives((one, 1 / len(every)) for one in every)]]
@@ -296,13 +296,13 @@ class randaugment(_Published):  # noqa: N801
             (self.py_random.choice(OPERATIONS), self.py_random.random() < 0.5)
             for _ in range(self.n)
         ]
-        strongest = standard(height, width)
-        return [operation(name, strongest, self.m, BINS, negative) for name, negative in chosen]
+        strongest = standard_magnitudes(height, width)
+        return [operation_at(name, strongest, self.m, BINS, negative) for name, negative in chosen]
 
     def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
-        strongest = standard(height, width)
+        strongest = standard_magnitudes(height, width)
         every = [
-            operation(name, strongest, self.m, BINS, negative)
+            operation_at(name, strongest, self.m, BINS, negative)
             for name, negative in product(OPERATIONS, SIGNS)
         ]
         return [[_alternatives((one, 1 / len(every)) for one in every)] * self.n]
@@ -323,20 +323,20 @@ class autoaugment(_Published):  # noqa: N801
         self.pairs = sub_policies(policy)
 
     def draw(self, height: int, width: int) -> list[dict[str, Any]]:
-        strongest, applied = standard(height, width), []
+        strongest, applied = standard_magnitudes(height, width), []
         for name, p, level in self.py_random.choice(self.pairs):
             drawn, negative = self.py_random.random(), self.py_random.random() < 0.5
             if drawn < p:
-                applied.append(operation(name, strongest, level, SUB_POLICY_BINS, negative))
+                applied.append(operation_at(name, strongest, level, SUB_POLICY_BINS, negative))
         return applied
 
     def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
-        strongest = standard(height, width)
+        strongest = standard_magnitudes(height, width)
 
         def alternatives(step: SubPolicyStep) -> Alternatives:
             weighed = [({"name": "Identity"}, 1 - step.probability)]
             for negative in SIGNS:
-                one = operation(step.name, strongest, step.level, SUB_POLICY_BINS, negative)
+                one = operation_at(step.name, strongest, step.level, SUB_POLICY_BINS, negative)
                 weighed.append((one, step.probability / 2))
             return _alternatives(weighed)
 

@@ -34,7 +34,7 @@ class Source(NamedTuple):
     planned: int  # how many variants are to be made of it
 
 
-LOCATION = Source._fields[:3]  # what image_bytes.locate() gives
+LOCATION = Source._fields[:3]  # what image_bytes.locate_images() gives
 FACTS = Source._fields[3:-1]
 # What has to be read of the validated manifest.
 COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "split", "status")
@@ -59,7 +59,7 @@ def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
     """Each of training_sources() as a Source; `counts`: the variants planned of it."""
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        located = image_bytes.locate(rows.iloc[part])
+        located = image_bytes.locate_images(rows.iloc[part])
         columns = (located[name].tolist() for name in (*LOCATION, *FACTS))
         for facts in zip(*columns, counts.iloc[part].tolist(), strict=True):
             yield Source(*facts)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.augment.counts import per_class
+from tasks.augment.counts import counts_by_class
 from tests.conftest import Project, wait_until
 
 
@@ -365,7 +365,7 @@ def test_plan_and_counts_tell_of_classes_without_training_images(finished: Proje
     assert {label: row["sources"] for label, row in found.items()} == {"0": 6, "1": 6, "2": 0}
     finished.stage("augment")
     counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype=str)
-    assert {label: row["training_images"] for label, row in per_class(counts).items()} == {
+    assert {label: row["training_images"] for label, row in counts_by_class(counts).items()} == {
         "0": 30,
         "1": 30,
         "2": 0,

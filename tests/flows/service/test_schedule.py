@@ -16,7 +16,7 @@ from uuid import uuid4
 import pandas as pd
 import pytest
 
-from flows.service.schedule import _one_schedule, cron, every
+from flows.service.schedule import _one_schedule, cron_schedule, interval_schedule
 from tasks.common.errors import UserError
 from tests.conftest import Project, commit, marked, wait_until
 
@@ -264,7 +264,7 @@ def test_one_schedule_serves_a_checkout_and_a_killed_one_blocks_none(
 @pytest.mark.parametrize("text", ["6", "h", "0h", "59s", "-1h", "1.5h", "6 h", "400d", ""])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UserError) as caught:
-        every(text)
+        interval_schedule(text)
     assert (
         str(caught.value)
         == f"--every: needs a number and s, m, h or d, from 1m to 366d, as 6h; found {text!r}"
@@ -272,7 +272,7 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_durations() -> None:
-    assert [every(text).interval for text in ("60s", "90m", "6h", "1d")] == [
+    assert [interval_schedule(text).interval for text in ("60s", "90m", "6h", "1d")] == [
         timedelta(seconds=60),
         timedelta(minutes=90),
         timedelta(hours=6),
@@ -283,7 +283,7 @@ def test_durations() -> None:
 @pytest.mark.parametrize("text", ["3", "0 3 * *", "61 * * * *", "daily at noon", ""])
 def test_what_is_no_cron_expression(text: str) -> None:
     with pytest.raises(UserError) as caught:
-        cron(text)
+        cron_schedule(text)
     need = "needs five fields: minute, hour, day, month, weekday, as '0 3 * * *'"
     assert str(caught.value) == f"--cron: {need}; found {text!r}"
 

@@ -315,9 +315,9 @@ def names(project: Project) -> set[str]:
 
 def finish(prefer: str | None = None) -> list[str]:
     """Finish the merge that stands here, without the run that follows."""
-    found = merge.find()
+    found = merge.find_merge()
     assert found is not None
-    return merge.finish(found, prefer)
+    return merge.finish_merge(found, prefer)
 
 
 def fails() -> str:
@@ -344,7 +344,7 @@ def test_who_removes_moves_and_adds_is_heard_on_both_sides(
     assert names(checkout) - before == {"2/0001.png", "0/ours.png", "new/theirs.png"}
     assert before - names(checkout) == {"0/0000.png", "0/0010.png", "1/0001.png"}
     assert checkout.path("data/raw/1/0011.png").read_text() == "t"
-    assert merge.find() is None
+    assert merge.find_merge() is None
     told = checkout.path("data/raw.dvc").read_bytes()
     checkout.run("dvc", "add", "-q", "data/raw")
     assert checkout.path("data/raw.dvc").read_bytes() == told
@@ -473,7 +473,7 @@ def test_a_rebase_is_followed_commit_by_commit(
         commit(checkout, content)
     monkeypatch.chdir(checkout.root)
     checkout.run("git", "rebase", "-", check=False)
-    found = merge.find()
+    found = merge.find_merge()
     assert found is not None and found.concluded_by == "git add -A && git rebase --continue"
     assert finish() == ["data/raw: 20 files: 1 added, 2 removed, 1 replaced"]
     checkout.run("git", "-c", "core.editor=true", "rebase", "--continue", check=False)
@@ -482,7 +482,7 @@ def test_a_rebase_is_followed_commit_by_commit(
     assert checkout.path("data/raw/1/mine.png").read_text() == "2" and "0/0000.png" not in names(
         checkout
     )
-    assert merge.find() is None
+    assert merge.find_merge() is None
 
 
 def test_images_that_are_nowhere_are_told_and_fetched_once_they_are_pushed(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.acquire.copy_folder import copy_new, lines
+from tasks.acquire.copy_folder import copy_or_mirror, result_lines
 from tasks.common.errors import UserError
 
 PAST = 1_700_000_000
@@ -42,22 +42,22 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_only_what_is_new_is_copied_and_a_second_time_finds_nothing(raw: Path, inbox: Path) -> None:
-    first = copy_new(inbox, raw)
+    first = copy_or_mirror(inbox, raw)
     assert (first.added, first.changed) == (["dog/2.png"], True)
     assert content(raw) == content(inbox)
-    second = copy_new(inbox, raw)
+    second = copy_or_mirror(inbox, raw)
     assert not second.changed
-    assert list(lines(second, Path("inbox"))) == ["inbox: nothing new"]
+    assert list(result_lines(second, Path("inbox"))) == ["inbox: nothing new"]
     assert not (raw.parent / ".raw.tmp").exists()
 
 
 def test_what_was_there_stays_unless_asked(raw: Path, inbox: Path) -> None:
     put(raw, "own/3.png", b"three")
     put(inbox, "cat/1.png", b"other")
-    found = copy_new(inbox, raw)
+    found = copy_or_mirror(inbox, raw)
     assert found.differing == ["cat/1.png"]
     assert content(raw) == {"cat/1.png": b"one", "dog/2.png": b"two", "own/3.png": b"three"}
-    assert list(lines(found, Path("inbox"))) == [
+    assert list(result_lines(found, Path("inbox"))) == [
         "inbox: 1 added (dog/2.png)",
         "1 other than in data/raw, which keeps its own (cat/1.png); --mirror replaces them",
     ]
@@ -67,7 +67,7 @@ def test_a_mirror_replaces_and_removes(raw: Path, inbox: Path) -> None:
     put(raw, "own/deep/3.png", b"three")
     put(inbox, "cat/1.png", b"other")
     before = content(inbox)
-    found = copy_new(inbox, raw, mirror=True)
+    found = copy_or_mirror(inbox, raw, mirror=True)
     assert (found.added, found.replaced, found.removed) == (
         ["dog/2.png"],
         ["cat/1.png"],
@@ -83,14 +83,14 @@ def test_a_linked_file_is_replaced_and_its_other_name_keeps_its_bytes(
     """DVC's cache and data/raw share their files."""
     os.link(raw / "cat/1.png", tmp_path / "cache")
     put(inbox, "cat/1.png", b"other")
-    copy_new(inbox, raw, mirror=True)
+    copy_or_mirror(inbox, raw, mirror=True)
     assert (tmp_path / "cache").read_bytes() == b"one"
 
 
 def test_a_mirror_takes_a_file_in_place_of_a_folder(raw: Path, inbox: Path) -> None:
     put(raw, "own/3.png", b"three")
     put(inbox, "own", b"a file")
-    copy_new(inbox, raw, mirror=True)
+    copy_or_mirror(inbox, raw, mirror=True)
     assert content(raw) == content(inbox)
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_written_behind_a_link_out_of_raw(
 ) -> None:
     kept = put(tmp_path / "elsewhere", "2.png", b"mine")
     (raw / "dog").symlink_to(tmp_path / "elsewhere")
-    found = copy_new(inbox, raw, mirror)
+    found = copy_or_mirror(inbox, raw, mirror)
     assert content(tmp_path / "elsewhere") == {"2.png": b"mine"} and kept.stat().st_mtime == PAST
     if mirror:  # the link is none of the folder's files
         assert (found.removed, content(raw)) == (["dog"], content(inbox))
@@ -111,7 +111,7 @@ def test_nothing_is_written_behind_a_link_out_of_raw(
 def test_a_broken_link_under_a_name_of_the_folders_stays(raw: Path, inbox: Path) -> None:
     (raw / "dog").mkdir()
     (raw / "dog/2.png").symlink_to("nowhere")
-    assert copy_new(inbox, raw).differing == ["dog/2.png"]
+    assert copy_or_mirror(inbox, raw).differing == ["dog/2.png"]
 
 
 def test_a_folder_of_which_nothing_can_be_taken_is_never_mirrored(
@@ -120,14 +120,14 @@ def test_a_folder_of_which_nothing_can_be_taken_is_never_mirrored(
     (tmp_path / "share").mkdir()
     (tmp_path / "share/link.png").symlink_to(raw / "cat/1.png")
     with pytest.raises(UserError, match="needs files to mirror, found none"):
-        copy_new(tmp_path / "share", raw, mirror=True)
+        copy_or_mirror(tmp_path / "share", raw, mirror=True)
     assert content(raw) == {"cat/1.png": b"one"}
 
 
 def test_what_dvc_does_not_version_is_not_taken(raw: Path, inbox: Path) -> None:
     for name in (".dvcignore", ".git/config", "dog/.git/HEAD"):
         put(inbox, name, b"*")
-    found = copy_new(inbox, raw)
+    found = copy_or_mirror(inbox, raw)
     assert found.added == ["dog/2.png"]
     assert set(found.skipped) == {".dvcignore", ".git/config", "dog/.git/HEAD"}
 
@@ -135,12 +135,12 @@ def test_what_dvc_does_not_version_is_not_taken(raw: Path, inbox: Path) -> None:
 def test_an_empty_folder_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "share").mkdir()
     with pytest.raises(UserError) as caught:
-        copy_new(tmp_path / "share", raw, mirror=True)
+        copy_or_mirror(tmp_path / "share", raw, mirror=True)
     assert (
         str(caught.value) == f"{tmp_path}/share: needs files to mirror, found none; is it mounted?"
     )
     assert content(raw) == {"cat/1.png": b"one"}
-    assert not copy_new(tmp_path / "share", raw).changed
+    assert not copy_or_mirror(tmp_path / "share", raw).changed
 
 
 def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
@@ -153,9 +153,9 @@ def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
     put(inbox, "dog/2.png", b"two", at=PAST * 2)  # a camera's clock may be ahead
     put(inbox, os.fsdecode(b"dog/\xff.png"), b"odd name")
     unfinished = put(inbox, "dog/new.png", b"half", at=time.time())
-    found = copy_new(inbox, raw)
+    found = copy_or_mirror(inbox, raw)
     assert found.added == ["dog/2.png"]
-    assert set(lines(found, Path("inbox"))) == {
+    assert set(result_lines(found, Path("inbox"))) == {
         "inbox: 1 added (dog/2.png)",
         "1 left out: links (dog/link.png)",
         "1 left out: no regular files (dog/pipe.png)",
@@ -163,12 +163,12 @@ def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
         "1 left out: still being written, for the next run (dog/new.png)",
     }
     os.utime(unfinished, (PAST, PAST))
-    assert copy_new(inbox, raw).added == ["dog/new.png"]
+    assert copy_or_mirror(inbox, raw).added == ["dog/new.png"]
 
 
 def test_a_folder_where_a_file_is_leaves_the_file(raw: Path, inbox: Path) -> None:
     put(raw, "dog", b"a file")
-    assert copy_new(inbox, raw).skipped == {
+    assert copy_or_mirror(inbox, raw).skipped == {
         "dog/2.png": f"a file and a folder of one name: {raw} has the other"
     }
     assert content(raw) == {"cat/1.png": b"one", "dog": b"a file"}
@@ -185,4 +185,4 @@ def test_a_folder_where_a_file_is_leaves_the_file(raw: Path, inbox: Path) -> Non
 )
 def test_a_folder_that_cannot_be_brought(raw: Path, tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(UserError, match=f"^bring_from {tmp_path / name}: {text}"):
-        copy_new(tmp_path / name, raw)
+        copy_or_mirror(tmp_path / name, raw)

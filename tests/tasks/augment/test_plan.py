@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.augment.plan import per_class, plan_counts, spread
+from tasks.augment.plan import plan_by_class, plan_counts, spread_evenly
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 
@@ -23,7 +23,7 @@ def counted(rows: pd.DataFrame, **params: object) -> dict[str, int]:
 
 def test_four_variants_of_100_sources_are_500_images() -> None:
     rows = sources(cat=100)
-    table = per_class(rows, plan_counts(rows, AugmentParams(policy=[], variants_per_image=4)))
+    table = plan_by_class(rows, plan_counts(rows, AugmentParams(policy=[], variants_per_image=4)))
     assert table.loc["cat"].to_dict() == {
         "sources": 100,
         "variants": 400,
@@ -97,7 +97,7 @@ def test_what_cannot_be_reached_says_so(params: dict, expected: str) -> None:
 
 @given(st.integers(0, 500), st.integers(1, 60))
 def test_spread_is_exact_and_even(number: int, count: int) -> None:
-    shares = spread(number, sources(x=count)["source_id"])
+    shares = spread_evenly(number, sources(x=count)["source_id"])
     assert shares.sum() == number
     assert shares.max() - shares.min() <= 1
 
@@ -106,8 +106,8 @@ def test_spread_is_exact_and_even(number: int, count: int) -> None:
 def test_the_order_of_the_sources_changes_nothing(number: int, count: int, random: object) -> None:
     ids = sources(x=count)["source_id"]
     shuffled = ids.sample(frac=1, random_state=random.randrange(2**31))  # type: ignore[attr-defined]
-    plain = dict(zip(ids, spread(number, ids), strict=True))
-    assert plain == dict(zip(shuffled, spread(number, shuffled), strict=True))
+    plain = dict(zip(ids, spread_evenly(number, ids), strict=True))
+    assert plain == dict(zip(shuffled, spread_evenly(number, shuffled), strict=True))
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
@@ -115,8 +115,10 @@ def test_one_more_source_changes_as_few_others_as_the_arithmetic_allows(
     total_new: int, count: int
 ) -> None:
     ids = sources(x=count + 1)["source_id"]
-    before = spread(total_new, ids[:-1])
-    after = spread(total_new - 1, ids)  # the new source is itself one of the images asked for
+    before = spread_evenly(total_new, ids[:-1])
+    after = spread_evenly(
+        total_new - 1, ids
+    )  # the new source is itself one of the images asked for
     changed = np.abs(after[:-1] - before)
     must_change = before.sum() - after[:-1].sum()
     assert changed.sum() == must_change or changed.max() <= 1

@@ -25,9 +25,9 @@ def test_the_segments_longest_unused_go_first(
     }.items():
         (folder / name).touch()
         os.utime(folder / name, (used, used))
-    segment_cache.trim(4000)
+    segment_cache.trim_cache(4000)
     assert len(list(folder.iterdir())) == 10
-    segment_cache.trim(2000)
+    segment_cache.trim_cache(2000)
     left = sorted(path.name for path in folder.iterdir())
     assert left == ["b-1.sources", "b.tar", "c-1.parquet", "c-1.sources", "c-2.sources", "c.tar"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.augment import segments, tar_format
 from tasks.augment.expand import Encoded, source_row, tar_members
-from tasks.augment.segments import Finished, assemble
+from tasks.augment.segments import Finished, assemble_segment
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels import hashing
 from tasks.variants.params import Encoding
@@ -39,12 +39,12 @@ def finished(*sources: Made) -> list[Finished]:
     pieces: list[Finished] = []
     for source, variants in sources:
         if not pieces or pieces[-1].ends_segment:
-            pieces.append(Finished([], 0, 0, pa.table({}), len(rows), len(rows), bytearray()))
+            pieces.append(Finished(start=len(rows), stop=len(rows)))
         rows += [source_row(source), *(row for row, _ in variants)]
         pieces[-1].add(source, tar_members(source, RECIPE, variants), 0, len(rows))
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
     for piece in pieces:
-        piece.origin = table
+        piece.table = table
     return pieces
 
 
@@ -59,12 +59,12 @@ def cut(pieces: list[Finished]) -> list[list[Finished]]:
 
 
 def names(pieces: list[Finished]) -> list[str | None]:
-    return [assemble(own, "recipe")[0] for own in cut(pieces)]
+    return [assemble_segment(own, "recipe")[0] for own in cut(pieces)]
 
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     sources = [made("a", [1, 512, 513]), made("b", [700])]
-    name, parts, table = assemble(finished(*sources), "recipe")
+    name, parts, table = assemble_segment(finished(*sources), "recipe")
     data = b"".join(parts)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
@@ -99,17 +99,17 @@ def test_a_header_is_what_tarfile_makes() -> None:
     ]:
         info = tarfile.TarInfo(name)
         info.size = length
-        assert tar_format.header(name, length) == info.tobuf(tarfile.USTAR_FORMAT)
+        assert tar_format.tar_header(name, length) == info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_rejected_variants_take_no_place() -> None:
-    rows = assemble(finished(made("a", [None, 10])), "recipe")[2].to_pylist()
+    rows = assemble_segment(finished(made("a", [None, 10])), "recipe")[2].to_pylist()
     assert [(row["segment"] is None, row["offset"]) for row in rows] == [
         (True, None),
         (True, None),
         (False, 512),
     ]
-    assert assemble(finished(made("a", [None])), "recipe")[0] is None
+    assert assemble_segment(finished(made("a", [None])), "recipe")[0] is None
 
 
 def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.variants.policy as policies
-from tasks.capacity.count import by_source, capacity, check_capacity
+from tasks.capacity.count import capacities_by_source, capacity, check_capacity
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy
@@ -341,10 +341,10 @@ def test_capacities_by_source_are_those_of_each_size() -> None:
         [{"Resize": {"height": 4, "width": 4}}, "D4"],
         [INVERT, "Transpose"],
     ):
-        places, capacities = by_source(rows, policy)
+        places, capacities = capacities_by_source(rows, policy)
         for place, row in zip(places, rows.itertuples(), strict=True):
             assert capacities[place] == capacity(policy, row.height, row.width)
-    assert len(by_source(rows, ["D4"])[1]) == 2  # one pixel high, and all others
+    assert len(capacities_by_source(rows, ["D4"])[1]) == 2  # one pixel high, and all others
 
 
 def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_certain() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tasks.capacity.count import by_source
+from tasks.capacity.count import capacities_by_source
 from tasks.commands.exposure_forecast import forecast_exposure
 from tasks.train.fit import batches
 from tasks.variants.policy import Policy
@@ -15,7 +15,7 @@ def expected(
     policy: list, planned: list[int], epochs: int, batch_size: int, distinct: bool = True
 ) -> dict:
     rows = pd.DataFrame({"height": 4, "width": 4}, index=range(len(planned)))
-    found = by_source(rows, policy)
+    found = capacities_by_source(rows, policy)
     return forecast_exposure(pd.Series(planned), *found, epochs, batch_size, distinct)
 
 

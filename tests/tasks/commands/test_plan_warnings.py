@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.capacity.count import by_source
+from tasks.capacity.count import capacities_by_source
 from tasks.commands.plan_warnings import plan_warnings
 
 SIZES = pd.DataFrame({"height": [8, 20, 30], "width": [9, 20, 30]})
@@ -20,7 +20,7 @@ def warned(
 ) -> list[str]:
     rows = SIZES.assign(label=list(labels))
     counts = pd.Series(planned, rows.index)
-    return plan_warnings(policy, rows, counts, *by_source(rows, policy), distinct)
+    return plan_warnings(policy, rows, counts, *capacities_by_source(rows, policy), distinct)
 
 
 @pytest.mark.parametrize("labels", ["017", "abA", ["10", "11", "12"], ["zero", "Nine", "four"]])

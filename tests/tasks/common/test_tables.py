@@ -8,7 +8,7 @@ import pytest
 from tasks.common import tables
 from tasks.common.errors import UserError, one_line
 from tasks.common.temporary import atomic_write
-from tasks.dataset.selections import examples
+from tasks.dataset.selections import example_rows
 
 SCHEMA = pa.schema({"name": pa.string(), "number": pa.int64()})
 ROWS = pd.DataFrame({"name": ["a", None, "c"], "number": [1, 2, 3]})
@@ -80,4 +80,4 @@ def test_what_is_no_manifest_is_one_line(content: bytes | None, tmp_path: Path) 
 
 def test_examples_take_turns_among_the_classes() -> None:
     rows = pd.DataFrame({"source_id": list("dcba"), "label": ["x", "x", "x", "y"]})
-    assert examples(rows, 3)["source_id"].tolist() == ["b", "a", "c"]
+    assert example_rows(rows, 3)["source_id"].tolist() == ["b", "a", "c"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.evaluate.report import confusion_cells, mistakes, training_curves
+from tasks.evaluate.report import confusion_cells, find_mistakes, training_curves
 from tests.conftest import Project
 
 SCRIPT = "<script>alert(1)</script>"
@@ -61,7 +61,10 @@ def test_the_worst_mistakes_come_first(tmp_path, monkeypatch: pytest.MonkeyPatch
             "bytes": length,
         }
     )
-    assert [row["file_name"] for row in mistakes(predictions, validated, 2)] == ["c.png", "d.png"]
+    assert [row["file_name"] for row in find_mistakes(predictions, validated, 2)] == [
+        "c.png",
+        "d.png",
+    ]
 
 
 def test_confusion_is_shaded_by_row() -> None:

@@ -35,7 +35,7 @@ def listed(**params: str) -> tuple[pd.DataFrame, Ingested]:
 def read_back(rows: pd.DataFrame) -> dict[str, bytes]:
     return {
         row.file_name: image_bytes.read_row(row)
-        for row in image_bytes.locate(rows.reset_index()).itertuples()
+        for row in image_bytes.locate_images(rows.reset_index()).itertuples()
     }
 
 

@@ -60,8 +60,8 @@ def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
         {"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]}
     )
     samples = samples.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
-    exposure.reconcile(exposure.per_source(samples), "both", 3, pd.Series({"a": 0}))
+    exposure.reconcile(exposure.exposure_by_source(samples), "both", 3, pd.Series({"a": 0}))
     for shown in ([4, 2], [3, 1]):
-        seen = exposure.per_source(samples.assign(shown=shown))
+        seen = exposure.exposure_by_source(samples.assign(shown=shown))
         with pytest.raises(RuntimeError, match="source a was not shown as often as planned"):
             exposure.reconcile(seen, "both", 3, pd.Series({"a": 0}))

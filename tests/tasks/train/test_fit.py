@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tasks.common.errors import UserError
-from tasks.train.feed import Feed, batches
+from tasks.train.feed import Feed, shuffled_batches
 from tasks.train.fit import channel_statistics, fit
 from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
 from tasks.train.model import build_model
@@ -72,13 +72,13 @@ def test_a_device_that_is_not_here_is_one_line(name: str, monkeypatch: pytest.Mo
 
 def test_every_image_comes_once_an_epoch_in_an_order_of_its_own() -> None:
     generator = torch.Generator().manual_seed(1)
-    epochs = [np.concatenate(list(batches(10, 4, generator))) for _ in range(2)]
+    epochs = [np.concatenate(list(shuffled_batches(10, 4, generator))) for _ in range(2)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
     assert epochs[0].tolist() != epochs[1].tolist()
 
 
 def test_a_last_batch_of_one_is_left_out() -> None:
-    assert [len(batch) for batch in batches(9, 4, torch.Generator())] == [4, 4]
+    assert [len(batch) for batch in shuffled_batches(9, 4, torch.Generator())] == [4, 4]
 
 
 def test_channel_statistics_by_hand() -> None:

@@ -113,17 +113,21 @@ def crash_in_a_fork(name: str) -> None:
 
 
 def test_a_file_that_crashes_twice_is_set_aside_until_crashes_are_cleared(cache: Path) -> None:
-    assert isolation.read_crashes() == {} and isolation.verdict(key_of("a"), {}) is None
+    assert (
+        isolation.read_crashes() == {} and isolation.reason_to_quarantine(key_of("a"), {}) is None
+    )
     assert end_of(crash, cache) == -signal.SIGKILL
     assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
-    assert isolation.verdict(key_of("a"), isolation.read_crashes()) is None  # once may be chance
+    assert (
+        isolation.reason_to_quarantine(key_of("a"), isolation.read_crashes()) is None
+    )  # once may be chance
     assert end_of(crash, cache) == -signal.SIGKILL
     assert (
-        isolation.verdict(key_of("a"), isolation.read_crashes())
+        isolation.reason_to_quarantine(key_of("a"), isolation.read_crashes())
         == "the decoder ended its process twice"
     )
-    assert isolation.verdict(key_of("b"), isolation.read_crashes()) is None
-    isolation.clear()
+    assert isolation.reason_to_quarantine(key_of("b"), isolation.read_crashes()) is None
+    isolation.clear_crashes()
     assert isolation.read_crashes() == {} and not list((cache / "watch").iterdir())
 
 
@@ -138,7 +142,10 @@ def test_a_process_that_ends_by_itself_leaves_no_crash(
 def test_a_decoder_that_hangs_is_ended(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert end_of(sleep, cache) == 1
     assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=True)}
-    assert isolation.verdict(key_of("a"), isolation.read_crashes()) == "decoding took over 120 s"
+    assert (
+        isolation.reason_to_quarantine(key_of("a"), isolation.read_crashes())
+        == "decoding took over 120 s"
+    )
 
 
 def test_a_decoder_that_hangs_and_holds_pythons_lock_is_ended_too(cache: Path) -> None:
@@ -159,7 +166,7 @@ def test_a_file_that_a_living_process_decodes_is_no_crash(cache: Path) -> None:
     process = begin(sleep, cache)
     wait_until(lambda: has_a_key(cache / "watch"), seconds=60)
     assert isolation.read_crashes() == {}
-    isolation.clear()
+    isolation.clear_crashes()
     process.kill()
     process.join()
     assert isolation.read_crashes() == {key_of("a"): Crashes(1, timed_out=False)}
@@ -220,7 +227,10 @@ def decode_part(part: tuple[Path, list[str]]) -> list[str]:
     os.environ["VARIEGATE_CACHE"] = str(cache)
     isolation.TIMEOUT_SECONDS, isolation.TICK_SECONDS = 3.0, 0.05
     crashes = isolation.read_crashes()
-    return [isolation.verdict(key_of(name), crashes) or decode(name, cache) for name in names]
+    return [
+        isolation.reason_to_quarantine(key_of(name), crashes) or decode(name, cache)
+        for name in names
+    ]
 
 
 def decode(name: str, cache: Path) -> str:
@@ -256,7 +266,7 @@ def test_only_files_that_crash_or_hang_workers_are_set_aside(
         ["unlucky decoded", "decoding took over 3 s", "c decoded"],
         ["d decoded"],
     ]
-    isolation.clear()
+    isolation.clear_crashes()
     assert isolation.read_crashes() == {}
 
 

@@ -129,7 +129,7 @@ def test_every_pair_within_seven_bits_is_proposed(count: int) -> None:
     a, b = np.nonzero(np.triu(distance <= near_duplicates.MOST_BITS, 1))
     found = {
         tuple(sorted(pair))
-        for x, y in near_duplicates.propose(hashes, rng.random(len(hashes)))
+        for x, y in near_duplicates.propose_pairs(hashes, rng.random(len(hashes)))
         for pair in zip(x.tolist(), y.tolist(), strict=True)
     }
     assert found == set(zip(a.tolist(), b.tolist(), strict=True))

@@ -12,7 +12,14 @@ from pydantic import ValidationError
 
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
-from tasks.variants.policy import PUBLISHED, TRANSFORMS, Policy, canonical_json, clean, kind_of
+from tasks.variants.policy import (
+    PUBLISHED,
+    TRANSFORMS,
+    Policy,
+    canonical_json,
+    to_json_value,
+    transform_class,
+)
 from tasks.variants.transforms import NEED_COLOUR, TAKE_16_BITS
 
 ROWS, COLUMNS = np.mgrid[:32, :24]
@@ -48,7 +55,7 @@ STEPS = (*TRANSFORMS, *PUBLISHED)
 WITH_BORDERS = [
     name
     for name in TRANSFORMS
-    if "border_mode" in inspect.signature(kind_of(name).__init__).parameters
+    if "border_mode" in inspect.signature(transform_class(name).__init__).parameters
 ]
 
 
@@ -239,14 +246,16 @@ def test_seeds_reach_nested_steps() -> None:
 
 def test_operations_are_json_clean() -> None:
     long = np.arange(65, dtype=np.int16)
-    assert clean({"a": np.float32(0.1), "b": (np.int64(3), None), "c": np.eye(2), "d": 1 / 3}) == {
+    assert to_json_value(
+        {"a": np.float32(0.1), "b": (np.int64(3), None), "c": np.eye(2), "d": 1 / 3}
+    ) == {
         "a": 0.100000001,
         "b": [3, None],
         "c": [[1.0, 0.0], [0.0, 1.0]],
         "d": 0.333333333,
     }
     digest = hashlib.sha256(long.tobytes()).hexdigest()
-    assert clean(long) == {"shape": [65], "dtype": "int16", "sha256": digest}
+    assert to_json_value(long) == {"shape": [65], "dtype": "int16", "sha256": digest}
 
 
 @pytest.mark.parametrize("name", TAKE_16_BITS)

@@ -18,7 +18,7 @@ from torchvision.transforms import (
 from torchvision.transforms.autoaugment import _apply_op
 
 from tasks.capacity.count import capacity
-from tasks.variants.policy import Policy, build_step, clean
+from tasks.variants.policy import Policy, build_step, to_json_value
 from tasks.variants.published_policies import (
     GRADED,
     OPERATIONS,
@@ -26,9 +26,9 @@ from tasks.variants.published_policies import (
     SIGNED,
     SUB_POLICIES,
     WIDE,
-    operation,
-    outcomes,
-    standard,
+    operation_at,
+    operation_sequences,
+    standard_magnitudes,
 )
 from tasks.variants.published_policies import sub_policies as pairs_of
 
@@ -41,9 +41,9 @@ SIZES = ((32, 32), (97, 131), (224, 224), (331, 662), (480, 640))
 @pytest.mark.parametrize("name", PERFORM)
 def test_an_operation_gives_torchvisions_pixels(name: str, image: Image.Image) -> None:
     steps = [(WIDE, level, 31) for level in range(31)] + [
-        (standard(97, 131), level, 10) for level in range(10)
+        (standard_magnitudes(97, 131), level, 10) for level in range(10)
     ]
-    done = [operation(name, *step, negative) for step in steps for negative in (False, True)]
+    done = [operation_at(name, *step, negative) for step in steps for negative in (False, True)]
     for one in {str(one): one for one in done}.values():
         magnitude = one.get("magnitude", 0.0)
         theirs = _apply_op(image, name, magnitude, InterpolationMode.NEAREST, None)
@@ -60,7 +60,7 @@ def check_space(
             expected = (
                 int(value) if name.startswith("Translate") and (name, level) not in but else value
             )
-            assert operation(name, strongest, level, bins, False)["magnitude"] == pytest.approx(
+            assert operation_at(name, strongest, level, bins, False)["magnitude"] == pytest.approx(
                 expected, abs=2e-5
             )
 
@@ -71,8 +71,12 @@ def test_magnitudes_are_torchvisions() -> None:
     check_space(wide, WIDE, 31, but=(("TranslateX", 15), ("TranslateY", 15)))
     assert tuple(wide) == OPERATIONS
     for size in SIZES:
-        check_space(RandAugment()._augmentation_space(31, size), standard(*size), 31, but=())
-        check_space(AutoAugment()._augmentation_space(10, size), standard(*size), 10, but=())
+        check_space(
+            RandAugment()._augmentation_space(31, size), standard_magnitudes(*size), 31, but=()
+        )
+        check_space(
+            AutoAugment()._augmentation_space(10, size), standard_magnitudes(*size), 10, but=()
+        )
     assert tuple(RandAugment()._augmentation_space(31, (32, 32))) == OPERATIONS
 
 
@@ -142,9 +146,9 @@ LIMITED = {
 def test_they_draw_from_as_few_possibilities_as_the_docs_say(text: str) -> None:
     name, _, policy = text.partition(" ")
     step = {name: {"policy": policy}} if policy else name
-    walked = outcomes(build_step(step, "policy"), 64, 64)
+    walked = operation_sequences(build_step(step, "policy"), 64, 64)
     known = {
-        tuple((name, clean(magnitude)) for name, magnitude in applied): p
+        tuple((name, to_json_value(magnitude)) for name, magnitude in applied): p
         for applied, p in walked.items()
     }
     assert len(known.keys() - {()}) == capacity([step], 64, 64).new() == LIMITED[text]

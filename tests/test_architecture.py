@@ -1,4 +1,4 @@
-"""The house can be entered: imports point one way, folders are small, modules say what they are."""
+"""Architecture: imports point one way, folders are small, modules say what they are."""
 
 import ast
 import re
@@ -9,8 +9,8 @@ import pytest
 
 from tests.imports import ROOT, imported_modules
 
-# From the ground up: a module imports from its own folder and from those before it.
-ROOMS = (
+# From the lowest up: a module imports from its own folder and from those before it.
+LAYERS = (
     "tasks/common",
     "tasks/pixels",
     "tasks/dataset",
@@ -33,7 +33,7 @@ MODULES = sorted(path for top in ("tasks", "flows") for path in (ROOT / top).rgl
 CODE = [path for path in MODULES if path != ROOT / "tasks/__init__.py"]
 
 
-def room_of(path: Path) -> str:
+def folder_of(path: Path) -> str:
     return str(path.parent.relative_to(ROOT))
 
 
@@ -46,16 +46,16 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_every_module_lies_in_a_room() -> None:
-    assert {room_of(path) for path in CODE} == set(ROOMS)
+def test_every_module_lies_in_a_known_folder() -> None:
+    assert {folder_of(path) for path in CODE} == set(LAYERS)
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)
 def test_imports_point_one_way(path: Path) -> None:
     for module in imported_modules(path):
-        room = room_of(file_of(module))
-        if room != "tasks" and not (room == "flows" and file_of(module).name == "__init__.py"):
-            assert ROOMS.index(room) <= ROOMS.index(room_of(path)), f"imports {module}"
+        folder = folder_of(file_of(module))
+        if folder != "tasks" and not (folder == "flows" and file_of(module).name == "__init__.py"):
+            assert LAYERS.index(folder) <= LAYERS.index(folder_of(path)), f"imports {module}"
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)
