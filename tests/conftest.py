@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 
 ROOT = Path(__file__).parent.parent
-STARTERS = {"project", "digits", "checkout", "finished", "prefect_server"}  # fixtures
+STARTERS = {"project", "digits", "checkout", "finished", "made", "prefect_server"}  # fixtures
 
 # A busy machine is no failure: a property is checked, whatever time an example takes.
 hypothesis.settings.register_profile("variegate", deadline=None)

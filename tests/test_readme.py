@@ -17,6 +17,7 @@ def test_its_files_and_links_exist() -> None:
         assert (ROOT / target).is_file(), target
 
 
+@pytest.mark.starts
 def test_its_commands_exist() -> None:
     for command in sorted(set(re.findall(r"^variegate (\w+)", README, re.MULTILINE))):
         assert (

@@ -76,7 +76,7 @@ class Finished:
     last_bytes: int = 0
     reused: int = 0
     stored: StoredSegment | None = None
-    table: pa.Table = NO_ROWS
+    table: pa.Table = field(default_factory=lambda: NO_ROWS)
     tar: bytearray = field(default_factory=bytearray)
 
     def add(self, source: Source, members: bytes, reused: int, stop: int) -> None:

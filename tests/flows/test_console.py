@@ -172,7 +172,7 @@ def test_rejected_variants_are_counted_where_there_are_any(
         console, "read_metrics", lambda stage: {**numbers, "training_images": 1_003}
     )
     monkeypatch.setattr(console, "read_counts", lambda: None)
-    monkeypatch.setattr(console, "per_class", lambda counts: classes)
+    monkeypatch.setattr(console, "counts_by_class", lambda counts: classes)
     assert printed(console.run_summary(["augment"], [])) == [
         "variants         3 of 4 planned",
         "  class  sources  variants  training images  rejected",

@@ -25,10 +25,10 @@ IN_PYTHON = """
 import json, sys
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling
-from flows.service.schedule import name
+from flows.service.schedule import deployment_name
 action = sys.argv[1]
 with get_client(sync_client=True) as client:
-    deployment = client.read_deployment_by_name(f"variegate/{name()}")
+    deployment = client.read_deployment_by_name(f"variegate/{deployment_name()}")
     if action == "start":
         print(client.create_flow_run_from_deployment(deployment.id).id)
     elif action == "cancel":
@@ -289,7 +289,8 @@ def test_what_is_no_cron_expression(text: str) -> None:
 
 
 def test_cron_is_in_local_time() -> None:
-    script = "from flows.service.schedule import cron; print(cron('0 3 * * *').timezone)"
+    show = "print(cron_schedule('0 3 * * *').timezone)"
+    script = f"from flows.service.schedule import cron_schedule; {show}"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "TZ": "Europe/Madrid"},

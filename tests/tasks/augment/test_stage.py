@@ -164,6 +164,7 @@ def test_damage_in_any_cached_file_is_mended_by_a_run(ending: str, digits: Proje
     assert digits.data_hashes() == expected == cold(digits)
 
 
+@pytest.mark.starts
 def test_a_killed_run_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     project = fill(tmp_path / "a")
@@ -189,6 +190,7 @@ def test_a_killed_run_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Pa
     assert project.data_hashes() == cold(project)
 
 
+@pytest.mark.starts
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     project = fill(tmp_path)
     project.write_digits(per_class=100, classes=10)

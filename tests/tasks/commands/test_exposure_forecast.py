@@ -7,7 +7,7 @@ import torch
 
 from tasks.capacity.count import capacities_by_source
 from tasks.commands.exposure_forecast import forecast_exposure
-from tasks.train.fit import batches
+from tasks.train.feed import shuffled_batches
 from tasks.variants.policy import Policy
 
 
@@ -29,7 +29,10 @@ def test_presentations_are_those_of_the_training_loop(planned: list[int], batch_
         ("online", sources),
         ("both", 2 * sources + variants),
     ):
-        shown = [sum(map(len, batches(samples, batch_size, torch.Generator()))) for _ in range(3)]
+        shown = [
+            sum(map(len, shuffled_batches(samples, batch_size, torch.Generator())))
+            for _ in range(3)
+        ]
         row = table[mode]
         assert row["samples_per_epoch"] == samples
         assert samples - row["dropped_per_epoch"] == shown[0] and row["presentations"] == sum(shown)

@@ -109,7 +109,9 @@ def test_lost_thumbnails_are_made_again(tmp_path: Path) -> None:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(
-            measure.image_bytes, "locate", lambda table: table.rename(columns={"bytes": "length"})
+            measure.image_bytes,
+            "locate_images",
+            lambda table: table.rename(columns={"bytes": "length"}),
         )
         patch.setenv("VARIEGATE_WORKERS", "1")
         (found,) = near_duplicates.read_thumbnails(rows, empty)
