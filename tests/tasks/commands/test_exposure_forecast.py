@@ -73,7 +73,9 @@ def test_different_images_seen_online_are_the_mean_of_simulations() -> None:
     random, trials = np.random.default_rng(0), []
     for trial in range(400):
         generator = torch.Generator().manual_seed(trial)
-        shown = [place for _ in range(4) for batch in batches(5, 2, generator) for place in batch]
+        shown = []
+        for _ in range(4):
+            shown += np.concatenate(list(shuffled_batches(5, 2, generator))).tolist()
         trials.append(len({(place, drawn[random.integers(500)]) for place in shown}))
     error = np.std(trials) / np.sqrt(len(trials))
     assert (
