@@ -16,6 +16,9 @@ from tasks.variants.recipe import Recipe
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
 
 
+pytestmark = pytest.mark.starts  # each test runs the stage many times, in this process
+
+
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of a few sources, one process, and a folder in the place of DVC's cache."""

@@ -80,6 +80,7 @@ def test_an_epoch_shows_what_the_segments_hold(
     assert made == [policy is PHOTO or not distinct] * len(dataset)
 
 
+@pytest.mark.starts  # worker processes, which import torch
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
     workers: int, tmp_path: Path
