@@ -355,6 +355,7 @@ def test_a_download_that_broke_off_is_not_taken_for_a_whole_one(
     assert below("root") == {"mine"}
 
 
+@pytest.mark.starts  # other processes
 def test_a_download_that_was_killed_is_not_taken_for_a_whole_one() -> None:
     code = (
         "import os, sys; from pathlib import Path; from torchvision.datasets import eurosat\n"

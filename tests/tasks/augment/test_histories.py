@@ -15,7 +15,6 @@ from tasks.variants import recipe as recipes
 from tasks.variants.recipe import Recipe
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
 
-
 pytestmark = pytest.mark.starts  # each test runs the stage many times, in this process
 
 

@@ -248,6 +248,7 @@ def decode(name: str, cache: Path) -> str:
     return f"{name} decoded"
 
 
+@pytest.mark.starts  # other processes
 def test_only_files_that_crash_or_hang_workers_are_set_aside(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
