@@ -16,6 +16,8 @@ from tasks.pixels.hashing import sha256
 from tasks.validate import crash_slots, isolation
 from tasks.validate.isolation import Crashes
 
+pytestmark = pytest.mark.starts  # processes, which crash and hang
+
 
 def key_of(name: str) -> str:
     return sha256(name.encode())
@@ -248,7 +250,6 @@ def decode(name: str, cache: Path) -> str:
     return f"{name} decoded"
 
 
-@pytest.mark.starts  # other processes
 def test_only_files_that_crash_or_hang_workers_are_set_aside(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
