@@ -185,7 +185,7 @@ def run(
         preconditions.require_raw()
     preconditions.check_params()
     server.report_to(server.find_server())
-    from flows.pipeline import bring_up_to_date  # reads the settings that server.use() changes
+    from flows.pipeline import bring_up_to_date  # reads the settings that report_to() changes
     from flows.run.stage import printed_warnings
 
     outcomes = bring_up_to_date(**parameters, force=force)

@@ -35,7 +35,7 @@ def refresh_stages(stage: str, printed: list[str] | None = None) -> None:
 
 
 def _reproduce(stage: str, printed: list[str]) -> None:
-    """`dvc repro`, with the stages' lines on standard error, as progress: see refresh()."""
+    """`dvc repro`, with the stages' lines on standard error, as progress: see refresh_stages()."""
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", stage]
     with (
         tempfile.TemporaryFile("w+", errors="replace") as stderr,

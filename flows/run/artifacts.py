@@ -45,7 +45,7 @@ def publish_changes(found: dict[str, Any] | None) -> None:
     """What the run changed in images since the last commit; nothing for None.
 
     Args:
-        found: see flows.versions.publish.changes().
+        found: see flows.versions.publish.changes_since_commit().
     """
     if found is not None:
         create_markdown_artifact(

@@ -47,7 +47,7 @@ class Merge:
 
     @property
     def concluded_by(self) -> str:
-        """The command that ends the merge once finish() is done."""
+        """The command that ends the merge once finish_merge() is done."""
         return f"git add -A && {CONCLUDED_BY.get(self.other, 'git commit')}"
 
 
@@ -83,7 +83,7 @@ def finish_merge(merge: Merge, prefer: str | None) -> list[str]:
     """Merge the images into data/raw, take our version of stage outputs, and stage all with git.
 
     Args:
-        merge: see find().
+        merge: see find_merge().
         prefer: the side whose file to take where both changed it, one of SIDES; None: refuse.
 
     Returns:

@@ -70,7 +70,7 @@ def commit_message(found: dict[str, Any] | None) -> str:
     """A commit message: the subject counts the changed images, the body is `variegate diff`.
 
     Args:
-        found: see changes().
+        found: see changes_since_commit().
     """
     if found is None:
         return f"Dataset: new version\n\n{UNKNOWN_CHANGES}\n"

@@ -185,7 +185,7 @@ def _size_after(
 ) -> Size | None:
     """The size after a transform; None where it is not known, or can be several.
 
-    `ways`, `params`: see ways_of().
+    `ways`, `params`: see count_draws().
     """
     name = type(transform).__name__
     if not may_resize(transform):

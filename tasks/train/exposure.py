@@ -45,7 +45,7 @@ def reconcile(sources: pd.DataFrame, augmentation: str, epochs: int, written: pd
     on the fly; both: all of these.
 
     Args:
-        sources: see per_source().
+        sources: see exposure_by_source().
         augmentation: offline, online or both.
         epochs: how many were trained.
         written: how many variants of each source are stored; its index is the source_id.
@@ -63,7 +63,7 @@ def reconcile(sources: pd.DataFrame, augmentation: str, epochs: int, written: pd
 def distinct_images(samples: pd.DataFrame) -> int:
     """How many different images were shown, if `distinct` held while the variants were made.
 
-    `samples`: see per_source().
+    `samples`: see exposure_by_source().
     """
     online = samples["kind"] == "online"
     from_disk = int((samples["shown"][~online] > 0).sum())
@@ -80,7 +80,7 @@ def summary(
     """The content of metrics/exposure.json.
 
     Args:
-        sources: see per_source().
+        sources: see exposure_by_source().
         augmentation: offline, online or both.
         epochs: how many were trained.
         distinct: see distinct_images(); None where variants may be equal to each other.

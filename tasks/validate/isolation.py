@@ -63,7 +63,7 @@ class isolated:  # noqa: N801  # a context manager that is used as a function
 
 
 def read_crashes() -> dict[str, Crashes]:
-    """The crashes since the last clear(), by key."""
+    """The crashes since the last clear_crashes(), by key."""
     crashes: dict[str, Crashes] = {}
     for record in crash_slots.read_abandoned():
         key = record.key.decode("ascii", "replace")
