@@ -101,7 +101,7 @@ def report_to(url: str) -> None:
 
 @contextmanager
 def server_ensured() -> Iterator[str]:
-    """The API's URL of a server: that of find_server(), or one that is started and lives as long as the block.
+    """The API's URL of a server: find_server()'s, or of one that lives as long as the block.
 
     Raises:
         UserError: where neither answers.

@@ -76,6 +76,21 @@ def train_epoch(
     return float(total) / seen
 
 
+def build_optimizer(
+    network: nn.Module, images: int, params: TrainParams
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW, and one cycle of its learning rate over all steps; `images`: shown in an epoch."""
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+    )
+    batches = list(shuffled_batches(images, params.batch_size, torch.Generator()))
+    steps = params.epochs * len(batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, params.learning_rate, total_steps=max(steps, 2)
+    )
+    return optimizer, schedule
+
+
 def fit(
     network: nn.Sequential,
     training: Feed,
@@ -103,15 +118,7 @@ def fit(
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
-    )
-    steps = params.epochs * len(
-        list(shuffled_batches(len(training), params.batch_size, torch.Generator()))
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=max(steps, 2)
-    )
+    optimizer, schedule = build_optimizer(network, len(training), params)
     generator = torch.Generator().manual_seed(params.seed)
     best_weights: dict[str, Tensor] = {}
     best = (-1.0, 0.0)  # accuracy, then loss with its sign turned
