@@ -57,6 +57,7 @@ def expand_batch(batch: Batch) -> list[Finished]:
     """
     rows: list[Row] = []  # of all sources that are made
     made: list[Finished] = []
+    images: list[list[bytes]] = []  # of each of these, the tar members of its sources
     finished: list[Finished] = []
     for run in batch.runs:
         if isinstance(run, Finished) and run.stored and check_or_forget(run.stored):
@@ -67,16 +68,19 @@ def expand_batch(batch: Batch) -> list[Finished]:
             if piece is None or piece.ends_segment:
                 piece = Finished(start=len(rows), stop=len(rows))
                 made.append(piece)
+                images.append([])
                 finished.append(piece)
             reusable = read_reusable(source, batch.recipe, batch.earlier.get(source.source_id))
             encoded = expand_source(source, batch.recipe, reusable)
             rows.append(source_row(source))
             rows.extend(row for row, _ in encoded)
-            piece.add(source, tar_members(source, batch.recipe, encoded), len(reusable), len(rows))
+            images[-1].append(tar_members(source, batch.recipe, encoded))
+            piece.add(source, len(images[-1][-1]), len(reusable), len(rows))
     # one table for all: it crosses to another process once, and takes longer to begin than to fill
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
-    for piece in made:
+    for piece, members in zip(made, images, strict=True):
         piece.table = table
+        piece.tar = b"".join(members)
     return finished
 
 

@@ -77,13 +77,12 @@ class Finished:
     reused: int = 0
     stored: StoredSegment | None = None
     table: pa.Table = field(default_factory=lambda: NO_ROWS)
-    tar: bytearray = field(default_factory=bytearray)
+    tar: bytes = b""
 
-    def add(self, source: Source, members: bytes, reused: int, stop: int) -> None:
-        """Take in one more source, whose rows end before `stop`, and its images as tar members."""
+    def add(self, source: Source, bytes_in_tar: int, reused: int, stop: int) -> None:
+        """Take in one more source, whose rows end before `stop`."""
         self.sources.append(source)
-        self.tar += members
-        self.last_bytes = len(members)
+        self.last_bytes = bytes_in_tar
         self.reused += reused
         self.stop = stop
 
@@ -103,7 +102,7 @@ class Finished:
         everything = self.stored is not None and (self.start, self.stop) == (0, self.stored.count)
         return self.stored if everything else None
 
-    def images(self) -> bytes | bytearray:
+    def images(self) -> bytes:
         """The members of a tar that hold the images."""
         if self.stored is None:
             return self.tar
@@ -129,7 +128,7 @@ def sizes_in_tar(rows: pa.Table) -> np.ndarray:
 
 def assemble_segment(
     finished: list[Finished], recipe_hash: str
-) -> tuple[str | None, list[bytes | bytearray], pa.Table]:
+) -> tuple[str | None, list[bytes], pa.Table]:
     """The segment of these sources.
 
     Returns:
@@ -171,7 +170,7 @@ def written_by_source(rows: pa.Table) -> np.ndarray:
     return np.add.reduceat(written, np.flatnonzero(index == 0), dtype=np.int64)
 
 
-def name_of(data: Iterable[bytes | bytearray]) -> str:
+def name_of(data: Iterable[bytes]) -> str:
     """The name of a segment of these bytes, in parts: `<16 hex digits of their SHA-256>.tar`."""
     digest = hashlib.sha256()
     for part in data:

@@ -41,7 +41,9 @@ def finished(*sources: Made) -> list[Finished]:
         if not pieces or pieces[-1].ends_segment:
             pieces.append(Finished(start=len(rows), stop=len(rows)))
         rows += [source_row(source), *(row for row, _ in variants)]
-        pieces[-1].add(source, tar_members(source, RECIPE, variants), 0, len(rows))
+        members = tar_members(source, RECIPE, variants)
+        pieces[-1].add(source, len(members), 0, len(rows))
+        pieces[-1].tar += members
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
     for piece in pieces:
         piece.table = table
