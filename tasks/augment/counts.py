@@ -6,6 +6,7 @@ from typing import IO, Any
 import pandas as pd
 
 from tasks.dataset.paths import COUNTS
+from tasks.dataset.selections import usable
 
 
 def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) -> pd.DataFrame:
@@ -13,9 +14,7 @@ def count_rows(validated: pd.DataFrame, planned: pd.Series, written: pd.Series) 
 
     `planned` and `written` are on the index of `validated`, and hold training images alone.
     """
-    lines = validated.loc[
-        validated["status"] == "ok", ["source_id", "file_name", "label", "split"]
-    ].copy()
+    lines = usable(validated)[["source_id", "file_name", "label", "split"]].copy()
     lines["planned"] = planned.reindex(lines.index, fill_value=0)
     lines["written"] = written.reindex(lines.index, fill_value=0)
     lines["rejected"] = lines["planned"] - lines["written"]
