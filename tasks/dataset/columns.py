@@ -11,6 +11,8 @@ INGESTED_COLUMNS = pa.schema(
         "label": pa.string(),  # null where nothing names one
         "split": pa.string(),  # train, validation, test; null where nothing names one
         "group_id": pa.string(),  # a split may not part a group; null: the image stands alone
+        # what images of one WebDataset sample, or a photo and its mask, share; null: it is alone
+        "sample": pa.string(),
         "container": pa.string(),  # the file that holds the image; null for a file of its own
         "offset": pa.int64(),  # of the image in its container
         "bytes": pa.int64(),
@@ -58,6 +60,7 @@ REASONS = {
     "not_an_image": "no decoder knows the bytes",
     "corrupt": "the decoder failed on the bytes",
     "too_large": f"over {MAX_PIXELS:,} pixels, or a file over 1 GiB",
+    "not_chosen": "params.yaml leaves it out (ingest.images)",
     "no_label": "nothing names its class: it lies outside any class folder, or in no table",
     "no_split": "nothing names its split, beside others that have one",
     "label_conflict": "the same pixels, or the same file in a table, have another label too",

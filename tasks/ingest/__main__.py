@@ -12,7 +12,7 @@ from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.tables import write_arrow, write_csv, write_json
 from tasks.dataset.paths import INGEST_FINDINGS, INGESTED, INGESTED_MANIFEST, RAW
-from tasks.ingest import read_files
+from tasks.ingest import read_files, samples
 from tasks.ingest.findings import MISSING, find_missing, findings_of
 from tasks.ingest.folder_labels import Layout, find_layout
 from tasks.ingest.label_files import find_label_files
@@ -51,6 +51,7 @@ def ingest(params: IngestParams) -> Ingested:
     layout = choose_layout(params, (image.path for image in images), label_files.tables)
     table_labels = merge_tables(label_files.tables)
     rows = manifest_rows(images, layout, params, table_labels)
+    rows = samples.choose(samples.with_masks(rows), params)
     missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
     findings = findings_of(images, layout, params, rows, missing)
     read_files.require_unchanged(states)

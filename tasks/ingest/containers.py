@@ -3,6 +3,15 @@
 from typing import NamedTuple
 
 MAX_BYTES = 2**30  # of one image: it is read at once
+IMAGE_ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif",
+    ".heic", ".heif", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", ".tga",
+)  # fmt: skip
+
+
+def has_image_name(name: str) -> bool:
+    """Whether a file's name ends as those of images do, which says little of what it is."""
+    return name.lower().endswith(IMAGE_ENDINGS)
 
 
 class Annotation(NamedTuple):
@@ -17,8 +26,9 @@ class Member(NamedTuple):
     """An image in a container.
 
     `name`: in the container. `offset` and `bytes`: where its bytes lie in the container, and how
-    many they are. `reason` and `detail`: why it cannot be used. `label`, `split`, `group_id`: what
-    the container itself says of it.
+    many they are. `reason` and `detail`: why it cannot be used; without a reason, `detail` says why
+    the container gives it no label. `label`, `split`, `group_id`: what the container itself says of
+    it. `sample`: the key of the WebDataset sample whose images are several, this one among them.
     """
 
     name: str
@@ -30,6 +40,7 @@ class Member(NamedTuple):
     label: str | None = None
     split: str | None = None
     group_id: str | None = None
+    sample: str | None = None
 
 
 class Contents(NamedTuple):

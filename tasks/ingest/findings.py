@@ -12,7 +12,9 @@ from tasks.ingest import table_labels
 from tasks.ingest.folder_labels import Layout
 from tasks.ingest.list_images import ImageList
 from tasks.ingest.params import IngestParams
+from tasks.ingest.samples import notes_on_samples
 from tasks.ingest.table_labels import Table
+from tasks.ingest.tar_shards import misnamed_sidecars
 
 MISSING = INGESTED / "missing.csv"
 TABLES_SHOWN = 3
@@ -40,6 +42,8 @@ def findings_of(
             *_notes_on_tables(images.contents, label_files),
             *_notes_on_missing_files(missing),
             *_notes_on_groups(rows, params),
+            *notes_on_samples(rows, params),
+            *_notes_on_keys(images),
         ],
     }
 
@@ -57,6 +61,8 @@ def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) ->
         parts.append(layout.words + _which_folder(params) + with_tables)
     if count := images.containers:
         parts.append(f"{len(count)} container{'s' if len(count) > 1 else ''} read in place")
+    if classes := images.class_tars:
+        parts.append(f"classes by the names of {len(classes)} tars")
     return "; ".join(parts) + (" (detected)" if params.layout == "auto" else "")
 
 
@@ -102,3 +108,15 @@ def _notes_on_groups(rows: pa.Table, params: IngestParams) -> Iterator[str]:
     if params.group_pattern and without:
         images = f"{without:,} of {len(rows):,} images"
         yield f"ingest.group_pattern finds no group in {images}: each stands alone"
+
+
+def _notes_on_keys(images: ImageList) -> Iterator[str]:
+    """Shards whose labels are not found because of dots in names."""
+    for name, contents in images.containers.items():
+        if misnamed := misnamed_sidecars(contents.images):
+            key = misnamed[0].partition(".")[0]
+            yield (
+                f"{name}: {len(misnamed):,} .cls and .json files label nothing, {misnamed[0]} for "
+                f"one: the key of a WebDataset sample ends at the first dot, {key!r} here; "
+                "put _ in place of the other dots"
+            )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tasks.common.errors import UserError
 from tasks.dataset import raw_files
 from tasks.dataset.paths import RAW
+from tasks.ingest.class_tars import ENDING, find_class_tars
 from tasks.ingest.containers import Annotation, Contents, Member
 from tasks.ingest.label_files import LabelFiles
 from tasks.ingest.read_files import Content, FileFacts
@@ -18,7 +19,9 @@ class ListedImage(NamedTuple):
     `name` is its name in the manifest: `cat/1.png`, or `shard.tar::cat/1.png` inside a container.
     `path` is the path whose folders may name its class and split. Inside a container it is the
     path that the image would have if the container were a folder's content: `cat/1.png` for
-    both names above. `annotation` is what the container says of it.
+    both names above. Of a tar that is named after its class it is a folder itself: `cat/1.png` for
+    `cat.tar::1.png`. `annotation` is what the container says of it. `sample`: the sample that has
+    several images, this one among them.
     """
 
     name: str
@@ -27,10 +30,13 @@ class ListedImage(NamedTuple):
     container: str | None = None
     offset: int | None = None
     annotation: Annotation = Annotation()
+    sample: str | None = None
 
 
 class ImageList:
     """All images of data/raw, in the order of their files.
+
+    `class_tars`: the tars that are named after the class that they hold.
 
     They are made anew each time that somebody iterates: a list of millions would take gigabytes.
     """
@@ -41,6 +47,7 @@ class ImageList:
         self.containers = {
             name: content for name, content in contents.items() if isinstance(content, Contents)
         }
+        self.class_tars = find_class_tars(self.containers)
 
     def __iter__(self) -> Iterator[ListedImage]:
         """Yield the images; files that label others are none.
@@ -68,14 +75,17 @@ class ImageList:
         for number, member in enumerate(content.images):
             label = labels[number] if labels else member.label
             label = class_names.get(label or "", label)
-            yield _listed_member(name, member, label)
+            yield _listed_member(name, member, label, name in self.class_tars)
         if content.damage:
             yield ListedImage(name, name, FileFacts(reason="corrupt", detail=content.damage))
 
 
-def _listed_member(container: str, member: Member, label: str | None) -> ListedImage:
+def _listed_member(
+    container: str, member: Member, label: str | None, names_class: bool
+) -> ListedImage:
+    folder = container[: -len(ENDING)] if names_class else posixpath.dirname(container)
     # joined to the root first, so that `..` in a member's name leads nowhere
-    path = posixpath.join("/", posixpath.dirname(container), member.name)
+    path = posixpath.join("/", folder, member.name)
     return ListedImage(
         name=f"{container}::{member.name}",
         path=posixpath.normpath(path).lstrip("/"),
@@ -83,4 +93,5 @@ def _listed_member(container: str, member: Member, label: str | None) -> ListedI
         container=container,
         offset=member.offset,
         annotation=Annotation(label, member.split, member.group_id),
+        sample=member.sample and f"{container}::{member.sample}",
     )

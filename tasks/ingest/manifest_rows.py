@@ -40,9 +40,12 @@ def _row_of(
     reason, detail = image.facts.reason, image.facts.detail
     if key in tables.conflicts:
         reason, detail = "label_conflict", tables.conflicts[key]
-    if label is None and reason is None and layout.kind == "tables":
+    if label is not None and reason is None:
+        detail = None  # it said why the container gives no label
+    elif reason is None and layout.kind == "tables":
         named = key in tables.entries
-        detail = "its table gives it no label" if named else "no table names it"
+        table_detail = "its table gives it no label" if named else "no table names it"
+        detail = f"{table_detail}; {detail}" if detail else table_detail
     return {
         "file_name": image.name,
         "label": label,
@@ -50,6 +53,7 @@ def _row_of(
         "group_id": table.group_id
         or container.group_id
         or _group_in_name(image.name, params.group_pattern),
+        "sample": image.sample,
         "container": image.container,
         "offset": image.offset,
         "bytes": image.facts.bytes,

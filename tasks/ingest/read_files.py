@@ -17,21 +17,12 @@ from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import list_files, path_key, printable_name, problem_of
 from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
-from tasks.pixels import hashing
+from tasks.pixels import file_kinds, hashing
 
-CACHE_VERSION = "2"  # raise it where other facts are found in the same bytes
+CACHE_VERSION = "3"  # raise it where other facts are found in the same bytes
 # A file changed this lately may change again without getting another time: clocks tick coarsely.
 NANOSECONDS_TO_SETTLE = 2 * 10**9
 FILES_PER_BATCH = 4096
-ARCHIVES = {  # what could be imported, by its first bytes
-    b"PK\x03\x04": "zip",
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"Rar!\x1a\x07": "rar",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
 
 
 class FileFacts(NamedTuple):
@@ -160,22 +151,26 @@ def read_file(name: str) -> FileFacts | None:
         return FileFacts(reason="unreadable", detail=problem)
     try:
         with (RAW / name).open("rb") as file:
-            start = file.read(tarfile.BLOCKSIZE)
-            if is_container(name, start):
+            start = file.read(file_kinds.START_BYTES)
+            if is_container(name, start[: tarfile.BLOCKSIZE]):
                 return None
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
-                file.seek(0)
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                return FileFacts(size, sha256, "too_large", f"{size:,} bytes, over {MAX_BYTES:,}")
-            data = start + file.read()
+            facts = _facts_of(start, os.fstat(file.fileno()).st_size)
+            file.seek(0)
+            if facts.bytes > MAX_BYTES:
+                return facts._replace(sha256=hashlib.file_digest(file, "sha256").hexdigest())
+            data = file.read()
+            return facts._replace(bytes=len(data), sha256=hashing.sha256(data))
     except OSError as error:
         return FileFacts(reason="unreadable", detail=error.strerror)
-    for magic, kind in ARCHIVES.items():
-        if data.startswith(magic):
-            detail = f"{kind} data: `variegate import` unpacks zip and tar archives"
-            return FileFacts(len(data), hashing.sha256(data), "not_an_image", detail)
-    return FileFacts(len(data), hashing.sha256(data))
+
+
+def _facts_of(start: bytes, size: int) -> FileFacts:
+    """What a file's first bytes and its size tell of it."""
+    if kind := file_kinds.describe(start):
+        return FileFacts(size, None, "not_an_image", kind)
+    if size > MAX_BYTES:
+        return FileFacts(size, None, "too_large", f"{size:,} bytes, over {MAX_BYTES:,}")
+    return FileFacts(size)
 
 
 def is_container(name: str, start: bytes) -> bool:

@@ -1,22 +1,24 @@
 """List the images inside tar files: plain tars and WebDataset shards.
 
 A plain tar is read as a folder: its members' paths name classes and splits. In a WebDataset shard,
-files that share a name up to its first dot are one sample: `0001.png` is labelled by `0001.cls`
-(a class's number or name) and `0001.json` (keys `label`, `split`, `group_id`). A `classes.json`
-beside the shard may name the numbered classes.
+files that share a name up to its first dot, the key, are one sample: `0001.png` is labelled by
+`0001.cls` (a class's number or name) and `0001.json` (keys `label`, `split`, `group_id`), and
+`0001.left.png` and `0001.right.png` belong together. A `classes.json` beside the shard may name the
+numbered classes.
 """
 
 import json
 import posixpath
 import tarfile
+from collections import Counter
 from typing import IO, Any
 
 from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
 from tasks.dataset.paths import RAW
 from tasks.dataset.split_names import SPLIT_WORDS
-from tasks.ingest.containers import MAX_BYTES, Contents, Member
+from tasks.ingest.containers import MAX_BYTES, Contents, Member, has_image_name
 from tasks.ingest.table_labels import text_of
-from tasks.pixels import hashing
+from tasks.pixels import file_kinds, hashing
 
 SIDECARS = ("cls", "json", "txt")  # files that only describe the image of their sample
 MAX_SIDECAR_BYTES = 2**20
@@ -57,14 +59,14 @@ def read_tar(name: str) -> Contents:
                 member = _read_member(file, info, tar_bytes)
                 members.append(member)
                 sample, extension = _sample_of(member.name)
-                readable = member.reason is None and info.size <= MAX_SIDECAR_BYTES
+                readable = member.sha256 is not None and info.size <= MAX_SIDECAR_BYTES
                 if extension in SIDECARS and readable:
                     file.seek(info.offset_data)
                     sidecars[sample, extension] = file.read(info.size)
     except (tarfile.TarError, OSError, ValueError) as error:
         damage = f"after {len(members)} members: {error}"
     images = [_with_labels(member, sidecars) for member in _images(members)]
-    return Contents(images, len(members), damage)
+    return Contents(_with_samples(images, sidecars), len(members), damage)
 
 
 def _read_member(file: IO[bytes], info: tarfile.TarInfo, tar_bytes: int) -> Member:
@@ -83,7 +85,10 @@ def _read_member(file: IO[bytes], info: tarfile.TarInfo, tar_bytes: int) -> Memb
         detail = f"{info.size:,} bytes, over {MAX_BYTES:,}"
         return member._replace(reason="too_large", detail=detail)
     file.seek(info.offset_data)
-    return member._replace(sha256=hashing.sha256(file.read(info.size)))
+    data = file.read(info.size)
+    kind = file_kinds.describe(data[: file_kinds.START_BYTES])
+    reason = "not_an_image" if kind else None
+    return member._replace(sha256=hashing.sha256(data), reason=reason, detail=kind)
 
 
 def _sample_of(name: str) -> tuple[str, str]:
@@ -110,6 +115,8 @@ def _is_sidecar(member: Member, samples: set[str]) -> bool:
 
 def _with_labels(member: Member, sidecars: Sidecars) -> Member:
     """The member with what the `.cls` and `.json` of its sample say."""
+    if member.reason is not None:
+        return member
     sample, _ = _sample_of(member.name)
     values: dict[str, Any] = {}
     if (sample, "json") in sidecars:
@@ -128,7 +135,53 @@ def _with_labels(member: Member, sidecars: Sidecars) -> Member:
     except ValueError as error:
         return member._replace(reason="no_label", detail=f"its sample: {error}")
     split = SPLIT_WORDS.get((split or "").lower())
-    return member._replace(label=label, split=split, group_id=group_id)
+    lack = None if label else _what_lacks(member.name, sidecars)
+    return member._replace(label=label, split=split, group_id=group_id, detail=lack)
+
+
+def _what_lacks(name: str, sidecars: Sidecars) -> str:
+    """Which members would have labelled a member without a label."""
+    sample, extension = _sample_of(name)
+    key = posixpath.basename(sample)
+    empty = [f"{key}.{kind}" for kind in ("cls", "json") if (sample, kind) in sidecars]
+    if empty:
+        return f"{' and '.join(empty)} beside it: no label in it"
+    rule = "; a sample's key ends at the first dot of its names" if "." in extension else ""
+    return f"no {key}.cls or {key}.json beside it{rule}"
+
+
+def _with_samples(images: list[Member], sidecars: Sidecars) -> list[Member]:
+    """The members; those of samples that have several images get their sample's key.
+
+    In a plain tar the dots in names may mean anything (`2023.05.01.jpg`). So a key counts where its
+    sample has a sidecar, or where what follows the keys comes again and again, as `.left.jpg` does.
+    """
+    names = [_sample_of(member.name) if _is_image(member) else None for member in images]
+    counts = Counter(name[0] for name in names if name)
+    several = {key for key, count in counts.items() if count > 1}
+    endings = {name[1] for name in names if name and name[0] in several}
+    if len(endings) > len(several):
+        several &= {key for key, _ in sidecars}
+    return [
+        member._replace(sample=name[0]) if name and name[0] in several else member
+        for member, name in zip(images, names, strict=True)
+    ]
+
+
+def _is_image(member: Member) -> bool:
+    """Whether a member is an image by its name, and nothing is known to be wrong with it."""
+    return member.reason is None and has_image_name(member.name)
+
+
+def misnamed_sidecars(images: list[Member]) -> list[str]:
+    """The names of files that would label a sample if a key ended at the last dot."""
+    names = [posixpath.basename(image.name) for image in images]
+    images_named = {posixpath.splitext(name)[0] for name in names if has_image_name(name)}
+    return [
+        name
+        for name in names
+        if name.endswith((".cls", ".json")) and posixpath.splitext(name)[0] in images_named
+    ]
 
 
 def classes_name(name: str) -> str:

@@ -116,7 +116,7 @@ def _simplify(label: str) -> str:
 
 
 def _quarantined(rows: pd.DataFrame, most: float) -> list[str]:
-    count = len(quarantined(rows))
+    count = int(quarantined(rows)["reason"].ne("not_chosen").sum())  # what was not asked for
     if count <= most * len(rows):
         return []
     return [f"{count:,} of {len(rows):,} images are quarantined, over {most:.0%}"]

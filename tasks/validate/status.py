@@ -14,6 +14,7 @@ from tasks.dataset.selections import is_usable
 
 WORKING_COLUMNS = (
     "given_split",  # the split that folders or tables name; null where they name none
+    "sample",  # what the images of one sample share, see INGESTED_COLUMNS
     "perceptual_hash",  # 16 hex digits, see measure.py
     "lineage",  # a number that images which belong together share, see lineage.py
 )

@@ -147,7 +147,7 @@ def require_enough(validated: Validated, params: ValidateParams) -> None:
     if len(counts) < 2:
         reasons = quarantined(rows)["reason"].value_counts()
         causes = [f"{count} {reason}" for reason, count in reasons.items()]
-        why = ", ".join(causes) or "none quarantined"
+        why = (", ".join(causes) or "none quarantined") + _commonest_detail(rows)
         found = f"{len(counts)}" + (f", {counts.index[0]!r}" if len(counts) else "")
         raise UserError(f"{RAW}: needs usable images of at least 2 classes, found {found} ({why})")
     for split in SPLITS:
@@ -155,6 +155,16 @@ def require_enough(validated: Validated, params: ValidateParams) -> None:
             raise UserError(f"{RAW}: the {split} split is empty; {_advice(validated, params)}")
     if counts["train"].sum() < 2:
         raise UserError(f"{RAW}: needs at least 2 training images, found 1")
+
+
+def _commonest_detail(rows: pd.DataFrame) -> str:
+    """What most quarantined images have in common, by the first of them."""
+    detailed = quarantined(rows).dropna(subset="detail")
+    if detailed.empty:
+        return ""
+    commonest = detailed["detail"].value_counts(sort=True).index[0]
+    name = detailed["file_name"][detailed["detail"] == commonest].iloc[0]
+    return f"; {name} for one: {commonest}"
 
 
 def _advice(validated: Validated, params: ValidateParams) -> str:

@@ -50,7 +50,7 @@ def test_a_plain_tar_is_a_folder() -> None:
     (RAW / "cat/3.png").write_bytes(png(3))
     rows, done = listed()
     assert columns_of(rows, "label", "container", "reason") == {
-        "all.tar::README": (None, "all.tar", None),
+        "all.tar::README": (None, "all.tar", "not_an_image"),
         "all.tar::cat/1.png": ("cat", "all.tar", None),
         "all.tar::dog/2.png": ("dog", "all.tar", None),
         "cat/3.png": ("cat", None, None),
@@ -148,7 +148,7 @@ def test_archives_are_told_from_containers() -> None:
     assert columns_of(rows, "reason", "detail") == {
         "a.tar.gz": ("not_an_image", "gzip data: `variegate import` unpacks zip and tar archives"),
         "b.zip": ("not_an_image", "zip data: `variegate import` unpacks zip and tar archives"),
-        "empty.tar": (None, None),  # nothing in it, and no image: validate says so
+        "empty.tar": ("not_an_image", "nothing but zeros: copy or download it again"),
     }
 
 

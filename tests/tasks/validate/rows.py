@@ -15,6 +15,7 @@ def rows_of(*rows: tuple[str, str, str, str | None]) -> pd.DataFrame:
         reason=None,
         duplicate_of=None,
         group_id=None,
+        sample=None,
         cluster=None,
         detail=None,
         split=None,
