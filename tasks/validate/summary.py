@@ -158,11 +158,11 @@ def require_enough(validated: Validated, params: ValidateParams) -> None:
 
 
 def _commonest_detail(rows: pd.DataFrame) -> str:
-    """What most quarantined images have in common, by the first of them."""
+    """Where most images are quarantined, the detail that most of them share, with the first one."""
     detailed = quarantined(rows).dropna(subset="detail")
-    if detailed.empty:
+    if 2 * len(detailed) < len(rows) or detailed.empty:
         return ""
-    commonest = detailed["detail"].value_counts(sort=True).index[0]
+    commonest = detailed["detail"].value_counts().index[0]
     name = detailed["file_name"][detailed["detail"] == commonest].iloc[0]
     return f"; {name} for one: {commonest}"
 

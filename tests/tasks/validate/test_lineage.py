@@ -49,3 +49,20 @@ def test_leaks_are_what_comes_after_the_best_split_of_their_lineage() -> None:
         0: {"split": "train", "other": "b", "other_split": "test"},
         2: {"split": "validation", "other": "b", "other_split": "test"},
     }
+
+
+def test_the_images_of_a_sample_are_a_lineage_and_leak_where_a_split_parts_them() -> None:
+    rows = rows_of(
+        ("x.tar::1.left.jpg", "a", "cat", "train"),
+        ("x.tar::1.right.jpg", "b", "cat", "test"),
+        ("x.tar::2.left.jpg", "c", "cat", "train"),
+        ("x.tar::3.jpg", "d", "cat", "train"),
+    )
+    rows["sample"] = ["x.tar::1", "x.tar::1", "x.tar::2", None]
+    rows["group_id"] = [None, None, "p", "p"]
+    related = rows.assign(lineage=lineage.find_lineages(rows))
+    found = related["lineage"]
+    assert found[0] == found[1] != found[2] == found[3]
+    assert lineage.find_leaks(related).to_dict("index") == {
+        0: {"split": "train", "other": "x.tar::1.right.jpg", "other_split": "test"}
+    }
