@@ -97,9 +97,18 @@ def sample(
 def import_(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Zip and tar archives, or one torchvision:NAME."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Zip and tar archives, or Parquet files with images, or one torchvision:NAME.",
+        ),
     ],
     max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
+    image_column: Annotated[
+        str | None, typer.Option(help="Of Parquet files: the column of images, where several are.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Of Parquet files: the column of labels, where several are.")
+    ] = None,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -109,7 +118,11 @@ def import_(
 ) -> None:
     """Fill the empty data/raw: unpack archives, all together, or download a torchvision dataset.
 
+    Parquet files, such as those of Hugging Face's datasets, become split and class folders.
+
     Example: variegate import train.zip test.zip
+
+    Example: variegate import data/train-00000-of-00001.parquet
 
     Example: variegate import torchvision:FashionMNIST
     """
@@ -123,8 +136,14 @@ def import_(
         )
     if names:
         _import_torchvision(names[0], root)
+        return
+    from tasks.acquire.parquet_images import find_parquet
+
+    paths = [Path(source) for source in sources]
+    if parquet := find_parquet(paths):
+        _import_parquet(parquet, max_gb, image_column, label_column)
     else:
-        _import_archives([Path(source) for source in sources], max_gb)
+        _import_archives(paths, max_gb)
 
 
 def _import_torchvision(name: str, root: Path | None) -> None:
@@ -134,6 +153,18 @@ def _import_torchvision(name: str, root: Path | None) -> None:
 
     files = write_dataset(name, RAW, root or machine.cache_folder() / "torchvision")
     print(f"wrote {files:,} files to {RAW}")
+
+
+def _import_parquet(
+    paths: list[Path], max_gb: float, image_column: str | None, label_column: str | None
+) -> None:
+    from tasks.acquire.parquet_images import write_images
+    from tasks.dataset.paths import RAW
+
+    written = write_images(paths, RAW, max_gb, image_column, label_column)
+    print(f"wrote {written.files:,} images to {RAW}")
+    for note in written.notes:
+        print(f"note: {note}")
 
 
 def _import_archives(paths: list[Path], max_gb: float) -> None:

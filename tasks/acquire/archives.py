@@ -63,7 +63,7 @@ class Member:
 
     def chunks(self) -> Iterator[bytes]:
         """The content, piece by piece."""
-        with _damage_as_user_error(self.archive), self.open() as stream:
+        with damage_as_user_error(self.archive), self.open() as stream:
             while chunk := stream.read(CHUNK):
                 yield chunk
 
@@ -75,13 +75,11 @@ def unpack(archives: Sequence[Path], folder: Path, max_gb: float) -> Unpacked:
         UserError: where one is no archive, is damaged or holds a member that is refused, or
             where they unpack to more than `max_gb` (in 10^9 bytes) or than the disk has room for.
     """
-    if not max_gb > 0:
-        raise UserError(f"--max-gb: needs a number above 0, found {max_gb:g}")
     for path in archives:
         if not path.is_file():
             raise UserError(f"{path}: needs to be a zip or tar archive, found {_kind_of(path)}")
     with atomic_folder(folder, "an import") as temporary:
-        unpacking = _Unpacking(temporary, max_gb)
+        unpacking = Unpacking(temporary, max_gb)
         total = sum(path.stat().st_size for path in archives)
         for _ in events.track(unpacking.unpack(archives), total, "unpacking", "byte", int):
             pass
@@ -90,10 +88,16 @@ def unpack(archives: Sequence[Path], folder: Path, max_gb: float) -> Unpacked:
     return Unpacked(unpacking.files, unpacking.left_out)
 
 
-class _Unpacking:
-    """The unpacking of archives into the empty folder `root`, with what was counted so far."""
+class Unpacking:
+    """The unpacking of archives into the empty folder `root`, with what was counted so far.
+
+    Raises:
+        UserError: where `max_gb` (in 10^9 bytes) is not above 0.
+    """
 
     def __init__(self, root: Path, max_gb: float) -> None:
+        if not max_gb > 0:
+            raise UserError(f"--max-gb: needs a number above 0, found {max_gb:g}")
         self.root = root
         self.max_gb = max_gb
         self.members = self.files = self.left_out = self.written = 0
@@ -226,7 +230,7 @@ def _reader_of(path: Path, file: IO[bytes]) -> ReadMembers:
 
 
 def _zip_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iterator[Member]:
-    with _damage_as_user_error(path), zipfile.ZipFile(file) as archive:
+    with damage_as_user_error(path), zipfile.ZipFile(file) as archive:
         require_room(path, sum(info.file_size for info in archive.infolist()))
         for info in archive.infolist():
             member = Member(path, _zip_name(info), _zip_kind(info), partial(archive.open, info))
@@ -266,7 +270,7 @@ def _tar_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iter
     file.seek(0)
     mode = next((mode for magic, mode in TAR_MODES.items() if start.startswith(magic)), "r:")
     options: dict[str, Any] = {"fileobj": file, "mode": mode, "tarinfo": CheckedTarInfo}
-    with _damage_as_user_error(path), tarfile.open(**options) as archive:
+    with damage_as_user_error(path), tarfile.open(**options) as archive:
         for info in checked_members(archive):
             yield Member(path, info.name, _tar_kind(info), partial(archive.extractfile, info))  # type: ignore[arg-type]
 
@@ -280,7 +284,7 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 @contextmanager
-def _damage_as_user_error(path: Path) -> Iterator[None]:
+def damage_as_user_error(path: Path) -> Iterator[None]:
     """Turn whatever zipfile, tarfile, zlib and others raise on damaged bytes into a UserError."""
     try:
         yield

@@ -4,14 +4,13 @@ They are downloaded and read by torchvision's code.
 """
 
 import inspect
-import re
 import shutil
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tasks.acquire.folder_names import FolderNames
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_folder
@@ -54,7 +53,6 @@ SETS: dict[str, Splits] = {
     "SVHN": TWO,
     "USPS": BY_FLAG,
 }
-UNSAFE = r'[\x00-\x1f\x7f/\\:*?"<>|]'  # characters that some systems refuse in folders' names
 
 
 def known_name(name: str) -> str:
@@ -101,21 +99,11 @@ def write_dataset(name: str, folder: Path, root: Path) -> int:
 
 
 def class_names(data: Any) -> list[str]:
-    """A folder's name for each class of a dataset, in order; empty where classes have no names.
-
-    Not every disk distinguishes small and capital letters: where names differ in nothing else, the
-    later ones get the class's number.
-    """
-    names: list[str] = []
-    taken: set[str] = set()
-    for number, given in enumerate(getattr(data, "classes", getattr(data, "categories", ()))):
-        text = given if isinstance(given, str) else given[0]  # Imagenette has synonyms
-        name = re.sub(UNSAFE, "_", unicodedata.normalize("NFC", text)).strip(". ") or str(number)
-        while name.casefold() in taken:
-            name = f"{name}_{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    """A folder's name for each class of a dataset, in order; empty where classes have no names."""
+    names = FolderNames()
+    given = getattr(data, "classes", getattr(data, "categories", ()))
+    # Imagenette has synonyms
+    return [names.add(name if isinstance(name, str) else name[0]) for name in given]
 
 
 def _load(name: str, arguments: dict[str, Any], root: Path) -> Any:

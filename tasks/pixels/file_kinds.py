@@ -48,11 +48,14 @@ SIGNATURES = (
     Signature(b"\x28\xb5\x2f\xfd", f"zstd data: {UNPACK}"),
     Signature(
         b"ustar",
-        "a tar in a tar: `variegate import` unpacks the outer one, and tars in data/raw are read",
+        "a tar in a tar: `variegate import` unpacks the outer one; tars in data/raw are read",
         offset=257,
     ),
     # tables, arrays and datasets
-    Signature(b"PAR1", "Parquet: `variegate import` on it writes the images that it holds"),
+    Signature(
+        b"PAR1",
+        "Parquet: move it out of data/raw; `variegate import` of it writes the images in it",
+    ),
     Signature(b"ARROW1", "Arrow data: write it as Parquet, which `variegate import` takes"),
     Signature(b"\x89HDF\r\n\x1a\n", f"HDF5 data: {ARRAYS} (h5py)"),
     Signature(b"MATLAB 5.0 MAT", f"MATLAB data: {ARRAYS} (scipy.io.loadmat)"),

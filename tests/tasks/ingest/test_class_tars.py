@@ -106,5 +106,5 @@ def test_a_tar_in_a_tar_is_told_with_what_helps() -> None:
     (row,) = ingest(IngestParams()).rows.to_pylist()
     assert (row["reason"], row["detail"]) == (
         "not_an_image",
-        "a tar in a tar: `variegate import` unpacks the outer one, and tars in data/raw are read",
+        "a tar in a tar: `variegate import` unpacks the outer one; tars in data/raw are read",
     )

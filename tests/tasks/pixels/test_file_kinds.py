@@ -77,7 +77,7 @@ def arrow_stream() -> bytes:
         ),
         (
             saved(lambda file: pq.write_table(pa.table({"x": [1]}), file)),
-            "Parquet: `variegate import` on it writes the images that it holds",
+            "Parquet: move it out of data/raw; `variegate import` of it writes the images in it",
         ),
         (
             arrow_stream(),
@@ -152,6 +152,7 @@ def test_a_tar_in_gzip_is_known_by_what_is_packed() -> None:
     assert found == "gzip data: `variegate import` unpacks zip and tar archives"
 
 
+@pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
 def test_no_image_that_can_be_decoded_is_taken_for_another_kind(name: str, mode: str) -> None:
