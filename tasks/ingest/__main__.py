@@ -51,7 +51,7 @@ def ingest(params: IngestParams) -> Ingested:
     layout = choose_layout(params, (image.path for image in images), label_files.tables)
     table_labels = merge_tables(label_files.tables)
     rows = manifest_rows(images, layout, params, table_labels)
-    rows = samples.choose(samples.with_masks(rows), params)
+    rows = samples.choose(samples.join_names(rows), params)
     missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
     findings = findings_of(images, layout, params, rows, missing)
     read_files.require_unchanged(states)

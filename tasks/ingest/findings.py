@@ -14,7 +14,7 @@ from tasks.ingest.list_images import ImageList
 from tasks.ingest.params import IngestParams
 from tasks.ingest.samples import notes_on_samples
 from tasks.ingest.table_labels import Table
-from tasks.ingest.tar_shards import misnamed_sidecars
+from tasks.ingest.tar_shards import key_rule, misnamed_sidecars
 
 MISSING = INGESTED / "missing.csv"
 TABLES_SHOWN = 3
@@ -114,9 +114,6 @@ def _notes_on_keys(images: ImageList) -> Iterator[str]:
     """Shards whose labels are not found because of dots in names."""
     for name, contents in images.containers.items():
         if misnamed := misnamed_sidecars(contents.images):
-            key = misnamed[0].partition(".")[0]
-            yield (
-                f"{name}: {len(misnamed):,} .cls and .json files label nothing, {misnamed[0]} for "
-                f"one: the key of a WebDataset sample ends at the first dot, {key!r} here; "
-                "put _ in place of the other dots"
-            )
+            first = min(misnamed)
+            count = f"{len(misnamed):,} .cls and .json files label no image, {first} for one"
+            yield f"{name}: {count}: {key_rule(first)}; write _ in place of the other dots"

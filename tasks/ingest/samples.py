@@ -1,7 +1,8 @@
 """Samples of several images (views of one thing, or a photo and its mask), and which of them count.
 
 The images of one WebDataset sample belong together (see tar_shards.py), and so do a photo and the
-mask that lies beside it: `0001.jpg` and `0001_mask.png`. `ingest.images` says which are used.
+mask that lies beside it: `0001.jpg` and `0001_mask.png`. `ingest.images` says which are used. All
+is told by names: nothing is decoded here.
 """
 
 import re
@@ -16,31 +17,36 @@ from tasks.ingest.params import IngestParams
 
 # `0001_mask.png`, `0001.seg.png`, `0001_mask_1.png`
 MASK = r"(?i)[._ -](?:masks?|seg|segm|segmentation|matte)(?:[._-]?\d+)?\.[a-z0-9]+$"
-ENDING = r"(?P<ending>\.[^./]+)$"
 ENDINGS_SHOWN = 4
 
 
-def with_masks(rows: pa.Table) -> pa.Table:
-    """The rows; a photo and its masks get their common name as `sample` where they have none."""
+def join_names(rows: pa.Table) -> pa.Table:
+    """The rows; images of one name get it as `sample` where they have none.
+
+    These are a photo and the masks beside it, and where most photos have a file of another format
+    beside them (`1.jpg` and `1.png`), these too: they are masks, or copies.
+    """
     names = rows["file_name"]
     is_free = pc.and_(pc.is_null(rows["sample"]), _have_image_names(names))
     is_mask = pc.and_(is_free, pc.match_substring_regex(names, MASK))
-    if not pc.any(is_mask).as_py():
-        return rows
-    stems = pc.if_else(
-        is_mask,
-        pc.replace_substring_regex(names, MASK, ""),
-        pc.replace_substring_regex(names, ENDING, ""),
-    )
-    photos = pc.filter(stems, pc.and_not(is_free, is_mask))
-    common = pc.filter(stems, pc.and_(is_mask, pc.is_in(stems, photos)))
-    samples = pc.if_else(pc.and_(is_free, pc.is_in(stems, common)), stems, rows["sample"])
+    is_photo = pc.and_not(is_free, is_mask)
+    stems = pa.array([name.rpartition(".")[0] for name in names.to_pylist()], pa.string())
+    if pc.any(is_mask).as_py():
+        stems = pc.if_else(is_mask, pc.replace_substring_regex(names, MASK, ""), stems)
+    photos = pc.filter(stems, is_photo)
+    counts = pc.value_counts(photos)
+    twins = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
+    if 2 * len(twins) < len(counts):
+        twins = twins.slice(0, 0)
+    masked = pc.filter(stems, pc.and_(is_mask, pc.is_in(stems, photos)))
+    joined = pc.or_(pc.is_in(stems, masked), pc.is_in(stems, twins))
+    samples = pc.if_else(pc.and_(is_free, joined), stems, rows["sample"])
     return _with_column(rows, "sample", samples)
 
 
 def _have_image_names(names: pa.ChunkedArray) -> pa.ChunkedArray:
-    endings = pc.utf8_lower(pc.struct_field(pc.extract_regex(names, ENDING), "ending"))
-    return pc.is_in(endings, pa.array(IMAGE_ENDINGS))
+    endings = [name[name.rfind(".") :].lower() for name in names.to_pylist()]
+    return pc.is_in(pa.array(endings, pa.string()), pa.array(IMAGE_ENDINGS))
 
 
 def choose(rows: pa.Table, params: IngestParams) -> pa.Table:

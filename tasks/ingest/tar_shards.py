@@ -66,7 +66,8 @@ def read_tar(name: str) -> Contents:
     except (tarfile.TarError, OSError, ValueError) as error:
         damage = f"after {len(members)} members: {error}"
     images = [_with_labels(member, sidecars) for member in _images(members)]
-    return Contents(_with_samples(images, sidecars), len(members), damage)
+    images = _with_samples(_tell_misnamed(images), sidecars)
+    return Contents(images, len(members), damage)
 
 
 def _read_member(file: IO[bytes], info: tarfile.TarInfo, tar_bytes: int) -> Member:
@@ -146,7 +147,7 @@ def _what_lacks(name: str, sidecars: Sidecars) -> str:
     empty = [f"{key}.{kind}" for kind in ("cls", "json") if (sample, kind) in sidecars]
     if empty:
         return f"{' and '.join(empty)} beside it: no label in it"
-    rule = "; a sample's key ends at the first dot of its names" if "." in extension else ""
+    rule = f"; {key_rule(name)}" if "." in extension else ""
     return f"no {key}.cls or {key}.json beside it{rule}"
 
 
@@ -173,15 +174,28 @@ def _is_image(member: Member) -> bool:
     return member.reason is None and has_image_name(member.name)
 
 
-def misnamed_sidecars(images: list[Member]) -> list[str]:
-    """The names of files that would label a sample if a key ended at the last dot."""
-    names = [posixpath.basename(image.name) for image in images]
-    images_named = {posixpath.splitext(name)[0] for name in names if has_image_name(name)}
+def misnamed_sidecars(images: list[Member]) -> set[str]:
+    """The members that would label an image if keys ended at the last dot of names."""
+    stems = {posixpath.splitext(image.name)[0] for image in images if has_image_name(image.name)}
+    sidecars = (image.name for image in images if image.name.endswith((".cls", ".json")))
+    return {name for name in sidecars if posixpath.splitext(name)[0] in stems}
+
+
+def _tell_misnamed(images: list[Member]) -> list[Member]:
+    """The members; misnamed sidecars say why they label nothing."""
+    misnamed = misnamed_sidecars(images)
     return [
-        name
-        for name in names
-        if name.endswith((".cls", ".json")) and posixpath.splitext(name)[0] in images_named
+        image._replace(reason="not_an_image", detail=f"labels no image: {key_rule(image.name)}")
+        if image.name in misnamed
+        else image
+        for image in images
     ]
+
+
+def key_rule(name: str) -> str:
+    """WebDataset's rule of keys, with the key of the member `name` as its example."""
+    key = posixpath.basename(_sample_of(name)[0])
+    return f"the key of a WebDataset sample ends at the first dot of its names, {key!r} here"
 
 
 def classes_name(name: str) -> str:

@@ -110,6 +110,35 @@ def test_dots_in_the_names_of_a_plain_tar_make_no_samples(names: list[str]) -> N
     assert set(rows["label"]) == {"cat", "dog"}
 
 
+def test_keys_end_at_the_first_dot_and_what_that_breaks_is_told() -> None:
+    write_shard(
+        "train-0.tar", "2023.05.00.png", "2023.05.00.cls", "2023.05.01.png", "2023.05.01.cls"
+    )
+    rows, notes = found()
+    rule = "the key of a WebDataset sample ends at the first dot of its names, '2023' here"
+    assert rows["detail"].to_dict() == {
+        "2023.05.00.cls": f"labels no image: {rule}",
+        "2023.05.00.png": f"no 2023.cls or 2023.json beside it; {rule}",
+        "2023.05.01.cls": f"labels no image: {rule}",
+        "2023.05.01.png": f"no 2023.cls or 2023.json beside it; {rule}",
+    }
+    assert notes == [
+        f"train-0.tar: 2 .cls and .json files label no image, 2023.05.00.cls for one: {rule}; "
+        "write _ in place of the other dots"
+    ]
+    assert samples_of(rows) == {}
+
+
+def test_a_sample_without_a_label_says_which_member_was_looked_for() -> None:
+    write_shard("x.tar", "a/1.png", "2.png", "2.txt", "3.png", "3.json", "4.seg.png")
+    assert found()[0]["detail"].dropna().to_dict() == {
+        "2.png": "no 2.cls or 2.json beside it",
+        "3.png": "3.json beside it: no label in it",
+        "4.seg.png": "no 4.cls or 4.json beside it; "
+        "the key of a WebDataset sample ends at the first dot of its names, '4' here",
+    }
+
+
 def test_views_in_a_plain_tar_belong_together() -> None:
     write_shard("x.tar", *(f"cat/{n}.{view}.png" for n in range(3) for view in ("left", "right")))
     assert len(set(samples_of(found()[0]).values())) == 3
@@ -161,6 +190,22 @@ def test_loose_masks_belong_to_the_photo_beside_them() -> None:
         *("cat/2.png", "cat/a (1).png", "dog/1.JPG"),
         *("dog/2-segmentation.png", "dog/3.jpg", "dog/mask.png"),
     ]
+
+
+def test_files_of_one_name_belong_together_where_most_have_another_beside_them() -> None:
+    write("cat/1.jpg", "cat/1.png", "dog/2.jpg", "dog/2.png", "dog/3.jpg", "dog/1.jpg")
+    rows, notes = found()
+    assert samples_of(rows) == {
+        **dict.fromkeys(("cat/1.jpg", "cat/1.png"), "cat/1"),
+        **dict.fromkeys(("dog/2.jpg", "dog/2.png"), "dog/2"),
+    }
+    assert notes == [
+        "2 samples have several images (.jpg, .png; cat/1.jpg for one), which no split parts; "
+        f"`images: first` {BLOCK} uses one of each, `images: '\\.jpg$'` those alone"
+    ]
+    assert used(found("first")[0]) == ["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "dog/3.jpg"]
+    write("dog/4.jpg")
+    assert samples_of(found()[0]) == {}
 
 
 def test_a_pattern_is_looked_for_in_every_name() -> None:
