@@ -5,9 +5,11 @@ tar_shards, idx      list the images inside containers
 label_files          finds the files that label others
 folder_labels        labels and splits from folders
 table_labels         labels from tables and lists
+class_tars           tars that are named after the class that they hold
 list_images          one image after another, files and members of containers
 manifest_rows        the rows of the manifest
+samples              images that belong together by their names, and which of them are used
 findings             counts and notes for people
 
-Nothing is decoded here and nothing is left out: the validate stage judges what an image is.
+Nothing is decoded here, and every file gets its row: the validate stage judges what an image is.
 """

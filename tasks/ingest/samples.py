@@ -120,7 +120,12 @@ def _advice(rule: str) -> str:
 def _all_but(endings: set[str]) -> str:
     """The pattern of all names but those that end so."""
     parts = [f"(?<!{re.escape(ending)})" for ending in sorted(endings)]
-    return f"'{''.join(parts)}$'"
+    return _quoted("".join(parts) + "$")
+
+
+def _quoted(pattern: str) -> str:
+    """The pattern as YAML's text in single quotes."""
+    return "'" + pattern.replace("'", "''") + "'"
 
 
 def _or_one(views: pd.DataFrame) -> str:
@@ -128,4 +133,4 @@ def _or_one(views: pd.DataFrame) -> str:
     commonest = views["ending"].mode()[0]
     if sum(ending.endswith(commonest) for ending in set(views["ending"])) > 1:
         return ""
-    return f", `images: '{re.escape(commonest)}$'` those alone"
+    return f", `images: {_quoted(re.escape(commonest) + '$')}` those alone"

@@ -41,7 +41,8 @@ def find_lineages(rows: pd.DataFrame) -> np.ndarray:
     """The number of each row's lineage: rows belong together directly or by way of others.
 
     Args:
-        rows: with `file_name`, `status`, `group_id`, `sample`, `cluster` and `duplicate_of`.
+        rows: with `file_name`, `status`, `group_id`, `cluster` and `duplicate_of`; and `sample`,
+            which the written manifest lacks.
 
     Returns:
         int32 (rows,), from 0.
@@ -50,7 +51,7 @@ def find_lineages(rows: pd.DataFrame) -> np.ndarray:
     copies = np.flatnonzero(rows["duplicate_of"].notna())
     originals = position[rows["duplicate_of"].iloc[copies]].to_numpy()
     lefts, rights = [copies], [originals]
-    for column in ("group_id", "sample", "cluster"):
+    for column in rows.columns.intersection(["group_id", "sample", "cluster"]):
         members = np.flatnonzero(rows[column].notna() & (rows["status"] != "quarantined"))
         values = rows[column].iloc[members].to_numpy()
         lefts.append(members)
