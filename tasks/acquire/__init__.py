@@ -1,1 +1,1 @@
-"""Fill data/raw: the bundled sample, archives, Parquet, torchvision's datasets, copies of a folder."""
+"""Fill data/raw: the sample, archives, Parquet, torchvision's datasets, copies of a folder."""

@@ -260,10 +260,20 @@ def find_columns(path: Path, schema: pa.Schema, image: str | None, label: str | 
     if image not in images:
         need = f"column {image} needs to hold the bytes of images"
         raise UserError(f"{path}: {need}, found {schema.field(image).type}")
-    labels = [field.name for field in schema if _may_label(field.type) and field.name != split]
+    fields = [field for field in schema if _may_label(field.type) and field.name != split]
+    labels = [field.name for field in fields]
     classes = [name for name in labels if _feature(features, name).get("_type") == "ClassLabel"]
     called = [name for name in labels if name.lower() in LABEL_NAMES]
-    label = _choose(path, schema, "labels", classes or called or labels, label)
+    # pandas makes floats of whole numbers with gaps, and may add its index
+    others = [
+        field.name
+        for field in fields
+        if not pa.types.is_floating(field.type) and not field.name.startswith("__index_level_")
+    ]
+    label = _choose(path, schema, "labels", classes or called or others, label)
+    if label not in labels:
+        need = f"column {label} needs to hold text or numbers"
+        raise UserError(f"{path}: {need}, found {schema.field(label).type}")
     return Columns(
         image, label, split, _names(features, label), _names(features, split) if split else []
     )
@@ -327,5 +337,11 @@ def _is_binary(type: pa.DataType) -> bool:
 def _may_label(type: pa.DataType) -> bool:
     if pa.types.is_dictionary(type):
         type = type.value_type
-    kinds = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean)
+    kinds = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_boolean,
+    )
     return any(is_kind(type) for is_kind in kinds)

@@ -16,7 +16,7 @@ from tasks.ingest.containers import IMAGE_ENDINGS
 from tasks.ingest.params import IngestParams
 
 # `0001_mask.png`, `0001.seg.png`, `0001_mask_1.png`
-MASK = r"(?i)[._ -](?:masks?|seg|segm|segmentation|matte)(?:[._-]?\d+)?\.[a-z0-9]+$"
+MASK = r"(?i)[._ -](?:masks?|seg|segm|segmentation|matte|gt|annotation)(?:[._-]?\d+)?\.[a-z0-9]+$"
 ENDINGS_SHOWN = 4
 
 

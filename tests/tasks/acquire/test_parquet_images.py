@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -142,6 +143,22 @@ def test_the_order_of_the_files_changes_nothing() -> None:
     assert set(first) == {"A/000000.png", "a_1/000001.png", "A/000002.png", "a_1/000003.png"}
 
 
+def test_tables_of_pandas_are_read() -> None:
+    frame = pd.DataFrame(
+        {
+            "data": [picture(1), picture(2), picture(3)],
+            "id": ["a", "b", "c"],
+            "label": [0, None, 2],
+        },
+        index=[7, 8, 9],
+    )
+    frame.to_parquet("x.parquet")
+    assert write_images([Path("x.parquet")], RAW, 1) == Written(
+        2, ["left out 1 images without a label"]
+    )
+    assert set(files()) == {"0/000000.png", "2/000001.png"}
+
+
 def test_the_asked_columns_are_taken() -> None:
     path = write(
         "x.parquet",
@@ -164,6 +181,9 @@ def test_the_asked_columns_are_taken() -> None:
     )
     assert refused(path, image="fine_label", label="fine_label") == (
         "x.parquet: column fine_label needs to hold the bytes of images, found int64"
+    )
+    assert refused(path, image="img", label="mask").endswith(
+        "column mask needs to hold text or numbers, found struct<bytes: binary, path: string>"
     )
     assert refused(path, image="photo") == (
         "x.parquet: needs the column photo (--image-column), "
