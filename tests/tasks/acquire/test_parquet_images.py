@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from flows.cli import app
 from tasks.acquire.parquet_images import Written, find_parquet, write_images
 from tasks.common.errors import UserError
 
@@ -307,3 +308,19 @@ def test_other_files_beside_parquet_are_refused() -> None:
     with pytest.raises(UserError) as error:
         find_parquet([parquet, Path("y.zip")])
     assert str(error.value) == "y.zip: needs to be Parquet, as x.parquet is, found something else"
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_import_tells_parquet_by_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = simple("train.bin", "a/b", "cat")
+    Path("dvc.yaml").touch()
+    monkeypatch.setattr("flows.preconditions.require_pulled", lambda: None)
+    app(["import", str(path)], standalone_mode=False)
+    assert capsys.readouterr().out == (
+        "wrote 2 images to data/raw\nnote: 1 labels are no names of folders: wrote 'a/b' as a_b\n"
+    )
+    assert set(files()) == {"train/a_b/000000.png", "train/cat/000001.png"}
