@@ -61,7 +61,7 @@ def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) ->
         parts.append(layout.words + _which_folder(params) + with_tables)
     if count := images.containers:
         parts.append(f"{len(count)} container{'s' if len(count) > 1 else ''} read in place")
-    if classes := images.class_tars:
+    if (classes := images.class_tars) and layout.kind != "tables":
         parts.append(f"classes by the names of {len(classes)} tars")
     return "; ".join(parts) + (" (detected)" if params.layout == "auto" else "")
 

@@ -104,7 +104,7 @@ def notes_on_samples(rows: pa.Table, params: IngestParams) -> Iterator[str]:
         yield f"{count} and are used as images of their class; {_advice(rule)} leaves them out"
     if len(views):
         count = f"{views['sample'].nunique():,} samples have several images ({_shown(views)})"
-        yield f"{count}, which no split parts; {_advice('first')} uses one of each{_or_one(views)}"
+        yield f"{count}, which belong together; {_advice('first')} uses one of each{_or_one(views)}"
 
 
 def _shown(images: pd.DataFrame) -> str:

@@ -82,7 +82,7 @@ SIGNATURES = (
     Signature(b"IIR", DEVELOP),  # Olympus
     Signature(b"FUJIFILMCCD-RAW", DEVELOP),
     # films
-    Signature(b"AVI LIST", f"a video (AVI): {VIDEO}", offset=8),
+    Signature(b"AVI ", f"a video (AVI): {VIDEO}", offset=8),
     Signature(b"\x1aE\xdf\xa3", f"a video (Matroska or WebM): {VIDEO}"),
     Signature(b"FLV\1", f"a video (Flash): {VIDEO}"),
     Signature(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", f"a video (Windows Media): {VIDEO}"),
@@ -188,7 +188,7 @@ def _crc32c(data: bytes) -> int:
 
 def _iso_media(start: bytes) -> str | None:
     """Files of the ISO base media format: MP4, QuickTime, Canon's CR3; HEIC and AVIF are images."""
-    if start[4:8] in (b"moov", b"mdat", b"wide"):
+    if start[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
         return f"a video (QuickTime): {VIDEO}"
     if start[4:8] != b"ftyp":
         return None

@@ -92,6 +92,15 @@ def test_tars_in_class_folders_belong_to_the_folder() -> None:
     }
 
 
+def test_a_table_says_more_than_the_name_of_a_tar() -> None:
+    write_tars("a.tar", "b.tar", members=("1.png",))
+    table = "file_name,label\na.tar::1.png,cat\nb.tar::1.png,dog\n"
+    (RAW / "labels.csv").write_text(table)
+    assert labels() == {"a.tar": {("cat", None)}, "b.tar": {("dog", None)}}
+    layout = ingest(IngestParams()).findings["layout"]
+    assert layout == "tables (labels.csv); 2 containers read in place (detected)"
+
+
 def test_labelled_shards_are_no_classes() -> None:
     for name in ("a.tar", "b.tar"):
         write_tar(RAW / name, {"1.png": png(1), "1.cls": b"cat", "2.png": png(2)})

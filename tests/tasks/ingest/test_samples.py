@@ -74,7 +74,7 @@ def test_views_of_one_sample_belong_together_however_many_there_are() -> None:
     assert set(rows["label"]) == {"cat"}
     assert notes == [
         "2 samples have several images (.a.png, .b.png, .c.png, .left.png, ...; "
-        "x.tar::1.left.png for one), which no split parts; "
+        "x.tar::1.left.png for one), which belong together; "
         f"`images: first` {BLOCK} uses one of each, `images: '\\.a\\.png$'` those alone"
     ]
 
@@ -200,7 +200,7 @@ def test_files_of_one_name_belong_together_where_most_have_another_beside_them()
         **dict.fromkeys(("dog/2.jpg", "dog/2.png"), "dog/2"),
     }
     assert notes == [
-        "2 samples have several images (.jpg, .png; cat/1.jpg for one), which no split parts; "
+        "2 samples have several images (.jpg, .png; cat/1.jpg for one), which belong together; "
         f"`images: first` {BLOCK} uses one of each, `images: '\\.jpg$'` those alone"
     ]
     assert used(found("first")[0]) == ["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "dog/3.jpg"]
