@@ -16,23 +16,24 @@ from tasks.ingest.containers import IMAGE_ENDINGS
 from tasks.ingest.params import IngestParams
 
 # `0001_mask.png`, `0001.seg.png`, `0001_mask_1.png`
-MASK = r"(?i)[._ -](?:masks?|seg|segm|segmentation|matte|gt|annotation)(?:[._-]?\d+)?\.[a-z0-9]+$"
+MASK_NAME = r"[._ -](?:masks?|seg|segm|segmentation|matte|gt|annotation)(?:[._-]?\d+)?\.[a-z0-9]+$"
+MASK_FOLDER = r"(^|/|::)(?:masks?|segmentations?|ground[_ -]?truth)/([^/]+)$"  # `masks/0001.png`
+PHOTO_FOLDER = r"(^|/|::)(?:images?|imgs?|photos?)/([^/]+)$"
 ENDINGS_SHOWN = 4
 
 
 def join_names(rows: pa.Table) -> pa.Table:
     """The rows; images of one name get it as `sample` where they have none.
 
-    These are a photo and the masks beside it, and where most photos have a file of another format
-    beside them (`1.jpg` and `1.png`), these too: they are masks, or copies.
+    These are a photo and its masks, which lie beside it or in a folder `masks` beside its own.
+    Where most photos have a file of another format beside them (`1.jpg` and `1.png`), these too:
+    they are masks, or copies.
     """
     names = rows["file_name"]
     is_free = pc.and_(pc.is_null(rows["sample"]), _have_image_names(names))
-    is_mask = pc.and_(is_free, pc.match_substring_regex(names, MASK))
+    is_mask = pc.and_(is_free, _are_masks(names))
     is_photo = pc.and_not(is_free, is_mask)
-    stems = pa.array([name.rpartition(".")[0] for name in names.to_pylist()], pa.string())
-    if pc.any(is_mask).as_py():
-        stems = pc.if_else(is_mask, pc.replace_substring_regex(names, MASK, ""), stems)
+    stems = _stems(names)
     photos = pc.filter(stems, is_photo)
     counts = pc.value_counts(photos)
     twins = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
@@ -42,6 +43,28 @@ def join_names(rows: pa.Table) -> pa.Table:
     joined = pc.or_(pc.is_in(stems, masked), pc.is_in(stems, twins))
     samples = pc.if_else(pc.and_(is_free, joined), stems, rows["sample"])
     return _with_column(rows, "sample", samples)
+
+
+def _are_masks(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which names are such as masks have; only beside a photo it means that they are masks."""
+    by_name, by_folder = (
+        pc.match_substring_regex(names, pattern, ignore_case=True)
+        for pattern in (MASK_NAME, MASK_FOLDER)
+    )
+    return pc.or_(by_name, by_folder)
+
+
+def _stems(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What the names of a photo and of its masks have in common: `cat/1` of `cat/masks/1.png`."""
+    stems = pa.chunked_array([[name.rpartition(".")[0] for name in names.to_pylist()]], pa.string())
+    by_name = pc.match_substring_regex(names, MASK_NAME, ignore_case=True)
+    if pc.any(by_name).as_py():
+        stripped = pc.replace_substring_regex(names, f"(?i){MASK_NAME}", "")
+        stems = pc.if_else(by_name, stripped, stems)
+    if pc.any(pc.match_substring_regex(names, MASK_FOLDER, ignore_case=True)).as_py():
+        for folder in (MASK_FOLDER, PHOTO_FOLDER):
+            stems = pc.replace_substring_regex(stems, f"(?i){folder}", r"\1\2")
+    return stems
 
 
 def _have_image_names(names: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -73,8 +96,8 @@ def choose(rows: pa.Table, params: IngestParams) -> pa.Table:
 def _first_of_samples(images: pd.DataFrame) -> pd.Series:
     """The name of the first image of each image's sample, masks counted last; null without one."""
     several = images[images["sample"].notna()]
-    is_mask = several["file_name"].str.contains(MASK)
-    ordered = several.assign(is_mask=is_mask).sort_values(
+    is_mask = _are_masks(pa.chunked_array([several["file_name"]], pa.string())).to_pandas()
+    ordered = several.assign(is_mask=is_mask.to_numpy()).sort_values(
         ["is_mask", "offset", "file_name"], kind="stable"
     )
     return ordered.groupby("sample")["file_name"].transform("first").reindex(images.index)
@@ -92,10 +115,9 @@ def notes_on_samples(rows: pa.Table, params: IngestParams) -> Iterator[str]:
     found = rows.select(["file_name", "sample"]).filter(pc.is_valid(rows["sample"])).to_pandas()
     if params.images != "all" or found.empty:
         return
-    lengths = found["sample"].str.len()
-    endings = [name[length:] for name, length in zip(found["file_name"], lengths, strict=True)]
-    is_mask = found["file_name"].str.contains(MASK)
-    found = found.assign(ending=endings)
+    is_mask = _are_masks(pa.chunked_array([found["file_name"]], pa.string())).to_pandas()
+    pairs = zip(found["file_name"], found["sample"], strict=True)
+    found = found.assign(ending=[_ending(name, sample) for name, sample in pairs])
     masks, photos = found[is_mask], found[~is_mask]
     views = photos[photos["sample"].duplicated(keep=False)]
     if len(masks):
@@ -105,6 +127,13 @@ def notes_on_samples(rows: pa.Table, params: IngestParams) -> Iterator[str]:
     if len(views):
         count = f"{views['sample'].nunique():,} samples have several images ({_shown(views)})"
         yield f"{count}, which belong together; {_advice('first')} uses one of each{_or_one(views)}"
+
+
+def _ending(name: str, sample: str) -> str:
+    """What tells an image of a sample from the others: `.left.jpg`, or the folder `masks/`."""
+    if name.startswith(sample) and "/" not in name[len(sample) :]:
+        return name[len(sample) :]
+    return re.split("/|::", name)[-2] + "/"
 
 
 def _shown(images: pd.DataFrame) -> str:
@@ -118,9 +147,12 @@ def _advice(rule: str) -> str:
 
 
 def _all_but(endings: set[str]) -> str:
-    """The pattern of all names but those that end so."""
-    parts = [f"(?<!{re.escape(ending)})" for ending in sorted(endings)]
-    return _quoted("".join(parts) + "$")
+    """The pattern of all names but those of these endings and folders."""
+    parts = [
+        f"/{re.escape(ending)}" if ending.endswith("/") else f"{re.escape(ending)}$"
+        for ending in sorted(endings)
+    ]
+    return _quoted(f"^(?!.*({'|'.join(parts)}))")
 
 
 def _quoted(pattern: str) -> str:
@@ -131,6 +163,7 @@ def _quoted(pattern: str) -> str:
 def _or_one(views: pd.DataFrame) -> str:
     """The pattern of the commonest ending, unless it matches others too."""
     commonest = views["ending"].mode()[0]
-    if sum(ending.endswith(commonest) for ending in set(views["ending"])) > 1:
+    alike = sum(ending.endswith(commonest) for ending in set(views["ending"]))
+    if alike > 1 or commonest.endswith("/"):
         return ""
     return f", `images: {_quoted(re.escape(commonest) + '$')}` those alone"

@@ -163,7 +163,7 @@ def test_masks_beside_several_views_are_left_out_by_a_pattern() -> None:
     write_shard(
         "x.tar", "1.a.png", "1.b.png", "1.a.mask.png", "1.seg.png", "1.cls", "2.png", "2.cls"
     )
-    pattern = r"(?<!\.a\.mask\.png)(?<!\.seg\.png)$"
+    pattern = r"^(?!.*(\.a\.mask\.png$|\.seg\.png$))"
     assert f"`images: '{pattern}'` {BLOCK} leaves them out" in found()[1][0]
     assert used(found(pattern)[0]) == ["1.a.png", "1.b.png", "2.png"]
 
@@ -190,6 +190,30 @@ def test_loose_masks_belong_to_the_photo_beside_them() -> None:
         *("cat/2.png", "cat/a (1).png", "dog/1.JPG"),
         *("dog/2-segmentation.png", "dog/3.jpg", "dog/mask.png"),
     ]
+
+
+def test_masks_in_a_folder_of_their_own_belong_to_the_photos_in_the_folder_beside() -> None:
+    write("sick/images/1.png", "sick/masks/1.png", "well/2.png", "well/Mask/2_mask.png")
+    write_shard("x.tar", "sick/images/3.png", "sick/masks/3.png", "masks/4.png")
+    rows, notes = found()
+    assert sorted(samples_of(rows).values()) == [
+        *["sick/1"] * 2,
+        *["well/2"] * 2,
+        *["x.tar::sick/3"] * 2,
+    ]
+    assert notes == [
+        "3 masks lie beside photos (Mask/, masks/; sick/masks/1.png for one) and are used as "
+        f"images of their class; `images: first` {BLOCK} leaves them out"
+    ]
+    kept = ["masks/4.png", "sick/images/1.png", "sick/images/3.png", "well/2.png"]
+    assert used(found("first")[0]) == kept
+    assert used(found("^(?!.*(/Mask/|/masks/))")[0]) == kept
+
+
+def test_a_class_that_is_called_mask_is_a_class() -> None:
+    write("mask/1.png", "no_mask/1.png", "no_mask/2.png")
+    rows, notes = found()
+    assert (samples_of(rows), notes) == ({}, [])
 
 
 def test_files_of_one_name_belong_together_where_most_have_another_beside_them() -> None:
