@@ -152,6 +152,20 @@ def test_archives_are_told_from_containers() -> None:
     }
 
 
+def test_a_large_file_is_told_by_its_first_bytes_where_they_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.ingest.read_files.MAX_BYTES", 10)
+    (RAW / "all.zip").write_bytes(b"PK\3\4" + bytes(5000))
+    (RAW / "x").write_bytes(b"\xfe" * 5000)
+    rows, _ = listed()
+    assert columns_of(rows, "reason", "detail") == {
+        "all.zip": ("not_an_image", "zip data: `variegate import` unpacks zip and tar archives"),
+        "x": ("too_large", "5,000 bytes, over 10"),
+    }
+    assert rows["sha256"]["x"] == sha256(b"\xfe" * 5000)
+
+
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("shape", [(12, 5, 7), (12, 5, 7, 3)])
 def test_idx_files(ending: str, shape: tuple[int, ...]) -> None:

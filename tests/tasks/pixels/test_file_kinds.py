@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
@@ -181,6 +183,17 @@ def test_no_image_that_can_be_decoded_is_taken_for_another_kind(name: str, mode:
 )
 def test_images_that_are_text_or_share_a_container_may_be_images(data: bytes) -> None:
     assert describe(data) is None
+
+
+@given(
+    st.sampled_from(
+        [b"", b"II*\0", b"MM\0*\0\0\0\x08", b"PK\3\4", b"\x1f\x8b\x08", b"\0\0\0\x40ftyp", b"<"]
+    ),
+    st.binary(max_size=200),
+)
+def test_no_bytes_fail(start: bytes, rest: bytes) -> None:
+    sentence = describe(start + rest)
+    assert sentence is None or sentence.isprintable()
 
 
 def test_a_letter_that_the_start_cuts_is_no_damage() -> None:
