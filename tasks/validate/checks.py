@@ -116,10 +116,11 @@ def _simplify(label: str) -> str:
 
 
 def _quarantined(rows: pd.DataFrame, most: float) -> list[str]:
-    count = int(quarantined(rows)["reason"].ne("not_chosen").sum())  # what was not asked for
-    if count <= most * len(rows):
+    chosen = rows[rows["reason"] != "not_chosen"]
+    count = len(quarantined(chosen))
+    if count <= most * len(chosen):
         return []
-    return [f"{count:,} of {len(rows):,} images are quarantined, over {most:.0%}"]
+    return [f"{count:,} of {len(chosen):,} images are quarantined, over {most:.0%}"]
 
 
 def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:

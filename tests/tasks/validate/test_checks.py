@@ -132,6 +132,9 @@ def test_odd_classes_and_sets(check: CheckName, rows: pd.DataFrame, text: str) -
 def test_images_that_params_yaml_leaves_out_are_no_reason_to_warn() -> None:
     left_out = [{"status": "quarantined", "reason": "not_chosen"}] * 40
     assert "quarantined" not in found(rows_with(*left_out))
+    bad = [{"status": "quarantined", "reason": "corrupt"}] * 3
+    expected = "3 of 43 images are quarantined, over 5%"
+    assert found(rows_with(*left_out, *bad))["quarantined"] == expected
 
 
 def test_every_check_has_a_test() -> None:
