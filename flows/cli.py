@@ -335,7 +335,7 @@ def plan(
     refresh_stages("validate")
     inputs = _read_inputs()
     training = None if epochs is None else _training(epochs)
-    found = forecast(inputs.validated, inputs.params, training)
+    found = forecast(inputs.validated, inputs.params, inputs.recipe, training)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -564,14 +564,15 @@ class Inputs(NamedTuple):
 
 def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
-    from tasks.dataset.manifests import read_validated
+    from tasks.dataset.manifests import read_preprocessing, read_validated
     from tasks.variants.params import AugmentParams
     from tasks.variants.policy import Policy
     from tasks.variants.recipe import Recipe
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
-    return Inputs(params, Recipe.from_params(params), read_validated())
+    validated = read_validated()
+    return Inputs(params, Recipe.from_params(params, read_preprocessing()), validated)
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

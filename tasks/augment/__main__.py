@@ -22,7 +22,7 @@ from tasks.common import errors, events, machine, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.columns import LEDGER_COLUMNS
-from tasks.dataset.manifests import read_validated
+from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
@@ -34,12 +34,11 @@ from tasks.variants.recipe import Recipe
 SOURCES_SHOWN = 8  # on the contact sheet
 
 
-def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
+def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    check_capacity(rows, planned, params)
-    recipe = Recipe.from_params(params)
+    check_capacity(sources.policy_input_sizes(rows, recipe.preprocessing), planned, params)
     limit_bytes = machine.cache_limit_bytes()
     earlier = EarlierVariants(recipe.hash, rows["sha256"].to_numpy(), planned.to_numpy())
     batches = earlier.batches(sources.to_sources(rows, planned), recipe)
@@ -101,7 +100,8 @@ def main() -> None:
     gc.freeze()  # what was imported stays: the collector need not look at it again and again
     params = read_params("augment", AugmentParams)
     Policy(params.policy)  # an error in it is told before any work
-    augment(read_validated(sources.COLUMNS), params)
+    validated = read_validated(sources.COLUMNS)
+    augment(validated, params, Recipe.from_params(params, read_preprocessing()))
 
 
 if __name__ == "__main__":

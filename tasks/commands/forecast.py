@@ -18,19 +18,23 @@ from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
-from tasks.variants.sources import to_sources, training_sources
+from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
 
 
 def forecast(
-    validated: pd.DataFrame, params: AugmentParams, training: dict[str, Any] | None = None
+    validated: pd.DataFrame,
+    params: AugmentParams,
+    recipe: Recipe,
+    training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts per class and in all, capacity, warnings, disk space and time.
 
     Args:
         validated: the validated manifest.
         params: the augment block.
+        recipe: of these parameters.
         training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
             leaves that out.
 
@@ -42,16 +46,17 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    capacity_index, capacities = capacities_by_source(rows, params.policy)
+    inputs = policy_input_sizes(rows, recipe.preprocessing)
+    capacity_index, capacities = capacities_by_source(inputs, params.policy)
     if params.distinct:
-        require_enough_variants(rows, counts, capacity_index, capacities)
+        require_enough_variants(inputs, counts, capacity_index, capacities)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct
     )
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
+    variant_bytes, variant_seconds = sample_cost(rows, recipe)
     total = int(counts.sum())
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
@@ -64,7 +69,7 @@ def forecast(
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
         "warnings": plan_warnings(
-            params.policy, rows, counts, capacity_index, capacities, params.distinct
+            params.policy, inputs, counts, capacity_index, capacities, params.distinct
         ),
     }
     if training is not None:

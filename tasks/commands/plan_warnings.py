@@ -23,6 +23,16 @@ ROTATIONS = {  # the argument that limits the angle
     "ShiftScaleRotate": "rotate_limit",
 }
 FAR_DEGREES = 30
+# What people put first or last to bring all images to one form, and its step of ingest.preprocess.
+FOR_ALL_IMAGES = {
+    "Resize": "resize",
+    "SmallestMaxSize": "resize",
+    "LongestMaxSize": "resize",
+    "CenterCrop": "crop",
+    "Pad": "pad",
+    "PadIfNeeded": "pad",
+    "ToGray": "grey",
+}
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -49,6 +59,7 @@ def plan_warnings(
         *flipped_symbols(transforms, sorted(rows["label"].unique())),
         *repeated_resampling(transforms),
         *far_rotations(transforms),
+        *meant_for_all(transforms),
         *too_small(rows, counts, capacity_index, capacities),
         *too_many(counts, capacity_index, capacities, distinct),
     ]
@@ -94,6 +105,19 @@ def far_rotations(transforms: list[Any]) -> list[str]:
                 f"set {argument}: {FAR_DEGREES} or less"
             )
     return list(dict.fromkeys(warnings))
+
+
+def meant_for_all(transforms: list[Any]) -> list[str]:
+    """Steps that every variant gets for certain: most likely every image should."""
+    certain = [_name(step) for step in transforms if getattr(step, "p", 1) == 1]
+    names = list(dict.fromkeys(name for name in certain if name in FOR_ALL_IMAGES))
+    if not names:
+        return []
+    steps = ", ".join(dict.fromkeys(FOR_ALL_IMAGES[name] for name in names))
+    return [
+        f"{', '.join(names)}: every variant gets this, but no original, and no validation or test "
+        f"image; if all images are to get it, put {steps} into ingest.preprocess"
+    ]
 
 
 def too_small(

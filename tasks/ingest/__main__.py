@@ -11,6 +11,7 @@ from tasks.common import errors, events
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.tables import write_arrow, write_csv, write_json
+from tasks.dataset.manifests import preprocessing_metadata
 from tasks.dataset.paths import INGEST_FINDINGS, INGESTED, INGESTED_MANIFEST, RAW
 from tasks.ingest import read_files
 from tasks.ingest.findings import MISSING, find_missing, findings_of
@@ -51,6 +52,7 @@ def ingest(params: IngestParams) -> Ingested:
     layout = choose_layout(params, (image.path for image in images), label_files.tables)
     table_labels = merge_tables(label_files.tables)
     rows = manifest_rows(images, layout, params, table_labels)
+    rows = rows.replace_schema_metadata(preprocessing_metadata(params.preprocessing))
     missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
     findings = findings_of(images, layout, params, rows, missing)
     read_files.require_unchanged(states)

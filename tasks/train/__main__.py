@@ -16,7 +16,7 @@ from tasks.common import errors, events, tables, workers
 from tasks.common.machine import gpu_lock, worker_count
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
-from tasks.dataset.manifests import read_ledger, read_validated
+from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
 from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
 from tasks.dataset.selections import (
     class_names,
@@ -25,6 +25,7 @@ from tasks.dataset.selections import (
     usable,
     written_variants,
 )
+from tasks.pixels.preprocess import Preprocessing
 from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure, image_array
 from tasks.train.feed import Feed
@@ -35,7 +36,7 @@ from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
-from tasks.variants.sources import to_sources, training_sources
+from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 
 def main() -> None:
@@ -49,16 +50,19 @@ def main() -> None:
     samples = training_samples(validated, ledger, params.augmentation)
     validation = image_array.split_files(validated, "validation")
     classes = class_names(validated)
-    size = input_size(validated, params)
+    preprocessing = read_preprocessing()
+    size = input_size(validated, params, preprocessing)
     core = build_model(params.model, len(classes), size)
     announce(core, params.model, size, len(classes), device)
     stored = samples[samples["kind"] != "online"]
     # where nothing stored is shown, the originals give the mean and deviation of the channels
     decoded = stored if len(stored) else image_array.split_files(validated, "train")
     with (
-        image_array.decoded_images(decoded, size, "decoding training images") as train_array,
         image_array.decoded_images(
-            validation, size, "decoding validation images"
+            decoded, size, preprocessing, "decoding training images"
+        ) as train_array,
+        image_array.decoded_images(
+            validation, size, preprocessing, "decoding validation images"
         ) as validation_array,
     ):
         mean, std = channel_statistics(train_array)
@@ -66,7 +70,7 @@ def main() -> None:
         feed = Feed(
             image_array.in_memory_if_small(train_array[: len(stored)]),
             class_numbers(samples, classes),
-            online_batches(validated, ledger, params, size),
+            online_batches(validated, ledger, params, size, preprocessing),
         )
         held_out = (
             image_array.in_memory_if_small(validation_array),
@@ -74,7 +78,13 @@ def main() -> None:
         )
         with gpu_lock(gpu_of(device)):
             best_weights, history = fit(network, feed, held_out, params, device)
-    card = {"classes": classes, "image_size": size, "mean": mean, "std": std}
+    card = {
+        "classes": classes,
+        "preprocessing": preprocessing.to_json(),
+        "image_size": size,
+        "mean": mean,
+        "std": std,
+    }
     write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])
     report_history(history, params)
     counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
@@ -113,14 +123,19 @@ def class_numbers(rows: pd.DataFrame, classes: list[str]) -> Tensor:
     return torch.tensor([classes.index(label) for label in rows["label"]])
 
 
-def input_size(validated: pd.DataFrame, params: TrainParams) -> int:
+def input_size(validated: pd.DataFrame, params: TrainParams, preprocessing: Preprocessing) -> int:
     """The side of the square images that the network takes, in pixels."""
-    longer_sides = usable(validated, "train")[["width", "height"]].max(axis=1)
+    sizes = policy_input_sizes(usable(validated, "train"), preprocessing)
+    longer_sides = sizes[["width", "height"]].max(axis=1)
     return choose_size(params.model, params.image_size, [int(side) for side in longer_sides])
 
 
 def online_batches(
-    validated: pd.DataFrame, ledger: pd.DataFrame, params: TrainParams, size: int
+    validated: pd.DataFrame,
+    ledger: pd.DataFrame,
+    params: TrainParams,
+    size: int,
+    preprocessing: Preprocessing,
 ) -> OnlineBatches | None:
     """The variants made on the fly, of each training source one per epoch; None where offline.
 
@@ -128,7 +143,7 @@ def online_batches(
     """
     if params.augmentation == "offline":
         return None
-    recipe = Recipe.from_params(read_params("augment", AugmentParams))
+    recipe = Recipe.from_params(read_params("augment", AugmentParams), preprocessing)
     rows = training_sources(validated)
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)

@@ -18,7 +18,7 @@ from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
 from tasks.pixels.convert import resize, to_8_bits, to_rgb
-from tasks.pixels.decode import decode
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 
 IMAGES_PER_TASK = 128
 COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
@@ -31,6 +31,7 @@ class DecodeTask(NamedTuple):
     first: int
     files: pd.DataFrame
     size: int
+    preprocessing: Preprocessing
 
 
 def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
@@ -51,12 +52,15 @@ def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 @contextmanager
-def decoded_images(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
+def decoded_images(
+    files: pd.DataFrame, size: int, preprocessing: Preprocessing, what: str
+) -> Iterator[np.ndarray]:
     """The images of `files` in their order, RGB, squeezed to squares; removed when the block ends.
 
     Args:
         files: see training_files().
         size: of a side, in pixels.
+        preprocessing: of originals; stored variants were made of preprocessed ones.
         what: what is done, for the line that shows progress.
 
     Yields:
@@ -71,7 +75,9 @@ def decoded_images(files: pd.DataFrame, size: int, what: str) -> Iterator[np.nda
         _allocate(path, (len(files), 3, size, size))
         starts = range(0, len(files), IMAGES_PER_TASK)
         tasks = (
-            DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], size)
+            DecodeTask(
+                path, start, files.iloc[start : start + IMAGES_PER_TASK], size, preprocessing
+            )
             for start in starts
         )
         done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.image_array")
@@ -101,7 +107,8 @@ def _decode_part(task: DecodeTask) -> None:
     """Decode some files into the array; runs in a worker."""
     array = np.load(task.array, mmap_mode="r+")
     for index, row in enumerate(task.files.itertuples(index=False), task.first):
-        array[index] = as_input(decode(read_bytes(row)).pixels, task.size)
+        preprocessing = task.preprocessing if row.variant_index == 0 else AS_DECODED
+        array[index] = as_input(preprocessing.read(read_bytes(row)), task.size)
 
 
 def as_input(pixels: np.ndarray, size: int) -> np.ndarray:

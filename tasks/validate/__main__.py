@@ -13,6 +13,7 @@ from tasks.common import errors, events, tables
 from tasks.common.errors import CheckFailedError
 from tasks.common.params import read_params
 from tasks.dataset.columns import INGESTED_COLUMNS, VALIDATED_COLUMNS
+from tasks.dataset.manifests import preprocessing_metadata, read_preprocessing
 from tasks.dataset.paths import (
     INGEST_FINDINGS,
     INGESTED_MANIFEST,
@@ -67,7 +68,9 @@ def main() -> None:
     write_findings(validated, metrics)
     summary.require_enough(validated, params)  # after the page, which shows why
     rows = validated.rows
-    tables.write_table(VALIDATED_MANIFEST, rows, VALIDATED_COLUMNS)
+    # judged without it: what a file is does not depend on how training is to see it
+    metadata = preprocessing_metadata(read_preprocessing(INGESTED_MANIFEST))
+    tables.write_table(VALIDATED_MANIFEST, rows, VALIDATED_COLUMNS, metadata)
     events.report_counts(images=len(rows), **metrics["status"], **metrics["splits"])
     events.emit("link", text="images", path=str(VALIDATE_REPORT))
     fail_if_asked(metrics["failures"])
