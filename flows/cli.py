@@ -513,6 +513,12 @@ def export(
         ),
     ],
     format: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")],
+    preprocessed: Annotated[
+        bool,
+        typer.Option(
+            "--preprocessed", help="Originals as training sees them, see ingest.preprocess."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the images of every split for other tools, the variants among those of train.
@@ -527,8 +533,9 @@ def export(
     from tasks.commands.export import export as write
     from tasks.dataset.manifests import read_ledger, read_validated
 
+    recipe = _read_inputs().recipe if preprocessed else None
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
-        found = write(read_validated(), read_ledger(), folder, format)
+        found = write(read_validated(), read_ledger(), folder, format, recipe)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
     print(json.dumps(found, indent=2) if as_json else text)

@@ -23,14 +23,13 @@ ROTATIONS = {  # the argument that limits the angle
     "ShiftScaleRotate": "rotate_limit",
 }
 FAR_DEGREES = 30
-# What people put first or last to bring all images to one form, and its step of ingest.preprocess.
+# What brings images to one form, and the step of ingest.preprocess that does it for all of them.
 FOR_ALL_IMAGES = {
-    "Resize": "resize",
-    "SmallestMaxSize": "resize",
-    "LongestMaxSize": "resize",
-    "CenterCrop": "crop",
-    "Pad": "pad",
-    "PadIfNeeded": "pad",
+    "Resize": "resize: {{width: {0.width}, height: {0.height}}}",
+    "SmallestMaxSize": "resize: {{shorter: {0.max_size}}}",
+    "LongestMaxSize": "resize: {{longer: {0.max_size}}}",
+    "CenterCrop": "crop: {{width: {0.width}, height: {0.height}}}",
+    "PadIfNeeded": "pad: {{width: {0.min_width}, height: {0.min_height}}}",
     "ToGray": "grey",
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -109,15 +108,20 @@ def far_rotations(transforms: list[Any]) -> list[str]:
 
 def meant_for_all(transforms: list[Any]) -> list[str]:
     """Steps that every variant gets for certain: most likely every image should."""
-    certain = [_name(step) for step in transforms if getattr(step, "p", 1) == 1]
-    names = list(dict.fromkeys(name for name in certain if name in FOR_ALL_IMAGES))
-    if not names:
+    certain = [step for step in transforms if _name(step) in FOR_ALL_IMAGES and step.p == 1]
+    if not certain:
         return []
-    steps = ", ".join(dict.fromkeys(FOR_ALL_IMAGES[name] for name in names))
+    names = ", ".join(dict.fromkeys(map(_name, certain)))
+    steps = ", ".join(_written(FOR_ALL_IMAGES[_name(step)].format(step)) for step in certain)
     return [
-        f"{', '.join(names)}: every variant gets this, but no original, and no validation or test "
-        f"image; if all images are to get it, put {steps} into ingest.preprocess"
+        f"{names}: every variant gets this, but no original, and no validation or test image; if "
+        f"all images are to get it, move it to ingest.preprocess: [{steps}]"
     ]
+
+
+def _written(step: str) -> str:
+    """A step as a list of YAML in one line has it."""
+    return f"{{{step}}}" if ":" in step else step
 
 
 def too_small(

@@ -124,12 +124,11 @@ class Step(Block):
     @model_validator(mode="before")
     @classmethod
     def _one_known_step(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {value: {}}
-        if not isinstance(value, dict) or len(value) != 1 or not set(value) <= set(STEPS):
+        step = {value: None} if isinstance(value, str) else value
+        if not isinstance(step, dict) or len(step) != 1 or not set(step) <= set(STEPS):
             need = "needs one step, `resize`, `crop` or `pad` with its sides, or `grey`"
             raise ValueError(f"{need}, found {value!r}")
-        return {name: {} if arguments is None else arguments for name, arguments in value.items()}
+        return {name: {} if arguments is None else arguments for name, arguments in step.items()}
 
     @property
     def operation(self) -> Resize | Crop | Pad | Grey:

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
-from tasks.pixels.preprocess import Preprocessing
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.variants.params import AugmentParams, Encoding
 from tasks.variants.policy import Policy, canonical_json, library_versions
 
@@ -24,7 +24,7 @@ class Recipe:
     encoding: Encoding
     distinct: bool
     max_attempts: int
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing = AS_DECODED
 
     @classmethod
     def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipe":

@@ -43,6 +43,28 @@ def test_flips_of_other_things_are_no_matter() -> None:
     )
 
 
+def test_steps_that_every_image_should_get() -> None:
+    policy = [
+        {"SmallestMaxSize": {"max_size": 128, "p": 1.0}},
+        {"CenterCrop": {"height": 6, "width": 5}},
+        "HorizontalFlip",
+    ]
+    text = (
+        "{}: every variant gets this, but no original, and no validation or test image; if all "
+        "images are to get it, move it to ingest.preprocess: [{}]"
+    )
+    assert warned(policy) == [
+        text.format(
+            "SmallestMaxSize, CenterCrop",
+            "{resize: {shorter: 128}}, {crop: {width: 5, height: 6}}",
+        )
+    ]
+    assert warned([{"ToGray": {"p": 1.0}}]) == [text.format("ToGray", "grey")]
+    assert (
+        warned(["ToGray", {"OneOf": {"transforms": [{"Resize": {"height": 9, "width": 9}}]}}]) == []
+    )
+
+
 def test_steps_that_resample_one_after_another() -> None:
     affine, perspective = {"Affine": {"rotate": [-9, 9]}}, "Perspective"
     text = (
