@@ -58,17 +58,18 @@ def load_model() -> tuple[nn.Module, dict]:
     return nn.Sequential(Normalise(card["mean"], card["std"]), core), card
 
 
-def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndarray:
+def predict_files(files: pd.DataFrame, network: nn.Module, card: dict) -> np.ndarray:
     """The class probabilities of images: float64 (files, classes), rows add up to 1.
 
     Args:
         files: see image_array.split_files().
         network: from uint8 images to logits.
-        size: of its input, in pixels a side.
+        card: of the model: the size of its input, and how images become squares.
     """
     device = choose_device()
     network.to(device)
-    with image_array.decoded_images(files, size, "decoding test images") as array:
+    size, fit = card["image_size"], card["fit"]
+    with image_array.decoded_images(files, size, fit, "decoding test images") as array:
         logits = predict(network, array, device)
     return torch.softmax(logits.double(), dim=1).numpy()
 
@@ -98,7 +99,7 @@ def main() -> None:
     network, card = load_model()
     validated, ledger = read_validated(), read_ledger()
     files = image_array.split_files(validated, "test")
-    probabilities = predict_files(files, network, card["image_size"])
+    probabilities = predict_files(files, network, card)
 
     classes = card["classes"]
     targets = np.array([classes.index(label) for label in files["label"]])

@@ -29,6 +29,7 @@ from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure, image_array
 from tasks.train.feed import Feed
 from tasks.train.fit import channel_statistics, fit
+from tasks.train.images import as_input
 from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_of
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
@@ -56,9 +57,11 @@ def main() -> None:
     # where nothing stored is shown, the originals give the mean and deviation of the channels
     decoded = stored if len(stored) else image_array.split_files(validated, "train")
     with (
-        image_array.decoded_images(decoded, size, "decoding training images") as train_array,
         image_array.decoded_images(
-            validation, size, "decoding validation images"
+            decoded, size, params.fit, "decoding training images"
+        ) as train_array,
+        image_array.decoded_images(
+            validation, size, params.fit, "decoding validation images"
         ) as validation_array,
     ):
         mean, std = channel_statistics(train_array)
@@ -74,7 +77,7 @@ def main() -> None:
         )
         with gpu_lock(gpu_of(device)):
             best_weights, history = fit(network, feed, held_out, params, device)
-    card = {"classes": classes, "image_size": size, "mean": mean, "std": std}
+    card = {"classes": classes, "image_size": size, "fit": params.fit, "mean": mean, "std": std}
     write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])
     report_history(history, params)
     counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
@@ -133,7 +136,7 @@ def online_batches(
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)
     counts = planned if params.augmentation == "both" else planned * 0
-    to_input = partial(image_array.as_input, size=size)
+    to_input = partial(as_input, size=size, fit=params.fit)
     dataset = OnlineVariants(list(to_sources(rows, counts)), recipe, params.epochs, to_input)
     if params.augmentation == "both":
         dataset.remember(stored)
