@@ -4,7 +4,8 @@
 
 PHOTOS is a folder of train, validation and test, each a folder of class folders. small_cnn is
 trained on its originals and V variants of each, a horizontal flip and a small turn. The three take
-turns, seed by seed; each run prints its test accuracy when it ends, and means stand at the end.
+turns, seed by seed. Each run prints its accuracy on test and, of its best epoch, on validation; the
+means stand at the end.
 """
 
 import argparse
@@ -37,6 +38,18 @@ def run_stages(work: Path, *stages: str) -> None:
         subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
+def read_accuracies(work: Path) -> tuple[float, float]:
+    """On the test split and on the validation split."""
+    test = json.loads((work / "metrics/evaluate.json").read_text())
+    training = json.loads((work / "metrics/train.json").read_text())
+    return test["accuracy"], training["validation_accuracy"]
+
+
+def as_text(accuracies: tuple[float, ...]) -> str:
+    """Both accuracies in percent."""
+    return "test {:.2%}  validation {:.2%}".format(*accuracies)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
@@ -46,7 +59,7 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=1)
     options = parser.parse_args()
     settings = {"epochs": options.epochs, "size": options.size, "variants": options.variants}
-    accuracies: dict[str, list[float]] = {fit: [] for fit in FITS}
+    found: dict[str, list[tuple[float, float]]] = {fit: [] for fit in FITS}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         shutil.copytree(options.photos, work / "data/raw")
@@ -56,11 +69,10 @@ def main() -> None:
             for fit in FITS:
                 (work / "params.yaml").write_text(PARAMS.format(fit=fit, seed=seed, **settings))
                 run_stages(work, "train", "evaluate")
-                numbers = json.loads((work / "metrics/evaluate.json").read_text())
-                accuracies[fit].append(numbers["accuracy"])
-                print(f"{fit:<8} seed {seed}  {numbers['accuracy']:.2%}", flush=True)
-    for fit, values in accuracies.items():
-        print(f"{fit:<8} {statistics.mean(values):.2%} ({min(values):.2%} to {max(values):.2%})")
+                found[fit].append(read_accuracies(work))
+                print(f"{fit:<8} seed {seed}  {as_text(found[fit][-1])}", flush=True)
+    for fit, pairs in found.items():
+        print(f"{fit:<8} mean    {as_text(tuple(map(statistics.mean, zip(*pairs, strict=True))))}")
 
 
 if __name__ == "__main__":

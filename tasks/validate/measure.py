@@ -20,6 +20,7 @@ import cv2
 import imagehash
 import numpy as np
 import pandas as pd
+import pi_heif
 import PIL
 import pyarrow as pa
 from PIL import Image
@@ -46,8 +47,11 @@ FACTS = pa.schema(
 FACT_NAMES = FACTS.names[1:]  # of what is found by decoding
 Facts = dict[str, Any]  # by FACT_NAMES; what is lacking is null
 
-MEASURES_VERSION = "2"  # raise it where other facts are found in the same bytes
-LIBRARIES = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}"
+MEASURES_VERSION = "3"  # raise it where other facts are found in the same bytes
+LIBRARIES = (
+    f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}, "
+    f"libheif {pi_heif.libheif_version()}"
+)
 # other facts, or facts of other libraries, are not taken from the cache
 VERSION = f"{MEASURES_VERSION} {','.join(FACT_NAMES)} {DECODING}; {LIBRARIES}"
 
