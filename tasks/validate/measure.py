@@ -1,5 +1,6 @@
 """Decode each image once; compute its measures and hashes, cached by the SHA-256 of its bytes.
 
+    lowest, highest         smallest and largest sample, in the depth that the file has
     brightness, contrast    mean and standard deviation of the grey levels (ITU-R 601), 0..255
     sharpness               variance of the Laplacian, which is small where there are no edges; of
                             the image at half its size if its shorter side has 256 pixels or more.
@@ -219,6 +220,8 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
         "height": pixels.shape[0],
         "channels": 1 if pixels.ndim == 2 else 3,
         "bits": decoded.bits,
+        "lowest": int(pixels.min()),
+        "highest": int(pixels.max()),
         "brightness": round(float(mean[0, 0]), 2),
         "contrast": round(float(deviation[0, 0]), 2),
         "sharpness": round(float(edges[0, 0] ** 2), 1),
