@@ -14,7 +14,7 @@ from tasks.dataset.selections import usable, written_variants
 from tasks.pixels.decode import decode
 from tasks.pixels.preprocess import Preprocessing
 from tasks.train import image_array
-from tasks.train.images import as_input
+from tasks.train.images import InputForm, as_input
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
 from tests.conftest import Project, fill
@@ -76,7 +76,8 @@ def test_a_variant_is_the_policy_applied_to_the_preprocessed_source(rows: pd.Dat
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_the_network_is_given_every_split_preprocessed(rows: pd.DataFrame, split: str) -> None:
     files = image_array.split_files(rows, split)
-    with image_array.decoded_images(files, 8, Preprocessing(**INGEST), "decoding") as array:
+    form = InputForm(8, "squeeze", Preprocessing(**INGEST))
+    with image_array.decoded_images(files, form, "decoding") as array:
         for given, row in zip(array, files.itertuples(), strict=True):
             assert np.array_equal(given, as_input(preprocessed(row), 8))
     assert array.max() > 200  # of 4095 in 65535 it would be 15
