@@ -16,7 +16,7 @@ from tasks.common import errors, events, tables, workers
 from tasks.common.machine import gpu_lock, worker_count
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
-from tasks.dataset.manifests import read_ledger, read_validated
+from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
 from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
 from tasks.dataset.selections import (
     class_names,
