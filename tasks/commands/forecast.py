@@ -10,10 +10,10 @@ import pandas as pd
 
 from tasks.augment import plan
 from tasks.augment.expand import Encoded, expand_source
+from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.tar_format import member_bytes
-from tasks.capacity.count import Capacity, capacities_by_source, require_enough_variants
+from tasks.capacity.count import Capacity, checked_capacities
 from tasks.commands import exposure_forecast
-from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
@@ -47,9 +47,7 @@ def forecast(
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
     inputs = policy_input_sizes(rows, recipe.preprocessing)
-    capacity_index, capacities = capacities_by_source(inputs, params.policy)
-    if params.distinct:
-        require_enough_variants(inputs, counts, capacity_index, capacities)
+    capacity_index, capacities = checked_capacities(inputs, counts, params)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct
     )
