@@ -366,7 +366,7 @@ def plan(
     refresh_stages("validate")
     inputs = _read_inputs()
     training = None if epochs is None else _training(epochs)
-    found = forecast(inputs.validated, inputs.params, training)
+    found = forecast(inputs.validated, inputs.params, inputs.recipe, training)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -544,6 +544,12 @@ def export(
         ),
     ],
     format: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")],
+    preprocessed: Annotated[
+        bool,
+        typer.Option(
+            "--preprocessed", help="Originals as training sees them, see ingest.preprocess."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the images of every split for other tools, the variants among those of train.
@@ -558,8 +564,9 @@ def export(
     from tasks.commands.export import export as write
     from tasks.dataset.manifests import read_ledger, read_validated
 
+    recipe = _read_inputs().recipe if preprocessed else None
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
-        found = write(read_validated(), read_ledger(), folder, format)
+        found = write(read_validated(), read_ledger(), folder, format, recipe)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
     print(json.dumps(found, indent=2) if as_json else text)
@@ -595,14 +602,15 @@ class Inputs(NamedTuple):
 
 def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
-    from tasks.dataset.manifests import read_validated
+    from tasks.dataset.manifests import read_preprocessing, read_validated
     from tasks.variants.params import AugmentParams
     from tasks.variants.policy import Policy
     from tasks.variants.recipe import Recipe
 
     params = read_params("augment", AugmentParams)
     Policy(params.policy)
-    return Inputs(params, Recipe.from_params(params), read_validated())
+    validated = read_validated()
+    return Inputs(params, Recipe.from_params(params, read_preprocessing()), validated)
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

@@ -73,7 +73,7 @@ def not_printed(kind: str, texts: Iterable[str], printed: Collection[str]) -> li
 
     Args:
         kind: `warning` or `failure`.
-        texts: what metrics/validate.json has of them.
+        texts: what metrics/STAGE.json has of them.
         printed: the lines that stages printed; none of a stage that was cached.
     """
     return [f"{kind:<16} {text}" for text in texts if f"{kind}: {text}" not in printed]
@@ -103,6 +103,7 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
     if "augment" in stages:
         totals = read_metrics("augment")
         parts.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
+        parts += not_printed("warning", totals["warnings"], printed)
         parts.append(_variants_table(counts_by_class(read_counts())))
         parts.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:

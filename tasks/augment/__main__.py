@@ -15,14 +15,15 @@ import pandas as pd
 from tasks.augment import counts, plan, segment_cache
 from tasks.augment.contact_sheet import sample_sheet
 from tasks.augment.expand import expand_batch
+from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
-from tasks.capacity.count import check_capacity
+from tasks.capacity.count import checked_capacities
 from tasks.common import errors, events, machine, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.columns import LEDGER_COLUMNS
-from tasks.dataset.manifests import read_validated
+from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
@@ -34,12 +35,15 @@ from tasks.variants.recipe import Recipe
 SOURCES_SHOWN = 8  # on the contact sheet
 
 
-def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
+def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    check_capacity(rows, planned, params)
-    recipe = Recipe.from_params(params)
+    inputs = sources.policy_input_sizes(rows, recipe.preprocessing)
+    capacities = checked_capacities(inputs, planned, params)
+    warnings = plan_warnings(params.policy, inputs, planned, *capacities, params.distinct)
+    for text in warnings:
+        events.say(f"warning: {text}")
     limit_bytes = machine.cache_limit_bytes()
     earlier = EarlierVariants(recipe.hash, rows["sha256"].to_numpy(), planned.to_numpy())
     batches = earlier.batches(sources.to_sources(rows, planned), recipe)
@@ -68,7 +72,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams) -> None:
         written_variants = pd.Series(np.concatenate(written), rows.index)
         lines = counts.count_rows(validated, planned, written_variants)
         tables.write_csv(COUNTS, lines)
-        totals = counts.summary(lines, recipe.hash)
+        totals = {**counts.summary(lines, recipe.hash), "warnings": warnings}
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
     report(totals, reused)
@@ -101,7 +105,8 @@ def main() -> None:
     gc.freeze()  # what was imported stays: the collector need not look at it again and again
     params = read_params("augment", AugmentParams)
     Policy(params.policy)  # an error in it is told before any work
-    augment(read_validated(sources.COLUMNS), params)
+    validated = read_validated(sources.COLUMNS)
+    augment(validated, params, Recipe.from_params(params, read_preprocessing()))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> n
     draw = ImageDraw.Draw(sheet)
     for line, (source, label) in enumerate(zip(sources, labels, strict=True)):
         top = GAP + line * (CELL + CAPTION + GAP)
-        cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source))]
+        cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source, recipe.preprocessing))]
         for row, data in expand_source(source, recipe):
             if data is not None:
                 cells.append((f"v{row['variant_index']:03d}", decode(data).pixels))

@@ -99,25 +99,31 @@ def capacities_by_source(
     return index, [_capacity(transforms, int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
 
 
-def check_capacity(rows: pd.DataFrame, counts: pd.Series, params: AugmentParams) -> None:
-    """Check that the variants planned can be distinct, where that is asked for.
+def checked_capacities(
+    rows: pd.DataFrame, counts: pd.Series, params: AugmentParams
+) -> tuple[np.ndarray, list[Capacity]]:
+    """The capacities of the sources, checked: where it is asked for, variants can be distinct.
 
     Args:
-        rows: height, width and file_name of each training source.
+        rows: height, width and file_name of each training source, as the policy gets it.
         counts: variants planned of each.
         params: the augment block.
+
+    Returns:
+        See capacities_by_source().
 
     Raises:
         UserError: where so many distinct variants are known not to exist.
     """
+    capacity_index, capacities = capacities_by_source(rows, params.policy)
     if params.distinct:
-        require_enough_variants(rows, counts, *capacities_by_source(rows, params.policy))
+        _require_enough_variants(rows, counts, capacity_index, capacities)
+    return capacity_index, capacities
 
 
-def require_enough_variants(
+def _require_enough_variants(
     rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
 ) -> None:
-    """check_capacity() with capacities that capacities_by_source() has found."""
     planned_of_source = counts.to_numpy(np.int64)
     most = np.zeros(len(capacities), np.int64)  # planned of an image with that capacity
     np.maximum.at(most, capacity_index, planned_of_source)

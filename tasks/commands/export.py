@@ -12,7 +12,7 @@ that are whole, and removes those that the dataset no longer has.
 import os
 import re
 import tarfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -23,12 +23,14 @@ import pyarrow as pa
 
 from tasks.augment.tar_format import BLOCK
 from tasks.commands.export_layouts import LAYOUTS, changed_bytes_error
+from tasks.commands.preprocessed_originals import preprocessed
 from tasks.common import events, tables
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes, raw_files
 from tasks.dataset.paths import AUGMENTED, LEDGER, VALIDATED_MANIFEST
 from tasks.dataset.selections import originals, usable, written_variants
 from tasks.variants.make import variant_id
+from tasks.variants.recipe import Recipe
 
 MANIFEST = "manifest.parquet"
 UNFINISHED = "unfinished.parquet"
@@ -50,7 +52,11 @@ EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
 
 
 def export(
-    validated: pd.DataFrame, ledger: pd.DataFrame, folder: Path, layout: str
+    validated: pd.DataFrame,
+    ledger: pd.DataFrame,
+    folder: Path,
+    layout: str,
+    recipe: Recipe | None = None,
 ) -> dict[str, Any]:
     """Write originals of every split and the training split's variants into `folder`.
 
@@ -59,6 +65,8 @@ def export(
         ledger: the ledger.
         folder: empty, missing, or an earlier export.
         layout: a key of LAYOUTS.
+        recipe: where given, originals are written preprocessed and encoded as it says; else they
+            are written as they are.
 
     Returns:
         What was written, in numbers; `kept` counts files that were there already, whole.
@@ -68,7 +76,15 @@ def export(
     """
     if layout not in LAYOUTS:
         raise UserError(f"--format {layout}: needs one of {', '.join(LAYOUTS)}")
-    images = LAYOUTS[layout].assign_files(images_to_export(validated, ledger))
+    check_same_sources(usable(validated, "train"), originals(ledger))
+    files = located_originals(validated)
+    with preprocessed(files, recipe) if recipe else nullcontext(files) as sources:
+        return write_export(folder, images_to_export(sources, ledger), layout)
+
+
+def write_export(folder: Path, images: pd.DataFrame, layout: str) -> dict[str, Any]:
+    """Write `images`, those of images_to_export(); see export()."""
+    images = LAYOUTS[layout].assign_files(images)
     classes = sorted(images["label"].unique())
     begin_export(folder, images, {CLASSES} if layout == "webdataset" else set())
     if layout == "webdataset":
@@ -102,21 +118,26 @@ def write_files(folder: Path, images: pd.DataFrame, layout: str) -> int:
 # --- which images ---------------------------------------------------------------------------------
 
 
-def images_to_export(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+def located_originals(validated: pd.DataFrame) -> pd.DataFrame:
+    """The usable images, with the columns of image_bytes.read_row() and their `extension`."""
+    sources = image_bytes.locate_images(usable(validated))
+    extensions = sources["format"].map(lambda name: EXTENSIONS.get(name, name.lower()))
+    return sources.assign(extension=extensions)
+
+
+def images_to_export(sources: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     """The images to export: originals first, then variants.
+
+    Args:
+        sources: see located_originals().
+        ledger: the ledger.
 
     Returns:
         The columns of COLUMNS but `file`, and those of image_bytes.read_row() and `extension`.
-
-    Raises:
-        UserError: where the ledger was made from other sources.
     """
-    check_same_sources(usable(validated, "train"), originals(ledger))
-    sources = image_bytes.locate_images(usable(validated))
     sources = sources.assign(
         variant_id=[variant_id(source_id, 0) for source_id in sources["source_id"]],
         variant_index=0,
-        extension=sources["format"].map(lambda name: EXTENSIONS.get(name, name.lower())),
     )
     variants = image_bytes.locate_variants(written_variants(ledger))
     formats = variants["source_id"].map(sources.set_index("source_id")["format"])

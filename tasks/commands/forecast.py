@@ -10,27 +10,31 @@ import pandas as pd
 
 from tasks.augment import plan
 from tasks.augment.expand import Encoded, expand_source
+from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.tar_format import member_bytes
-from tasks.capacity.count import Capacity, capacities_by_source, require_enough_variants
+from tasks.capacity.count import Capacity, checked_capacities
 from tasks.commands import exposure_forecast
-from tasks.commands.plan_warnings import plan_warnings
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
-from tasks.variants.sources import to_sources, training_sources
+from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
 
 
 def forecast(
-    validated: pd.DataFrame, params: AugmentParams, training: dict[str, Any] | None = None
+    validated: pd.DataFrame,
+    params: AugmentParams,
+    recipe: Recipe,
+    training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts per class and in all, capacity, warnings, disk space and time.
 
     Args:
         validated: the validated manifest.
         params: the augment block.
+        recipe: of these parameters.
         training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
             leaves that out.
 
@@ -42,16 +46,15 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    capacity_index, capacities = capacities_by_source(rows, params.policy)
-    if params.distinct:
-        require_enough_variants(rows, counts, capacity_index, capacities)
+    inputs = policy_input_sizes(rows, recipe.preprocessing)
+    capacity_index, capacities = checked_capacities(inputs, counts, params)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct
     )
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    variant_bytes, variant_seconds = sample_cost(rows, Recipe.from_params(params))
+    variant_bytes, variant_seconds = sample_cost(rows, recipe)
     total = int(counts.sum())
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
@@ -64,7 +67,7 @@ def forecast(
         "disk_bytes": round(total * variant_bytes),
         "seconds": round(total * variant_seconds / worker_count(), 1),
         "warnings": plan_warnings(
-            params.policy, rows, counts, capacity_index, capacities, params.distinct
+            params.policy, inputs, counts, capacity_index, capacities, params.distinct
         ),
     }
     if training is not None:

@@ -20,13 +20,18 @@ CONTROL = r"[\x00-\x1f\x7f]"
 ROWS_PER_GROUP = 16_384  # a row group is held in memory until it is full
 
 
-def write_table(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
-    """Write `rows` as Parquet with exactly the columns of `schema`."""
-    write_arrow(path, to_arrow(rows, schema))
+def write_table(
+    path: Path, rows: pd.DataFrame, schema: pa.Schema, metadata: dict[str, str] | None = None
+) -> None:
+    """Write `rows` as Parquet with exactly the columns of `schema`.
+
+    `metadata`: key-value pairs of the file, about all of its rows.
+    """
+    write_arrow(path, to_arrow(rows, schema).replace_schema_metadata(metadata))
 
 
 def write_arrow(path: Path, rows: pa.Table) -> None:
-    """Write an Arrow table as Parquet."""
+    """Write an Arrow table as Parquet, with its schema's metadata."""
     with atomic_write(path) as temporary, ParquetWriter(temporary, rows.schema) as writer:
         writer.write(rows)
 

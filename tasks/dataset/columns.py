@@ -29,6 +29,8 @@ MEASURED_COLUMNS = pa.schema(
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB, as decoded
         "bits": pa.int8(),  # of a sample, 8 or 16
+        "lowest": pa.int32(),  # smallest and largest sample, as deep as the file is: 0..65535
+        "highest": pa.int32(),
         "brightness": pa.float32(),  # mean of the grey levels, 0..255
         "contrast": pa.float32(),  # their standard deviation
         "sharpness": pa.float32(),  # variance of their Laplacian

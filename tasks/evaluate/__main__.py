@@ -31,6 +31,7 @@ from tasks.dataset.selections import usable
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
 from tasks.train import image_array
+from tasks.train.images import InputForm
 from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
 from tasks.train.model import build_model
 from tasks.train.params import TrainParams
@@ -48,7 +49,7 @@ def load_model() -> tuple[nn.Module, dict]:
         )
     try:
         card = json.loads(CARD.read_text(encoding="utf-8"))
-        core = build_model(card["model"], len(card["classes"]), card["image_size"])
+        core = build_model(card["model"], len(card["classes"]), InputForm.from_card(card).size)
         core.load_state_dict(load_file(WEIGHTS))
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
@@ -58,17 +59,17 @@ def load_model() -> tuple[nn.Module, dict]:
     return nn.Sequential(Normalise(card["mean"], card["std"]), core), card
 
 
-def predict_files(files: pd.DataFrame, network: nn.Module, size: int) -> np.ndarray:
+def predict_files(files: pd.DataFrame, network: nn.Module, form: InputForm) -> np.ndarray:
     """The class probabilities of images: float64 (files, classes), rows add up to 1.
 
     Args:
         files: see image_array.split_files().
         network: from uint8 images to logits.
-        size: of its input, in pixels a side.
+        form: of its input.
     """
     device = choose_device()
     network.to(device)
-    with image_array.decoded_images(files, size, "decoding test images") as array:
+    with image_array.decoded_images(files, form, "decoding test images") as array:
         logits = predict(network, array, device)
     return torch.softmax(logits.double(), dim=1).numpy()
 
@@ -98,7 +99,7 @@ def main() -> None:
     network, card = load_model()
     validated, ledger = read_validated(), read_ledger()
     files = image_array.split_files(validated, "test")
-    probabilities = predict_files(files, network, card["image_size"])
+    probabilities = predict_files(files, network, InputForm.from_card(card))
 
     classes = card["classes"]
     targets = np.array([classes.index(label) for label in files["label"]])

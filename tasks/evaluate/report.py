@@ -19,6 +19,7 @@ from tasks.dataset.selections import (
     usable,
     written_variants,
 )
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
 from tasks.train.image_array import read_bytes
@@ -50,6 +51,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         lstrip_blocks=True,
     )
     classes = count_table(findings.validated, findings.ledger)
+    preprocessing = Preprocessing(**findings.card["preprocessing"])
     return environment.get_template("report.html.j2").render(
         card=findings.card,
         numbers=findings.numbers,
@@ -59,10 +61,12 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         files=len(findings.validated),
         set_aside=findings.validated["reason"].value_counts().to_dict(),
         duplicates=int((findings.validated["status"] == "duplicate").sum()),
-        sheet=variant_sheet(findings.validated, findings.ledger),
+        sheet=variant_sheet(findings.validated, findings.ledger, preprocessing),
         curves=Markup(training_curves(findings.history)),
         confusion=confusion_cells(findings.confusion),
-        mistakes=find_mistakes(findings.predictions, findings.validated, worst_mistakes),
+        mistakes=find_mistakes(
+            findings.predictions, findings.validated, worst_mistakes, preprocessing
+        ),
     )
 
 
@@ -75,8 +79,10 @@ def count_table(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[dict[str,
     return table.reset_index().to_dict("records")
 
 
-def variant_sheet(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[list[dict[str, str]]]:
-    """A few training images, each followed by its variants as they are stored.
+def variant_sheet(
+    validated: pd.DataFrame, ledger: pd.DataFrame, preprocessing: Preprocessing
+) -> list[list[dict[str, str]]]:
+    """A few training images, preprocessed, each followed by its variants as they are stored.
 
     Returns:
         A row for each image, of cells: `picture`, a `data:` URI, and `caption`.
@@ -86,7 +92,8 @@ def variant_sheet(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[list[di
     rows = []
     for source in sources.itertuples():
         variants = written[written["source_id"] == source.source_id].head(SHEET_VARIANTS)
-        original = _cell(image_bytes.read_row(source), f"{source.label}: {source.file_name}")
+        caption = f"{source.label}: {source.file_name}"
+        original = _cell(image_bytes.read_row(source), caption, preprocessing)
         rows.append([original, *(_variant_cell(variant) for variant in variants.itertuples())])
     return rows
 
@@ -96,8 +103,8 @@ def _variant_cell(variant: Any) -> dict[str, str]:
     return _cell(read_bytes(variant), f"{variant.variant_id}: {names or 'unchanged'}")
 
 
-def _cell(data: bytes, caption: str) -> dict[str, str]:
-    return {"picture": picture(data, THUMBNAIL), "caption": caption}
+def _cell(data: bytes, caption: str, preprocessing: Preprocessing = AS_DECODED) -> dict[str, str]:
+    return {"picture": picture(data, THUMBNAIL, preprocessing), "caption": caption}
 
 
 def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
@@ -113,7 +120,10 @@ def _shaded_row(counts: list[int], shares: list[float]) -> list[dict[str, float]
 
 
 def find_mistakes(
-    predictions: pd.DataFrame, validated: pd.DataFrame, limit: int
+    predictions: pd.DataFrame,
+    validated: pd.DataFrame,
+    limit: int,
+    preprocessing: Preprocessing = AS_DECODED,
 ) -> list[dict[str, Any]]:
     """The worst wrong predictions, those with the least probability of the true label first.
 
@@ -123,7 +133,6 @@ def find_mistakes(
     located = image_bytes.locate_images(validated).set_index("file_name")
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
-    return [
-        {**row, "picture": picture(image_bytes.read_row(located.loc[row["file_name"]]), THUMBNAIL)}
-        for row in worst.to_dict("records")
-    ]
+    images = [image_bytes.read_row(located.loc[name]) for name in worst["file_name"]]
+    pictures = [picture(data, THUMBNAIL, preprocessing) for data in images]
+    return worst.assign(picture=pictures).to_dict("records")

@@ -11,6 +11,7 @@ from tasks.common import errors, events
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.tables import write_arrow, write_csv, write_json
+from tasks.dataset.manifests import preprocessing_metadata
 from tasks.dataset.paths import INGEST_FINDINGS, INGESTED, INGESTED_MANIFEST, RAW
 from tasks.ingest import read_files, samples
 from tasks.ingest.findings import MISSING, find_missing, findings_of
@@ -52,6 +53,7 @@ def ingest(params: IngestParams) -> Ingested:
     table_labels = merge_tables(label_files.tables)
     rows = manifest_rows(images, layout, params, table_labels)
     rows = samples.choose(samples.join_names(rows), params)
+    rows = rows.replace_schema_metadata(preprocessing_metadata(params.preprocessing))
     missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
     findings = findings_of(images, layout, params, rows, missing)
     read_files.require_unchanged(states)

@@ -12,6 +12,7 @@ MAX_PROFILE_BYTES = 4 << 20  # printers' profiles are the largest in use, with 3
 # A profile that moves no colour by more than this (of 255) is taken for sRGB: small profiles only
 # approximate its curve.
 SRGB_TOLERANCE = 2
+PROFILE_IGNORED = "colour profile ignored: unreadable"
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # ICC's names, by Pillow's modes
 
 
@@ -29,12 +30,14 @@ class Conversion:
 
 def conversion_of(image: Image.Image) -> Conversion:
     """The conversion that the image's profile asks for; an empty one where it has no profile."""
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile", b"")
     # black and white are the same in any profile, and Lab needs none
-    if not profile or image.mode in ("1", "LAB"):
+    if profile == b"" or image.mode in ("1", "LAB"):
         return Conversion()
+    if not isinstance(profile, bytes):  # None where Pillow failed, numbers in a TIFF tag
+        return Conversion(PROFILE_IGNORED)
     deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
-    conversion = _conversion(bytes(profile), "L" if deep else _colours(image))
+    conversion = _conversion(profile, "L" if deep else _colours(image))
     if deep and conversion.apply is not None:
         return Conversion("colour profile ignored: samples have more than 8 bits")
     return conversion
@@ -65,7 +68,7 @@ def _conversion(profile: bytes, mode: str) -> Conversion:
         transform = ImageCms.ImageCmsTransform(opened, _srgb(), mode, "RGB", intent, flags=flags)
         name = _printable(opened.profile.profile_description or "")
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return Conversion("colour profile ignored: unreadable")
+        return Conversion(PROFILE_IGNORED)
     note = f"colour profile {name.replace(';', ',') or 'without a name'} to sRGB"
     if mode == "CMYK":
         return Conversion(note, transform.apply)

@@ -17,8 +17,12 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize to (height, width), in pixels.
 
-    A smaller image is made of averages over areas, a larger one by linear interpolation.
+    Along a side that shrinks, pixels are averages over areas; along one that grows, linear
+    interpolations. OpenCV's area method only averages where neither side grows.
     """
-    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (width, height), interpolation=method)
+    smaller = min(height, pixels.shape[0]), min(width, pixels.shape[1])
+    if smaller != pixels.shape[:2]:
+        pixels = cv2.resize(pixels, smaller[::-1], interpolation=cv2.INTER_AREA)
+    if smaller != (height, width):
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    return pixels

@@ -5,14 +5,16 @@ import re
 import struct
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import pi_heif
 from PIL import ExifTags, Image, ImageFile
 
 from tasks.pixels.colour_profiles import Conversion, conversion_of, convert, may_be_transparent
 from tasks.pixels.convert import to_8_bits
+from tasks.pixels.metadata import EXIF_IGNORED, tiff_layout, without_metadata
 
 # What decode() does, as a part of the recipe: other words make all variants anew.
 DECODING = "upright, sRGB, white background, 16 bits where asked for"
@@ -24,11 +26,18 @@ LAID_ON_WHITE = "transparency laid on white"
 # Pillow's names. Not among them: what calls other programs (EPS) or only names a format (stubs).
 FORMATS = (
     "JPEG", "PNG",  # tried in this order: nearly all images are one of these
-    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PPM",
-    "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX",
+    "PPM", "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # fmt: skip
 # Formats with a signature: no other file begins as theirs do.
-SIGNED_FORMATS = ("JPEG", "PNG", "GIF", "JPEG2000", "PSD", "QOI", "TIFF", "WEBP")
+SIGNED_FORMATS = (
+    "JPEG", "PNG", "GIF", "JPEG2000", "PSD", "QOI", "TIFF", "WEBP", "HEIF", "AVIF",
+)  # fmt: skip
+
+# HEIC photos, which Pillow lacks. libheif turns them upright, whatever their EXIF data say.
+pi_heif.register_heif_opener(
+    thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
+)
 
 # Pillow refuses an image of more than twice this; so also the images inside a file (of an icon).
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
@@ -88,9 +97,25 @@ def decode(data: bytes, keep_depth: bool = False) -> Decoded:
         MemoryError: where memory is short, which says nothing of the image.
     """
     try:
+        return _decode_file(data, keep_depth)
+    except UndecodableError:
+        pruned = without_metadata(data)
+        if pruned is None:
+            raise
+        with suppress(UndecodableError):
+            decoded = _decode_file(pruned.data, keep_depth, pruned.profile)
+            return replace(decoded, note=_join_notes(pruned.note, decoded.note))
+        raise
+
+
+def _decode_file(data: bytes, keep_depth: bool, profile: bytes | None = None) -> Decoded:
+    """decode() of a file as it is; `profile`: one that it does not hold itself."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow only warns of, it also decodes
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if profile:
+                    image.info["icc_profile"] = profile
                 return _decode(image, data, keep_depth)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
@@ -168,7 +193,7 @@ def _transpose_of(image: Image.Image) -> tuple[Image.Transpose | None, str | Non
     except MemoryError:
         raise
     except Exception:  # as many kinds as decoders raise
-        return None, "EXIF data ignored: unreadable"
+        return None, EXIF_IGNORED
 
 
 # --- 16 bits --------------------------------------------------------------------------------------
@@ -319,16 +344,13 @@ def _count_tiff_frames(data: bytes) -> int:
     Each frame is a directory: the number of its entries, the entries, and the position of the next
     directory. Pillow's count takes time that grows with their square, and reads every entry.
     """
-    order = "<" if data[:2] == b"II" else ">"
-    is_big = data[2:4] in (b"+\0", b"\0+")  # BigTIFF: numbers of 8 bytes
-    entries_format, entry_bytes = (f"{order}Q", 20) if is_big else (f"{order}H", 12)
-    position_format = f"{order}Q" if is_big else f"{order}I"
+    layout = tiff_layout(data)
     seen: set[int] = set()
     with suppress(struct.error):  # beyond the end
-        (position,) = struct.unpack_from(position_format, data, 8 if is_big else 4)
+        (position,) = struct.unpack_from(layout.position, data, layout.first)
         while position and position not in seen and len(seen) <= MAX_FRAMES_COUNTED:
-            (entries,) = struct.unpack_from(entries_format, data, position)
+            (entries,) = struct.unpack_from(layout.entries, data, position)
             seen.add(position)
-            after = position + struct.calcsize(entries_format) + entry_bytes * entries
-            (position,) = struct.unpack_from(position_format, data, after)
+            after = position + struct.calcsize(layout.entries) + layout.entry_bytes * entries
+            (position,) = struct.unpack_from(layout.position, data, after)
     return len(seen)

@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from tasks.pixels.convert import to_8_bits, to_rgb
-from tasks.pixels.decode import BACKGROUND, decode
+from tasks.pixels.decode import BACKGROUND
 from tasks.pixels.encode import Format, encode
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 
 
 def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -33,12 +34,12 @@ def data_uri(data: bytes, format: Format | Literal["svg+xml"]) -> str:
     return f"data:image/{format};base64,{base64.b64encode(data).decode()}"
 
 
-def picture(data: bytes, side: int) -> str:
+def picture(data: bytes, side: int, preprocessing: Preprocessing = AS_DECODED) -> str:
     """A thumbnail of an encoded image as a `data:` URI: PNG or JPEG, whichever is smaller.
 
     Raises:
         UndecodableError: see decode().
     """
-    pixels = thumbnail(decode(data).pixels, side)
+    pixels = thumbnail(preprocessing.read(data), side)
     png, jpeg = encode(pixels, "png"), encode(pixels, "jpeg", 85)
     return data_uri(png, "png") if len(png) <= len(jpeg) else data_uri(jpeg, "jpeg")

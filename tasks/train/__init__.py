@@ -3,6 +3,7 @@
 __main__     the stage: reads the manifests, trains, writes the model and its numbers
 params       the train block of params.yaml
 model        the networks, by name
+images       an image as the network takes it: a square of one size
 image_array  images decoded into one array of one size
 online       variants made on the fly, in worker processes
 feed         the batches of an epoch, and how often each image was shown

@@ -16,7 +16,7 @@ from tasks.common import errors, events, tables, workers
 from tasks.common.machine import gpu_lock, worker_count
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
-from tasks.dataset.manifests import read_ledger, read_validated
+from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
 from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
 from tasks.dataset.selections import (
     class_names,
@@ -29,13 +29,14 @@ from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure, image_array
 from tasks.train.feed import Feed
 from tasks.train.fit import channel_statistics, fit
+from tasks.train.images import InputForm, as_input
 from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_of
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
-from tasks.variants.sources import to_sources, training_sources
+from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 
 def main() -> None:
@@ -49,16 +50,16 @@ def main() -> None:
     samples = training_samples(validated, ledger, params.augmentation)
     validation = image_array.split_files(validated, "validation")
     classes = class_names(validated)
-    size = input_size(validated, params)
-    core = build_model(params.model, len(classes), size)
-    announce(core, params.model, size, len(classes), device)
+    form = input_form(validated, params)
+    core = build_model(params.model, len(classes), form.size)
+    announce(core, params.model, form.size, len(classes), device)
     stored = samples[samples["kind"] != "online"]
     # where nothing stored is shown, the originals give the mean and deviation of the channels
     decoded = stored if len(stored) else image_array.split_files(validated, "train")
     with (
-        image_array.decoded_images(decoded, size, "decoding training images") as train_array,
+        image_array.decoded_images(decoded, form, "decoding training images") as train_array,
         image_array.decoded_images(
-            validation, size, "decoding validation images"
+            validation, form, "decoding validation images"
         ) as validation_array,
     ):
         mean, std = channel_statistics(train_array)
@@ -66,7 +67,7 @@ def main() -> None:
         feed = Feed(
             image_array.in_memory_if_small(train_array[: len(stored)]),
             class_numbers(samples, classes),
-            online_batches(validated, ledger, params, size),
+            online_batches(validated, ledger, params, form),
         )
         held_out = (
             image_array.in_memory_if_small(validation_array),
@@ -74,7 +75,7 @@ def main() -> None:
         )
         with gpu_lock(gpu_of(device)):
             best_weights, history = fit(network, feed, held_out, params, device)
-    card = {"classes": classes, "image_size": size, "mean": mean, "std": std}
+    card = {"classes": classes, **form.to_card(), "mean": mean, "std": std}
     write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])
     report_history(history, params)
     counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
@@ -113,14 +114,20 @@ def class_numbers(rows: pd.DataFrame, classes: list[str]) -> Tensor:
     return torch.tensor([classes.index(label) for label in rows["label"]])
 
 
-def input_size(validated: pd.DataFrame, params: TrainParams) -> int:
-    """The side of the square images that the network takes, in pixels."""
-    longer_sides = usable(validated, "train")[["width", "height"]].max(axis=1)
-    return choose_size(params.model, params.image_size, [int(side) for side in longer_sides])
+def input_form(validated: pd.DataFrame, params: TrainParams) -> InputForm:
+    """The form of the images that the network takes."""
+    preprocessing = read_preprocessing()
+    sizes = policy_input_sizes(usable(validated, "train"), preprocessing)
+    longer_sides = sizes[["width", "height"]].max(axis=1)
+    size = choose_size(params.model, params.image_size, [int(side) for side in longer_sides])
+    return InputForm(size, params.fit, preprocessing)
 
 
 def online_batches(
-    validated: pd.DataFrame, ledger: pd.DataFrame, params: TrainParams, size: int
+    validated: pd.DataFrame,
+    ledger: pd.DataFrame,
+    params: TrainParams,
+    form: InputForm,
 ) -> OnlineBatches | None:
     """The variants made on the fly, of each training source one per epoch; None where offline.
 
@@ -128,12 +135,12 @@ def online_batches(
     """
     if params.augmentation == "offline":
         return None
-    recipe = Recipe.from_params(read_params("augment", AugmentParams))
+    recipe = Recipe.from_params(read_params("augment", AugmentParams), form.preprocessing)
     rows = training_sources(validated)
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)
     counts = planned if params.augmentation == "both" else planned * 0
-    to_input = partial(image_array.as_input, size=size)
+    to_input = partial(as_input, size=form.size, fit=form.fit)
     dataset = OnlineVariants(list(to_sources(rows, counts)), recipe, params.epochs, to_input)
     if params.augmentation == "both":
         dataset.remember(stored)

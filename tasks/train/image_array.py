@@ -17,20 +17,20 @@ from tasks.common import events, machine, workers
 from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
-from tasks.pixels.convert import resize, to_8_bits, to_rgb
-from tasks.pixels.decode import decode
+from tasks.pixels.preprocess import AS_DECODED
+from tasks.train.images import InputForm, as_input
 
 IMAGES_PER_TASK = 128
 COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
 
 
 class DecodeTask(NamedTuple):
-    """The work of one worker: decode `files` to `size` pixels a side, from index `first` on."""
+    """The work of one worker: decode `files` into `array`, from index `first` on."""
 
     array: Path  # the .npy file to write into
     first: int
     files: pd.DataFrame
-    size: int
+    form: InputForm
 
 
 def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
@@ -51,12 +51,12 @@ def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 @contextmanager
-def decoded_images(files: pd.DataFrame, size: int, what: str) -> Iterator[np.ndarray]:
-    """The images of `files` in their order, RGB, squeezed to squares; removed when the block ends.
+def decoded_images(files: pd.DataFrame, form: InputForm, what: str) -> Iterator[np.ndarray]:
+    """The images of `files` in their order and one form; removed when the block ends.
 
     Args:
         files: see training_files().
-        size: of a side, in pixels.
+        form: of the network's input.
         what: what is done, for the line that shows progress.
 
     Yields:
@@ -68,10 +68,10 @@ def decoded_images(files: pd.DataFrame, size: int, what: str) -> Iterator[np.nda
     remove_abandoned(machine.cache_folder())
     with locked_beside(machine.cache_folder() / "decoded", Path.mkdir) as folder:
         path = folder / "images.npy"
-        _allocate(path, (len(files), 3, size, size))
+        _allocate(path, (len(files), 3, form.size, form.size))
         starts = range(0, len(files), IMAGES_PER_TASK)
         tasks = (
-            DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], size)
+            DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], form)
             for start in starts
         )
         done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.image_array")
@@ -99,14 +99,10 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
 
 def _decode_part(task: DecodeTask) -> None:
     """Decode some files into the array; runs in a worker."""
-    array = np.load(task.array, mmap_mode="r+")
+    array, form = np.load(task.array, mmap_mode="r+"), task.form
     for index, row in enumerate(task.files.itertuples(index=False), task.first):
-        array[index] = as_input(decode(read_bytes(row)).pixels, task.size)
-
-
-def as_input(pixels: np.ndarray, size: int) -> np.ndarray:
-    """An image as the network takes it: uint8 (3, size, size), RGB."""
-    return resize(to_rgb(to_8_bits(pixels)), size, size).transpose(2, 0, 1)
+        preprocessing = form.preprocessing if row.variant_index == 0 else AS_DECODED
+        array[index] = as_input(preprocessing.read(read_bytes(row)), form.size, form.fit)
 
 
 def read_bytes(row: Any) -> bytes:

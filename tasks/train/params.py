@@ -7,18 +7,22 @@ from pydantic import Field, model_validator
 from tasks.common.params import Block
 
 SMALL_CNN_SIZES = (8, 64)  # pixels a side, at least and at most
+Fit = Literal["squeeze", "pad", "crop"]
 
 
 class TrainParams(Block):
     """The network and how it is trained.
 
-    `threads` has a part in the result: it decides in which order sums are taken.
+    `fit`: how an image that is no square becomes one. `squeeze` changes its shape; `pad` puts black
+    beside it; `crop` cuts off its ends. `threads` has a part in the result: it decides in which
+    order sums are taken.
     """
 
     seed: int = Field(42, ge=0, lt=2**63)
     augmentation: Literal["offline", "online", "both"] = "offline"
     model: str = "small_cnn"
     image_size: Literal["auto"] | int = "auto"
+    fit: Fit = "squeeze"
     epochs: int = Field(16, ge=1)
     batch_size: int = Field(128, ge=2)
     learning_rate: float = Field(0.003, gt=0, le=100)

@@ -13,6 +13,7 @@ from tasks.common import errors, events, tables
 from tasks.common.errors import CheckFailedError
 from tasks.common.params import read_params
 from tasks.dataset.columns import INGESTED_COLUMNS, VALIDATED_COLUMNS
+from tasks.dataset.manifests import preprocessing_metadata, read_preprocessing
 from tasks.dataset.paths import (
     INGEST_FINDINGS,
     INGESTED_MANIFEST,
@@ -22,6 +23,7 @@ from tasks.dataset.paths import (
     VALIDATED_MANIFEST,
 )
 from tasks.dataset.selections import quarantined
+from tasks.pixels.preprocess import Preprocessing
 from tasks.validate import duplicates, lineage, measure, report, split, status, summary
 from tasks.validate.checks import run_checks
 from tasks.validate.near_duplicates import count_not_compared, find_near_duplicates
@@ -29,12 +31,15 @@ from tasks.validate.params import ValidateParams
 from tasks.validate.summary import Validated
 
 
-def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:
+def validate(
+    listed: pd.DataFrame, params: ValidateParams, preprocessing: Preprocessing
+) -> Validated:
     """Give every image its facts, status, lineage and split. The order of the steps matters.
 
     Args:
         listed: the ingested manifest.
         params: of the stage.
+        preprocessing: that of later stages; what a file is does not depend on it.
     """
     measured = status.join_facts(listed, measure.measure_all(listed[listed["reason"].isna()]))
     labelled = status.quarantine_unlabelled(measured, listed)
@@ -50,7 +55,7 @@ def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:
         rows,
         pairs=duplicates.list_pairs(rows, near, leaks),
         leaks=leaks,
-        findings=run_checks(rows, params),
+        findings=run_checks(rows, params, preprocessing.range == "depth"),
         split=split.describe_splits(rows, params),
         not_compared=count_not_compared(rows, params),
     )
@@ -61,13 +66,15 @@ def main() -> None:
     params = read_params("validate", ValidateParams)
     listed = tables.read_table(INGESTED_MANIFEST, INGESTED_COLUMNS, made_by="ingest")
     ingest_findings = tables.read_json(INGEST_FINDINGS, made_by="ingest")
-    validated = validate(listed, params)
+    preprocessing = read_preprocessing(INGESTED_MANIFEST)
+    validated = validate(listed, params, preprocessing)
     metrics = summary.summarise(validated, ingest_findings, params)
     print_findings(metrics)
     write_findings(validated, metrics)
     summary.require_enough(validated, params)  # after the page, which shows why
     rows = validated.rows
-    tables.write_table(VALIDATED_MANIFEST, rows, VALIDATED_COLUMNS)
+    metadata = preprocessing_metadata(preprocessing)
+    tables.write_table(VALIDATED_MANIFEST, rows, VALIDATED_COLUMNS, metadata)
     events.report_counts(images=len(rows), **metrics["status"], **metrics["splits"])
     events.emit("link", text="images", path=str(VALIDATE_REPORT))
     fail_if_asked(metrics["failures"])

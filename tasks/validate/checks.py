@@ -17,6 +17,9 @@ from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
 BLURRED_FROM = 64  # pixels, the shorter side: in smaller images sharpness means nothing
+DEEPEST = 65_535  # the largest sample of 16 bits
+# Checks of grey levels: of 16-bit images that use little of their range, all find all of them.
+TONE_CHECKS = ("blank", "blurred", "dark", "bright")
 
 
 class Finding(NamedTuple):
@@ -32,24 +35,31 @@ class Finding(NamedTuple):
     fails: bool
 
 
-def run_checks(rows: pd.DataFrame, params: ValidateParams) -> list[Finding]:
+def run_checks(
+    rows: pd.DataFrame, params: ValidateParams, depth_is_range: bool = True
+) -> list[Finding]:
     """What every check that is on finds.
 
     Args:
         rows: with the columns of the validated manifest.
         params: of the stage.
+        depth_is_range: whether 0 and 65,535 are black and white in 16-bit images. Where they are
+            not, `small_range` has nothing to find, and grey levels of the file say nothing.
     """
     findings = []
+    narrow = depth_is_range and _is_narrow(rows, params)
     for name in THRESHOLDS:
         action, threshold = params.check(name)
         fails = action == "fail"
-        if action == "off":
+        if action == "off" or (name == "small_range" and not narrow):
             continue
         if name in CLASS_CHECKS:
             texts = CLASS_CHECKS[name](rows, threshold)
             findings += [Finding(name, text, pd.Index([]), fails) for text in texts]
         else:
-            images = find_odd_images(rows, name, threshold)
+            without_16 = name in TONE_CHECKS and (narrow or not depth_is_range)
+            judged = rows[rows["bits"] != 16] if without_16 else rows
+            images = find_odd_images(judged, name, threshold)
             if len(images):
                 text = _describe_images(name, threshold, rows.loc[images, "file_name"])
                 findings.append(Finding(name, text, images, fails))
@@ -133,12 +143,37 @@ def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:
     ]
 
 
+def _is_narrow(rows: pd.DataFrame, params: ValidateParams) -> bool:
+    """Whether `small_range` is on and finds something."""
+    action, threshold = params.check("small_range")
+    return action != "off" and bool(_small_range(rows, threshold))
+
+
+def _small_range(rows: pd.DataFrame, share: float) -> list[str]:
+    """All 16-bit images together use little of their range, as those of 12-bit detectors do."""
+    deep = usable(rows)[lambda images: images["bits"] == 16]
+    if deep.empty:
+        return []
+    lowest, highest = int(deep["lowest"].min()), int(deep["highest"].max())
+    if not 0 < highest - lowest < share * DEEPEST:
+        return []
+    # a detector's own depth, but for samples that lie around an offset
+    whole = highest < share * DEEPEST
+    limits = [0, 2 ** highest.bit_length() - 1] if whole else [lowest, highest]
+    count = f"{len(deep):,} image{'s' if len(deep) > 1 else ''} of 16 bits"
+    return [
+        f"{count} use {lowest:,} to {highest:,} of 0 to {DEEPEST:,} and show few grey levels; if "
+        f"that is all that they can hold, set ingest.range: {limits}"
+    ]
+
+
 CLASS_CHECKS: dict[str, Callable[[pd.DataFrame, float], list[str]]] = {
     "few_images": _few_images,
     "imbalance": _imbalance,
     "class_names": _class_names,
     "quarantined": _quarantined,
     "large_cluster": _large_cluster,
+    "small_range": _small_range,
 }
 
 

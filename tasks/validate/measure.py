@@ -1,5 +1,6 @@
 """Decode each image once; compute its measures and hashes, cached by the SHA-256 of its bytes.
 
+    lowest, highest         smallest and largest sample, in the depth that the file has
     brightness, contrast    mean and standard deviation of the grey levels (ITU-R 601), 0..255
     sharpness               variance of the Laplacian, which is small where there are no edges; of
                             the image at half its size if its shorter side has 256 pixels or more.
@@ -20,6 +21,7 @@ import cv2
 import imagehash
 import numpy as np
 import pandas as pd
+import pi_heif
 import PIL
 import pyarrow as pa
 from PIL import Image
@@ -46,8 +48,11 @@ FACTS = pa.schema(
 FACT_NAMES = FACTS.names[1:]  # of what is found by decoding
 Facts = dict[str, Any]  # by FACT_NAMES; what is lacking is null
 
-MEASURES_VERSION = "2"  # raise it where other facts are found in the same bytes
-LIBRARIES = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}"
+MEASURES_VERSION = "3"  # raise it where other facts are found in the same bytes
+LIBRARIES = (
+    f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}, "
+    f"libheif {pi_heif.libheif_version()}"
+)
 # other facts, or facts of other libraries, are not taken from the cache
 VERSION = f"{MEASURES_VERSION} {','.join(FACT_NAMES)} {DECODING}; {LIBRARIES}"
 
@@ -215,6 +220,8 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
         "height": pixels.shape[0],
         "channels": 1 if pixels.ndim == 2 else 3,
         "bits": decoded.bits,
+        "lowest": int(pixels.min()),
+        "highest": int(pixels.max()),
         "brightness": round(float(mean[0, 0]), 2),
         "contrast": round(float(deviation[0, 0]), 2),
         "sharpness": round(float(edges[0, 0] ** 2), 1),

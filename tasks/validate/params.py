@@ -9,7 +9,7 @@ from tasks.common.params import Block
 # the checks, and their default thresholds; docs/parameters.md says what each means
 CheckName = Literal[
     "few_images", "imbalance", "class_names", "quarantined", "tiny", "huge", "blank", "blurred",
-    "dark", "bright", "odd_size", "odd_channels", "large_cluster",
+    "dark", "bright", "odd_size", "odd_channels", "large_cluster", "small_range",
 ]  # fmt: skip
 THRESHOLDS: dict[CheckName, float] = {
     "few_images": 10,  # usable images of a class
@@ -25,6 +25,7 @@ THRESHOLDS: dict[CheckName, float] = {
     "odd_size": 20,  # times the median number of pixels, or one so-many-th of it
     "odd_channels": 0.05,  # of all images have so many channels and bits
     "large_cluster": 0.01,  # of all images look the same
+    "small_range": 0.25,  # of what 16 bits can hold: 14 bits and fewer are found
 }
 
 

@@ -6,6 +6,7 @@ Albumentations. A name that is not in TRANSFORMS or PUBLISHED is refused, and so
 the transform does not have: Albumentations itself would only warn.
 """
 
+import difflib
 import hashlib
 import importlib.metadata
 import inspect
@@ -32,8 +33,15 @@ if _masked:
 import albumentations as A  # noqa: E402
 import cv2  # noqa: E402
 
+from tasks.pixels.preprocess import FROM_8_TO_16  # noqa: E402
 from tasks.variants.published_policies import PUBLISHED  # noqa: E402
-from tasks.variants.transforms import NEED_COLOUR, TAKE_16_BITS, TRANSFORMS  # noqa: E402
+from tasks.variants.transforms import (  # noqa: E402
+    NAMED_NOW,
+    NEED_COLOUR,
+    TAKE_16_BITS,
+    TRANSFORMS,
+    UNSUITABLE,
+)
 
 if _masked:
     del sys.modules["torch"]
@@ -44,6 +52,7 @@ LIBRARIES = (
     "albucore",
     "numpy",
     "opencv-python-headless",
+    "pi-heif",
     "pillow",
     "scipy",
     "simsimd",
@@ -70,12 +79,23 @@ def parse_step(step: Any, location: str) -> tuple[str, dict[str, Any]]:
         raise UserError(f"{location}: needs `Name` or `Name: {{argument: value}}`, found {step!r}")
     name, arguments = next(iter(step.items()))
     if name not in (*TRANSFORMS, *PUBLISHED, *COMPOSITES):
-        raise UserError(f"{location} {name}: unknown transform; docs/policies.md lists the known")
+        raise UserError(f"{location} {name}: {_why_not(str(name))}")
     if arguments is not None and not isinstance(arguments, dict):
         raise UserError(
             f"{location} {name}: needs arguments as `{{argument: value}}`, found {arguments!r}"
         )
     return name, dict(arguments or {})
+
+
+def _why_not(name: str) -> str:
+    """Why a policy cannot have a step of that name, and what it can have instead."""
+    if name in UNSUITABLE:
+        return UNSUITABLE[name]
+    known = (*TRANSFORMS, *PUBLISHED, *COMPOSITES)
+    similar = difflib.get_close_matches(name, known, n=1)
+    meant = NAMED_NOW.get(name) or (similar[0] if similar else None)
+    hint = f"is {meant} meant? " if meant else ""
+    return f"unknown transform; {hint}docs/policies.md lists the known"
 
 
 def transform_class(name: str) -> Any:
@@ -182,24 +202,45 @@ def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
             yield transform
 
 
+def scale_fill(transform: Any) -> None:
+    """Scale the constant with which a transform fills from 8 bits to 16."""
+    fill = getattr(transform, "fill", None)
+    if fill is not None and not isinstance(fill, str):  # a text means random or inpainted pixels
+        transform.fill = (np.asarray(fill) * FROM_8_TO_16).tolist()
+
+
+def inpaints(transform: Any) -> bool:
+    """Whether a transform fills by OpenCV's inpainting, which takes 8 bits only."""
+    return str(getattr(transform, "fill", "")).startswith("inpaint")
+
+
 class Policy:
     """A policy, built once in a process and seeded anew for each variant.
 
-    `takes_16_bits`, `takes_grey`: whether every transform in it works on such images.
+    `takes_16_bits`, `takes_grey`: whether every transform in it works on such images. A `fill`
+    is given for 8 bits; for images of 16 bits it is scaled, so that 255 is white there too.
     """
 
     def __init__(self, steps: list[Any]) -> None:
-        transforms = build_transforms(steps)
-        self.compose = A.Compose(transforms, save_applied_params=True)
         # All steps share one pair of generators, whose state is set for each variant:
         # Compose.set_random_seed() would make new ones for every step, which takes longer than
         # augmenting a small image.
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
-        self.compose.set_random_state(np.random.Generator(self.bits), self.random)
-        names = {type(leaf).__name__ for leaf in leaf_transforms(transforms)}
-        self.takes_16_bits = names.issubset(TAKE_16_BITS)
+        transforms, deep_transforms = build_transforms(steps), build_transforms(steps)
+        for leaf in leaf_transforms(deep_transforms):
+            scale_fill(leaf)
+        self.compose = self._compose(transforms)
+        self.compose_16_bits = self._compose(deep_transforms)
+        leaves = list(leaf_transforms(transforms))
+        names = {type(leaf).__name__ for leaf in leaves}
+        self.takes_16_bits = names.issubset(TAKE_16_BITS) and not any(map(inpaints, leaves))
         self.takes_grey = names.isdisjoint(NEED_COLOUR)
+
+    def _compose(self, transforms: list[Any]) -> A.Compose:
+        compose = A.Compose(transforms, save_applied_params=True)
+        compose.set_random_state(np.random.Generator(self.bits), self.random)
+        return compose
 
     def apply(self, pixels: np.ndarray, seed: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """Augment an image; equal seeds give equal pixels.
@@ -217,7 +258,8 @@ class Policy:
             Exception: whatever a transform raises on an image that it was not made for.
         """
         self._set_seed(seed)
-        result = self.compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
+        compose = self.compose_16_bits if pixels.dtype == np.uint16 else self.compose
+        result = compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
         operations = [
             {"name": name, **to_json_value(params)} for name, params in result["applied_transforms"]
         ]

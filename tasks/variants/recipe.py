@@ -6,12 +6,13 @@ from functools import cached_property, lru_cache
 
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.variants.params import AugmentParams, Encoding
 from tasks.variants.policy import Policy, canonical_json, library_versions
 
 # Raise it where a change of the code that makes variants gives other pixels for the same recipe:
 # what was made before would be reused.
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,18 @@ class Recipe:
     encoding: Encoding
     distinct: bool
     max_attempts: int
+    preprocessing: Preprocessing = AS_DECODED
 
     @classmethod
-    def from_params(cls, params: AugmentParams) -> "Recipe":
-        policy = canonical_json(params.policy)
-        return cls(params.seed, policy, params.encoding, params.distinct, params.max_attempts)
+    def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipe":
+        return cls(
+            seed=params.seed,
+            policy=canonical_json(params.policy),
+            encoding=params.encoding,
+            distinct=params.distinct,
+            max_attempts=params.max_attempts,
+            preprocessing=preprocessing,
+        )
 
     @cached_property
     def hash(self) -> str:
@@ -36,6 +44,7 @@ class Recipe:
             "seed": self.seed,
             "policy": json.loads(self.policy),
             "decoding": DECODING,
+            "preprocessing": self.preprocessing.to_json(),
             "encoding": self.encoding.model_dump(),
             "making": CODE_VERSION,
             "distinct": self.distinct,

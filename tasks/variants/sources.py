@@ -11,7 +11,7 @@ from tasks.dataset import image_bytes
 from tasks.dataset.paths import VALIDATED_MANIFEST
 from tasks.dataset.selections import usable
 from tasks.pixels.convert import to_rgb
-from tasks.pixels.decode import decode
+from tasks.pixels.preprocess import Preprocessing
 from tasks.variants.recipe import Recipe
 
 ROWS_AT_ONCE = 4096  # lists of all columns would take more memory than the table
@@ -55,6 +55,14 @@ def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
     return sources
 
 
+def policy_input_sizes(rows: pd.DataFrame, preprocessing: Preprocessing) -> pd.DataFrame:
+    """The rows with the `width` and `height` that images have after preprocessing."""
+    height, width = preprocessing.size_of(
+        rows["height"].to_numpy(np.int64), rows["width"].to_numpy(np.int64)
+    )
+    return rows.assign(height=height, width=width)
+
+
 def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
     """Each of training_sources() as a Source; `counts`: the variants planned of it."""
     for start in range(0, len(rows), ROWS_AT_ONCE):
@@ -65,8 +73,10 @@ def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:
             yield Source(*facts)
 
 
-def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
-    """Decode a source; see pixels.decode.
+def read_pixels(
+    source: Source, preprocessing: Preprocessing, keep_depth: bool = False
+) -> np.ndarray:
+    """Decode and preprocess a source; see Preprocessing.read().
 
     Raises:
         UserError: where its bytes are not those that were validated.
@@ -76,12 +86,15 @@ def read_pixels(source: Source, keep_depth: bool = False) -> np.ndarray:
         data = image_bytes.read_checked(source, f"changed {again}")
     except FileNotFoundError:
         raise UserError(f"{source.path}: gone {again}") from None
-    return decode(data, keep_depth).pixels
+    return preprocessing.read(data, keep_depth)
 
 
 def read_policy_input(source: Source, recipe: Recipe) -> np.ndarray:
-    """The pixels that the policy gets: grey and 16 bits stay where policy and format take them."""
+    """The preprocessed pixels that the policy gets.
+
+    Grey and 16 bits stay where policy and format take them.
+    """
     policy = recipe.build_policy()
     keep_depth = policy.takes_16_bits and recipe.encoding.format_for(source.format) == "png"
-    pixels = read_pixels(source, keep_depth)
+    pixels = read_pixels(source, recipe.preprocessing, keep_depth)
     return pixels if policy.takes_grey else to_rgb(pixels)

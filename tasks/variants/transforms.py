@@ -1,4 +1,4 @@
-"""Which of Albumentations' transforms a policy may use, and which pixels they take."""
+"""Which of Albumentations' transforms a policy may use, why not others, which pixels they take."""
 
 TRANSFORMS = (
     # geometry
@@ -23,6 +23,56 @@ TRANSFORMS = (
     "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel",
     "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
 )  # fmt: skip
+
+# Why a transform of Albumentations is not among them, and what to do instead.
+SCALES = (
+    "training does that itself, with the mean and deviation that models/model.json keeps; "
+    "variants are stored as images: leave it out"
+)
+TENSORS = "variants are stored as image files, and training makes the tensors: leave it out"
+FUNCTION = (
+    "a function cannot be written in params.yaml, so its variants could not be made again: "
+    "use transforms that have a name"
+)
+OTHER_IMAGES = "it mixes in another image, and a variant is made of its source alone: leave it out"
+ANNOTATIONS = "it needs boxes or masks, and the images have labels alone: use {instead}"
+VOLUMES = "it is for volumes or sound, not for images: leave it out"
+UNSUITABLE = {
+    **dict.fromkeys(("Normalize", "ToFloat", "FromFloat"), SCALES),
+    **dict.fromkeys(("ToTensorV2", "ToTensor3D", "ToTensor"), TENSORS),
+    "Lambda": FUNCTION,
+    **dict.fromkeys(
+        ("FDA", "HistogramMatching", "MixUp", "Mosaic", "OverlayElements",
+         "PixelDistributionAdaptation", "TextImage", "TemplateTransform"),
+        OTHER_IMAGES,
+    ),
+    **dict.fromkeys(
+        ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "CropNonEmptyMaskIfExists",
+         "RandomCropNearBBox", "RandomSizedBBoxSafeCrop"),
+        ANNOTATIONS.format(instead="RandomResizedCrop"),
+    ),
+    **dict.fromkeys(
+        ("ConstrainedCoarseDropout", "MaskDropout"), ANNOTATIONS.format(instead="CoarseDropout")
+    ),
+    **dict.fromkeys(
+        ("CenterCrop3D", "CoarseDropout3D", "CubicSymmetry", "Pad3D", "PadIfNeeded3D",
+         "RandomCrop3D", "FrequencyMasking", "TimeMasking", "TimeReverse"),
+        VOLUMES,
+    ),
+}  # fmt: skip
+# Names of torchvision and of older versions of Albumentations.
+NAMED_NOW = {
+    "RandomHorizontalFlip": "HorizontalFlip", "RandomVerticalFlip": "VerticalFlip",
+    "Flip": "HorizontalFlip and VerticalFlip", "RandomRotation": "Rotate", "RandomAffine": "Affine",
+    "RandomPerspective": "Perspective", "RandomErasing": "Erasing", "Cutout": "CoarseDropout",
+    "GaussianNoise": "GaussNoise", "Grayscale": "ToGray", "RandomGrayscale": "ToGray",
+    "RandomBrightness": "RandomBrightnessContrast", "RandomContrast": "RandomBrightnessContrast",
+    "IAAAdditiveGaussianNoise": "AdditiveNoise", "JpegCompression": "ImageCompression",
+    "RandomInvert": "InvertImg", "RandomPosterize": "Posterize", "RandomSolarize": "Solarize",
+    "RandomAutocontrast": "AutoContrast", "RandomEqualize": "Equalize",
+    "TrivialAugmentWide": "trivialaugment", "RandAugment": "randaugment",
+    "AutoAugment": "autoaugment",
+}  # fmt: skip
 
 # Transforms that work on 16 bits as on 8; with any other in the policy, images get 8 bits.
 TAKE_16_BITS = (

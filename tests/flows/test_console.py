@@ -169,12 +169,15 @@ def test_rejected_variants_are_counted_where_there_are_any(
     numbers = {"sources": 1_000, "planned": 4, "written": 3, "rejected": 1}
     classes = {"cat": {**numbers, "training_images": 1_003}}
     monkeypatch.setattr(
-        console, "read_metrics", lambda stage: {**numbers, "training_images": 1_003}
+        console,
+        "read_metrics",
+        lambda stage: {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]},
     )
     monkeypatch.setattr(console, "read_counts", lambda: None)
     monkeypatch.setattr(console, "counts_by_class", lambda counts: classes)
-    assert printed(console.run_summary(["augment"], [])) == [
+    assert printed(console.run_summary(["augment"], ["warning: printed"])) == [
         "variants         3 of 4 planned",
+        "warning          new",
         "  class  sources  variants  training images  rejected",
         "  cat      1,000         3            1,003         1",
         "training images  1,003",

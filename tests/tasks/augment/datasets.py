@@ -16,7 +16,9 @@ from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
+from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipe
 
 POLICIES = (
     [{"Rotate": {"limit": 40, "p": 0.9}}],
@@ -180,6 +182,7 @@ def run(
     monkeypatch.chdir(folder)
     said: dict[str, int] = {}
     monkeypatch.setattr(events, "report_counts", said.update)
-    augment(dataset.validated(), dataset.params())
+    params = dataset.params()
+    augment(dataset.validated(), params, Recipe.from_params(params, AS_DECODED))
     files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}
     return {**files, "metrics": AUGMENT_METRICS.read_bytes()}, said

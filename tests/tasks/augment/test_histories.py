@@ -11,6 +11,7 @@ from tasks.augment.committed_segments import read_segments
 from tasks.augment.tar_format import END
 from tasks.common import tables
 from tasks.dataset.paths import LEDGER, SEGMENTS
+from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants import recipe as recipes
 from tasks.variants.recipe import Recipe
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
@@ -44,7 +45,7 @@ def variants_in(path: Path) -> set[str]:
 
 def made_before(dataset: Dataset, folder: Path) -> set[str]:
     """The variants of the present recipe that are in the private cache or were committed."""
-    recipe = Recipe.from_params(dataset.params()).hash
+    recipe = Recipe.from_params(dataset.params(), AS_DECODED).hash
     found: set[str] = set()
     for index in folder.glob(f".variegate/segments/{recipe}/*.sources"):
         rows, tar = (
@@ -147,7 +148,7 @@ def test_segments_of_a_ledger_are_found_with_their_sources(
     dataset = some(random.Random(0), a1="b", a2="a", a3="a", a4="b", a5="b", a6="a", a7="b")
     run(dataset, tmp_path, monkeypatch)
     tars = {path.name: path for path in SEGMENTS.iterdir()}
-    recipe = Recipe.from_params(dataset.params()).hash
+    recipe = Recipe.from_params(dataset.params(), AS_DECODED).hash
     found = list(read_segments(LEDGER, recipe, tars))
     assert [(one.first, one.count, list(rows["rows"])) for one, rows in found] == [
         (0, 4, [1, 3]),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.variants.policy as policies
-from tasks.capacity.count import capacities_by_source, capacity, check_capacity
+from tasks.capacity.count import capacities_by_source, capacity, checked_capacities
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy
@@ -352,7 +352,7 @@ def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_cert
 
     def check(policy: list, planned: int, distinct: bool = True) -> None:
         params = AugmentParams(policy=policy, variants_per_image=planned, distinct=distinct)
-        check_capacity(rows, pd.Series([0, planned]), params)
+        checked_capacities(rows, pd.Series([0, planned]), params)
 
     check([FLIP], 1)
     check([FLIP], 2, distinct=False)

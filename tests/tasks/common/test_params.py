@@ -78,8 +78,8 @@ def error_of(
             "ingest: {layuot: auto}",
             "ingest",
             IngestParams,
-            "params.yaml ingest.layuot: unknown key; known: layout, label_from, group_pattern, "
-            "images",
+            "params.yaml ingest.layuot: unknown key; known: range, preprocess, layout, "
+            "label_from, group_pattern, images",
         ),
         (
             "validate: {train: 0.5}",

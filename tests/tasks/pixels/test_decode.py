@@ -526,12 +526,6 @@ def test_an_image_within_the_file_is_bounded_too() -> None:
         )
 
 
-def test_text_that_inflates_is_bounded() -> None:
-    text = b"k\0\0" + zlib.compress(bytes(50_000_000))
-    with pytest.raises(UndecodableError, match=r"^ValueError: Decompressed data too large"):
-        decode(with_chunk(encoded(Image.new("L", (1, 1))), b"zTXt", text))
-
-
 def no_memory() -> cv2.error:
     error = cv2.error("Insufficient memory")
     error.code = -4

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tasks.pixels.decode import UndecodableError, decode
 from tasks.pixels.encode import encode
 from tests.tasks.pixels.test_decode import SWAPPED, cmyk_profile
 
+HEIC = Path(__file__).parent / "heic"
 MOST_SECONDS = 20  # for a case
 MOST_BYTES = 4 << 30  # of address space, for a child
 REASONS = ("not_an_image", "corrupt", "too_large")
@@ -124,6 +126,8 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "icns": lambda: saved(picture().resize((64, 64)), "ICNS"),
     "jpeg 2000": lambda: saved(picture(), "JPEG2000"),
     "avif": lambda: saved(picture(), "AVIF"),
+    "heic": lambda: (HEIC / "turned.heic").read_bytes(),
+    "heic transparent": lambda: (HEIC / "transparent.heic").read_bytes(),
     "psd": psd,
     "qoi": lambda: saved(picture(), "QOI"),
     "dds": lambda: saved(picture(), "DDS", pixel_format="DXT5"),

@@ -7,7 +7,9 @@ import pytest
 from tasks.common.errors import UserError
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.pixels.decode import decode
+from tasks.pixels.preprocess import AS_DECODED
 from tasks.train import image_array
+from tasks.train.images import InputForm
 from tests.conftest import Project
 
 
@@ -40,12 +42,15 @@ def test_images_arrive_in_order_at_one_size(
 ) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", workers)
     files = image_array.training_files(*manifests)
-    with image_array.decoded_images(files, 8, "decoding") as array:
+    with image_array.decoded_images(
+        files, InputForm(8, "squeeze", AS_DECODED), "decoding"
+    ) as array:
         assert array.shape == (60, 3, 8, 8) and array.dtype == np.uint8
         for place, row in enumerate(files.itertuples(index=False)):
             pixels = decode(image_array.read_bytes(row)).pixels
             assert np.array_equal(array[place], np.stack([pixels] * 3))
-    with image_array.decoded_images(files.head(1), 16, "decoding") as array:
+    larger = InputForm(16, "squeeze", AS_DECODED)
+    with image_array.decoded_images(files.head(1), larger, "decoding") as array:
         assert array.shape == (1, 3, 16, 16)
 
 

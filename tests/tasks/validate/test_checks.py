@@ -5,7 +5,7 @@ from tasks.validate.checks import run_checks
 from tasks.validate.params import THRESHOLDS, Check, CheckName, ValidateParams
 
 GOOD = {
-    "width": 100, "height": 80, "channels": 3, "bits": 8,
+    "width": 100, "height": 80, "channels": 3, "bits": 8, "lowest": 0, "highest": 255,
     "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
     "status": "ok", "reason": None, "cluster": None, "label": "cat",
 }  # fmt: skip
@@ -122,6 +122,12 @@ def test_small_images_are_never_blurred() -> None:
             rows_with(*[{"cluster": "5.png"}] * 3),
             "3 images look the same as 5.png, over 1% of the set",
         ),
+        (
+            "small_range",
+            rows_with(*[{"bits": 16, "lowest": 11, "highest": 4012}] * 3),
+            "3 images of 16 bits use 11 to 4,012 of 0 to 65,535 and show few grey levels; if that "
+            "is all that they can hold, set ingest.range: [0, 4095]",
+        ),
     ],
 )
 def test_odd_classes_and_sets(check: CheckName, rows: pd.DataFrame, text: str) -> None:
@@ -137,6 +143,46 @@ def test_images_that_params_yaml_leaves_out_are_no_reason_to_warn() -> None:
     assert found(rows_with(*left_out, *bad))["quarantined"] == expected
 
 
+DETECTOR = {"bits": 16, "lowest": 0, "contrast": 1.0, "sharpness": 1.0, "brightness": 7.0}
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "limits"),
+    [
+        (0, 1, "[0, 1]"),
+        (3, 255, "[0, 255]"),
+        (0, 256, "[0, 511]"),
+        (0, 4095, "[0, 4095]"),
+        (900, 16_383, "[0, 16383]"),  # 14 bits
+        (31_768, 35_863, "[31768, 35863]"),  # 12 bits around an offset
+        (0, 16_384, None),
+        (0, 65_535, None),
+        (700, 700, None),  # blank
+    ],
+)
+def test_the_range_of_16_bit_images_is_that_of_the_fewest_bits_that_hold_them(
+    lowest: int, highest: int, limits: str | None
+) -> None:
+    rows = rows_with({**DETECTOR, "lowest": lowest, "highest": highest}, good=30)
+    text = found(rows).get("small_range")
+    assert (text and text.partition("ingest.range: ")[2]) == limits
+
+
+def test_one_image_that_uses_its_range_shows_that_the_others_do_too() -> None:
+    dark, full = {**DETECTOR, "highest": 4000}, {**GOOD, "bits": 16, "highest": 60_000}
+    assert "small_range" not in found(rows_with(*[dark] * 20, full, *[full] * 20, good=0))
+    unused = {**full, "status": "quarantined"}
+    assert "small_range" in found(rows_with(*[dark] * 20, unused, good=0))
+
+
+def test_what_looks_black_for_its_range_is_told_once() -> None:
+    rows = rows_with(*[{**DETECTOR, "highest": 4000}] * 3)
+    assert list(found(rows)) == ["small_range"]
+    assert set(found(rows, small_range=Check(then="off"))) == {"blank", "blurred", "dark"}
+    ranged = run_checks(rows, ValidateParams(), depth_is_range=False)
+    assert ranged == []
+
+
 def test_every_check_has_a_test() -> None:
     tested = {"tiny", "huge", "blank", "blurred", "dark", "bright", "odd_size", "odd_channels"}
     assert tested | {
@@ -145,4 +191,5 @@ def test_every_check_has_a_test() -> None:
         "class_names",
         "quarantined",
         "large_cluster",
+        "small_range",
     } == set(THRESHOLDS)

@@ -5,6 +5,7 @@ import inspect
 import json
 import random
 
+import albumentations
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tasks.variants.policy import (
     to_json_value,
     transform_class,
 )
-from tasks.variants.transforms import NEED_COLOUR, TAKE_16_BITS
+from tasks.variants.transforms import NAMED_NOW, NEED_COLOUR, TAKE_16_BITS, UNSUITABLE
 
 ROWS, COLUMNS = np.mgrid[:32, :24]
 IMAGE = np.stack([7 * ROWS + COLUMNS, 3 * ROWS * COLUMNS, 255 - 8 * COLUMNS], axis=-1).astype(
@@ -56,6 +57,11 @@ WITH_BORDERS = [
     name
     for name in TRANSFORMS
     if "border_mode" in inspect.signature(transform_class(name).__init__).parameters
+]
+WITH_FILL = [
+    name
+    for name in TAKE_16_BITS
+    if "fill" in inspect.signature(transform_class(name).__init__).parameters
 ]
 
 
@@ -175,6 +181,36 @@ def test_pixels_by_hand() -> None:
             ["Flop"],
             "[0] Flop: unknown transform; docs/policies.md lists the known",
         ),
+        (
+            [{"OneOf": {"transforms": ["HorizontlFlip"]}}],
+            "[0].transforms[0] HorizontlFlip: unknown transform; is HorizontalFlip meant? "
+            "docs/policies.md lists the known",
+        ),
+        (
+            ["VerticalFlip", {"RandomRotation": {"degrees": 3}}],
+            "[1] RandomRotation: unknown transform; is Rotate meant? "
+            "docs/policies.md lists the known",
+        ),
+        (
+            [{"Normalize": {"mean": [0.5], "std": [0.5]}}],
+            "[0] Normalize: training does that itself, with the mean and deviation that "
+            "models/model.json keeps; variants are stored as images: leave it out",
+        ),
+        (
+            ["ToTensorV2"],
+            "[0] ToTensorV2: variants are stored as image files, and training makes the tensors: "
+            "leave it out",
+        ),
+        (
+            ["Lambda"],
+            "[0] Lambda: a function cannot be written in params.yaml, so its variants could not be "
+            "made again: use transforms that have a name",
+        ),
+        (
+            ["MaskDropout"],
+            "[0] MaskDropout: it needs boxes or masks, and the images have labels alone: use "
+            "CoarseDropout",
+        ),
         ([3], "[0]: needs `Name` or `Name: {argument: value}`, found 3"),
         (
             [{"Rotate": 3}],
@@ -268,6 +304,45 @@ def test_16_bits_give_what_8_bits_give_but_finer(name: str, pixels: np.ndarray) 
         fine, _ = policy.apply(pixels.astype(np.uint16) * 257, seed)
         assert fine.dtype == np.uint16 and fine.shape == coarse.shape
         assert np.abs(fine / 257 - coarse).max() <= 2
+
+
+@pytest.mark.parametrize("name", WITH_FILL)
+def test_a_fill_is_of_8_bits_and_scaled_with_the_depth(name: str) -> None:
+    borders = {"border_mode": cv2.BORDER_CONSTANT} if name in WITH_BORDERS else {}
+    policy = certain(name, **REACHING_OUT.get(name, {}), **borders, fill=200)
+    even = np.full((32, 24), 40, np.uint8)
+    for seed in range(5):
+        coarse, _ = policy.apply(even, seed)
+        fine, _ = policy.apply(even.astype(np.uint16) * 257, seed)
+        assert fine.dtype == np.uint16
+        assert np.abs(fine / 257 - coarse).max() <= 1
+
+
+def test_a_fill_by_hand() -> None:
+    image = np.full((1, 1), 1000, np.uint16)
+    for fill, filled in ((255, 65535), (1.5, 386), (0, 0)):
+        assert certain("Pad", padding=1, fill=fill).apply(image, 1)[0].tolist() == [
+            [filled] * 3,
+            [filled, 1000, filled],
+            [filled] * 3,
+        ]
+
+
+def test_inpainted_holes_need_8_bits() -> None:
+    assert not certain("CoarseDropout", fill="inpaint_ns").takes_16_bits
+    assert certain("CoarseDropout", fill="random").takes_16_bits
+
+
+def test_every_other_transform_of_albumentations_says_why_not() -> None:
+    """And what is said of is not in fact known."""
+    bases = {"BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"}
+    names = {
+        name
+        for name, kind in vars(albumentations).items()
+        if inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform)
+    }
+    assert names - {*TRANSFORMS, *bases} <= UNSUITABLE.keys()
+    assert not {*UNSUITABLE, *NAMED_NOW} & {*TRANSFORMS, *PUBLISHED}
 
 
 def test_one_transform_for_8_bits_decides_for_the_policy() -> None:

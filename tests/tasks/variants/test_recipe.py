@@ -1,5 +1,6 @@
 import pytest
 
+from tasks.pixels.preprocess import Preprocessing
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
 from tasks.variants.recipe import Recipe
@@ -20,6 +21,8 @@ def recipe(policy: list | None = None, **changes: object) -> Recipe:
         {"distinct": False},
         {"max_attempts": 6},
         {"encoding": Encoding(quality=90)},
+        {"preprocessing": Preprocessing(range="image")},
+        {"preprocessing": Preprocessing(preprocess=["grey"])},
     ],
 )
 def test_whatever_decides_bytes_changes_the_recipes_name(changes: dict) -> None:

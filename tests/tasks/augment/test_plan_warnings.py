@@ -1,13 +1,17 @@
 """What a plan warns of, and what it is silent about."""
 
+import json
+import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.augment.plan_warnings import plan_warnings
 from tasks.capacity.count import capacities_by_source
-from tasks.commands.plan_warnings import plan_warnings
+from tests.tasks.augment.datasets import Dataset, run
 
 SIZES = pd.DataFrame({"height": [8, 20, 30], "width": [9, 20, 30]})
 
@@ -40,6 +44,28 @@ def test_flips_of_digits_and_letters(labels: Sequence[str]) -> None:
 def test_flips_of_other_things_are_no_matter() -> None:
     assert (
         warned(["D4"]) == warned(["D4"], ["1", "2", "dog"]) == warned([{"Blur": {}}], "123") == []
+    )
+
+
+def test_steps_that_every_image_should_get() -> None:
+    policy = [
+        {"SmallestMaxSize": {"max_size": 128, "p": 1.0}},
+        {"CenterCrop": {"height": 6, "width": 5}},
+        "HorizontalFlip",
+    ]
+    text = (
+        "{}: every variant gets this, but no original, and no validation or test image; if all "
+        "images are to get it, move it to ingest.preprocess: [{}]"
+    )
+    assert warned(policy) == [
+        text.format(
+            "SmallestMaxSize, CenterCrop",
+            "{resize: {shorter: 128}}, {crop: {width: 5, height: 6}}",
+        )
+    ]
+    assert warned([{"ToGray": {"p": 1.0}}]) == [text.format("ToGray", "grey")]
+    assert (
+        warned(["ToGray", {"OneOf": {"transforms": [{"Resize": {"height": 9, "width": 9}}]}}]) == []
     )
 
 
@@ -99,3 +125,12 @@ def test_more_variants_than_can_differ() -> None:
 def test_no_training_images_no_cautions() -> None:
     none = pd.DataFrame({"height": [], "width": [], "label": []})
     assert plan_warnings(["D4"], none, pd.Series([], dtype=int), np.array([], int), []) == []
+
+
+def test_a_run_warns_as_the_plan_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left, _ = run(Dataset(random.Random(0)), tmp_path, monkeypatch)
+    text = "Rotate: turns by up to 40 degrees; if images have an upside, set limit: 30 or less"
+    assert json.loads(left["metrics"])["warnings"] == [text]
+    assert f"warning: {text}\n" in capsys.readouterr().out

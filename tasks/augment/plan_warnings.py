@@ -23,6 +23,15 @@ ROTATIONS = {  # the argument that limits the angle
     "ShiftScaleRotate": "rotate_limit",
 }
 FAR_DEGREES = 30
+# What brings images to one form, and the step of ingest.preprocess that does it for all of them.
+FOR_ALL_IMAGES = {
+    "Resize": "resize: {{width: {0.width}, height: {0.height}}}",
+    "SmallestMaxSize": "resize: {{shorter: {0.max_size}}}",
+    "LongestMaxSize": "resize: {{longer: {0.max_size}}}",
+    "CenterCrop": "crop: {{width: {0.width}, height: {0.height}}}",
+    "PadIfNeeded": "pad: {{width: {0.min_width}, height: {0.min_height}}}",
+    "ToGray": "grey",
+}
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -49,6 +58,7 @@ def plan_warnings(
         *flipped_symbols(transforms, sorted(rows["label"].unique())),
         *repeated_resampling(transforms),
         *far_rotations(transforms),
+        *meant_for_all(transforms),
         *too_small(rows, counts, capacity_index, capacities),
         *too_many(counts, capacity_index, capacities, distinct),
     ]
@@ -94,6 +104,24 @@ def far_rotations(transforms: list[Any]) -> list[str]:
                 f"set {argument}: {FAR_DEGREES} or less"
             )
     return list(dict.fromkeys(warnings))
+
+
+def meant_for_all(transforms: list[Any]) -> list[str]:
+    """Steps that every variant gets for certain: most likely every image should."""
+    certain = [step for step in transforms if _name(step) in FOR_ALL_IMAGES and step.p == 1]
+    if not certain:
+        return []
+    names = ", ".join(dict.fromkeys(map(_name, certain)))
+    steps = ", ".join(_written(FOR_ALL_IMAGES[_name(step)].format(step)) for step in certain)
+    return [
+        f"{names}: every variant gets this, but no original, and no validation or test image; if "
+        f"all images are to get it, move it to ingest.preprocess: [{steps}]"
+    ]
+
+
+def _written(step: str) -> str:
+    """A step as a list of YAML in one line has it."""
+    return f"{{{step}}}" if ":" in step else step
 
 
 def too_small(

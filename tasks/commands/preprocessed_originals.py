@@ -1,0 +1,84 @@
+"""Encode preprocessed originals into files of their own, for exports of what training sees."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tasks.common import events, machine, workers
+from tasks.common.temporary import locked_beside, remove_abandoned
+from tasks.dataset import image_bytes
+from tasks.pixels.encode import EXTENSIONS, encode
+from tasks.pixels.hashing import sha256
+from tasks.variants.recipe import Recipe
+
+IMAGES_PER_TASK = 128
+
+
+class EncodeTask(NamedTuple):
+    """The work of one worker: encode the images of `rows` into `folder`."""
+
+    rows: pd.DataFrame
+    folder: Path
+    recipe: Recipe
+
+
+class EncodedFile(NamedTuple):
+    """Where a preprocessed image lies, in the columns of image_bytes.read_row()."""
+
+    path: str
+    offset: None
+    length: int
+    sha256: str
+    extension: str
+
+
+@contextmanager
+def preprocessed(originals: pd.DataFrame, recipe: Recipe) -> Iterator[pd.DataFrame]:
+    """The rows of originals, located in files that hold them preprocessed, encoded as variants are.
+
+    Args:
+        originals: with the columns of image_bytes.read_row(), `format` and `source_id`.
+        recipe: its preprocessing and encoding.
+
+    Yields:
+        The rows with other path, offset, length, sha256 and extension. The files are removed when
+        the block ends.
+    """
+    remove_abandoned(machine.cache_folder())
+    with locked_beside(machine.cache_folder() / "preprocessed", Path.mkdir) as folder:
+        starts = range(0, len(originals), IMAGES_PER_TASK)
+        tasks = (
+            EncodeTask(originals.iloc[start : start + IMAGES_PER_TASK], folder, recipe)
+            for start in starts
+        )
+        done = workers.map_ordered(encode_files, tasks, preload=__name__)
+        batches = events.track(done, len(originals), "preprocessing", "image", units_in=len)
+        files = list(chain.from_iterable(batches))
+        columns = pd.DataFrame(files, columns=EncodedFile._fields, index=originals.index)
+        yield originals.assign(**columns)
+
+
+def encode_files(task: EncodeTask) -> list[EncodedFile]:
+    """Preprocess and encode some images; runs in a worker."""
+    return [encode_file(row, task.folder, task.recipe) for row in task.rows.itertuples()]
+
+
+def encode_file(row: Any, folder: Path, recipe: Recipe) -> EncodedFile:
+    """Preprocess one image and write it as `<source_id>.<extension>`.
+
+    Raises:
+        UserError: where its bytes are not those that the manifest names.
+    """
+    data = image_bytes.read_checked(row, "changed since it was validated; run from ingest again")
+    encoding = recipe.encoding
+    format = encoding.format_for(row.format)
+    pixels = recipe.preprocessing.read(data, keep_depth=format == "png")
+    encoded = encode(pixels, format, encoding.quality, encoding.lossless)
+    extension = EXTENSIONS[format]
+    path = folder / f"{row.source_id}.{extension}"
+    path.write_bytes(encoded)
+    return EncodedFile(str(path), None, len(encoded), sha256(encoded), extension)
