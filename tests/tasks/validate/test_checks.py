@@ -7,7 +7,7 @@ from tasks.validate.params import THRESHOLDS, Check, CheckName, ValidateParams
 GOOD = {
     "width": 100, "height": 80, "channels": 3, "bits": 8,
     "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
-    "status": "ok", "cluster": None, "label": "cat",
+    "status": "ok", "reason": None, "cluster": None, "label": "cat",
 }  # fmt: skip
 
 
