@@ -19,10 +19,15 @@ IGNORE_FILE = ".dvcignore"
 
 
 class _Rules(NamedTuple):
-    """The patterns of one .dvcignore. `folder`: which holds it, `data/raw/` for one; "" the root"""
+    """The patterns of one .dvcignore, for folders and for files.
+
+    `folder`: which holds it, `data/` for one; "" is the project's root. To DVC, patterns that end
+    in / mean folders alone, even where they begin with !.
+    """
 
     folder: str
-    spec: PathSpec
+    for_folders: PathSpec
+    for_files: PathSpec
 
 
 class Folder(NamedTuple):
@@ -72,15 +77,18 @@ def _read(folder: str) -> _Rules:
     """The rules of the .dvcignore in a folder; at the root also those that DVC always has."""
     file = Path(folder, IGNORE_FILE)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    lines = [line.strip() for line in text.splitlines()]
-    always = [] if folder else ALWAYS
-    spec = PathSpec.from_lines(GitIgnoreSpecPattern, [*always, *lines])
-    return _Rules(f"{folder}/" if folder else "", spec)
+    lines = [*([] if folder else ALWAYS), *map(str.strip, text.splitlines())]
+    of_files = [line for line in lines if not line.endswith("/")]
+    for_folders, for_files = (
+        PathSpec.from_lines(GitIgnoreSpecPattern, some) for some in (lines, of_files)
+    )
+    return _Rules(f"{folder}/" if folder else "", for_folders, for_files)
 
 
 def _ignored(path: str, rules: list[_Rules]) -> bool:
     """Whether DVC leaves out `path`, which ends in / for a folder: the last pattern decides."""
-    for folder, spec in reversed(rules):
+    for folder, for_folders, for_files in reversed(rules):
+        spec = for_folders if path.endswith("/") else for_files
         found = spec.check_file(path[len(folder) :]).include
         if found is not None:
             return found
