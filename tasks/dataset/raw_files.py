@@ -60,7 +60,7 @@ def require_own_folder() -> None:
         if path.is_symlink():
             raise UserError(
                 f"{path}: needs to be a folder, found a link to {path.resolve()}, behind which DVC "
-                "versions nothing; move the folder here, or mount it here (`mount --bind`)"
+                "versions nothing; move it here, or move the whole project to that disk"
             )
 
 

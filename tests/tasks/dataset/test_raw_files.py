@@ -201,5 +201,5 @@ def test_a_linked_folder_is_refused_before_dvc_is_asked(tmp_path: Path, linked: 
         lines.append(str(error.value))
     assert lines == 3 * [
         f"{linked}: needs to be a folder, found a link to {tmp_path / 'disk'}, behind which DVC "
-        "versions nothing; move the folder here, or mount it here (`mount --bind`)"
+        "versions nothing; move it here, or move the whole project to that disk"
     ]
