@@ -6,30 +6,27 @@ and folders never name a class, and a `Thumbs.db` is no image that was lost.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-NAMES = (  # of files and folders, in any case of letters
-    "__MACOSX",
-    "Icon\r",  # of a folder, on macOS
-    "Thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
-    "@eaDir",  # of Synology's disk stations, as the next two
-    "#recycle",
-    "#snapshot",
-    "@Recycle",  # of QNAP's
-    "__pycache__",
+NAMES = frozenset(  # of files and folders, in lower case
+    (
+        "__macosx",
+        "icon\r",  # of a folder, on macOS
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "@eadir",  # of Synology's disk stations, as the next two
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # of QNAP's
+        "__pycache__",
+    )
 )
-HIDDEN = r"\.(?!\.?(?:/|$))"  # begins with a dot, and is not `.` or `..`
 ENDINGS = ("~", "Zone.Identifier")  # backups of editors; where Windows notes a download's origin
-_CLUTTER = re.compile(
-    rf"(?:^|/)(?:{HIDDEN}|(?:{'|'.join(map(re.escape, NAMES))})(?:/|$))"
-    rf"|(?:{'|'.join(map(re.escape, ENDINGS))})$",
-    re.IGNORECASE,
-)
 # What comes with a dataset and describes it. Such files are listed, but nobody misses an image.
 _DOCUMENT = re.compile(
     r"(?:^|/)(?:(?:readme|licen[cs]e|copying|notice|citation|changelog|authors)[^/]*"
@@ -43,9 +40,21 @@ def is_clutter(name: str) -> bool:
     """Whether a file is clutter, or lies in a folder that is.
 
     Args:
-        name: its path, with / between the parts, below the folder that is listed.
+        name: its path, with / between the parts, below the folder that is listed. That of a folder
+            ends in /.
     """
-    return _CLUTTER.search(name) is not None
+    folder, _, file = name.rpartition("/")
+    return file.endswith(ENDINGS) or _is_clutter_name(file) or _is_clutter_folder(folder)
+
+
+@lru_cache(4096)
+def _is_clutter_folder(path: str) -> bool:
+    return any(map(_is_clutter_name, path.split("/")))
+
+
+def _is_clutter_name(name: str) -> bool:
+    is_hidden = name.startswith(".") and name not in (".", "..")
+    return is_hidden or name.lower() in NAMES
 
 
 def is_document(name: str) -> bool:

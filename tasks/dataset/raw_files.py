@@ -40,10 +40,10 @@ def list_raw() -> RawListing:
         prefix = f"{below}/" if below else ""
         linked = [name for name in folders if os.path.islink(f"{path}/{name}")]  # noqa: PTH114
         names = [prefix + name for name in files + linked]
-        no_clutter = [name for name in names if not is_clutter(name)]
-        found.files.extend(no_clutter)
-        found.clutter.extend(name for name in names if is_clutter(name))
-        is_empty = not no_clutter and all(is_clutter(f"{name}/") for name in folders)
+        clutter = {name for name in names if is_clutter(name)}
+        found.clutter.extend(clutter)
+        found.files.extend(name for name in names if name not in clutter)
+        is_empty = len(clutter) == len(names) and all(is_clutter(f"{name}/") for name in folders)
         if below and is_empty and not is_clutter(f"{below}/"):
             found.empty_folders.append(printable_name(below))
     found.empty_folders.sort()

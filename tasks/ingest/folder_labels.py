@@ -9,7 +9,8 @@ and so may the class folders of each split (`train/train/<label>/...`).
 
 import mimetypes
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from tasks.common.errors import UserError
@@ -122,7 +123,7 @@ def find_layout(
             "`ingest.layout: split_folders` or `ingest.layout: class_folders`"
         )
     layout = Layout("split_folders", base, splits)
-    return Layout("split_folders", base, splits, tuple(_notes_on_splits(layout)))
+    return replace(layout, notes=tuple(_notes_on_splits(layout)))
 
 
 def _shown(names: list[str]) -> str:
@@ -137,7 +138,7 @@ def _folder_tree(names: Iterable[str]) -> _Folder:
     root = _Folder()
     for name in names:
         *folders, file = name.split("/")
-        mime_type = mimetypes.guess_type(file)[0]
+        mime_type = _mime_type(file.rpartition(".")[2] if "." in file else "")
         if mime_type is not None and not mime_type.startswith("image/"):
             continue
         parent = root
@@ -145,6 +146,11 @@ def _folder_tree(names: Iterable[str]) -> _Folder:
             parent = parent.folders.setdefault(folder, _Folder())
         parent.has_images = parent.has_images or mime_type is not None
     return root
+
+
+@lru_cache(1024)
+def _mime_type(extension: str) -> str | None:
+    return mimetypes.guess_type(f"x.{extension}")[0]
 
 
 def _base_folder(root: _Folder, split_of: SplitOf) -> tuple[_Folder, str]:
@@ -209,8 +215,12 @@ def _folder_at(tree: _Folder, path: str) -> _Folder:
 
 
 def _notes_on_splits(layout: Layout) -> Iterator[str]:
-    """Split folders without class folders."""
+    """Split folders without class folders, and one that nothing is beside."""
     with_classes = {folder.split for folder in layout.splits.values() if folder.classes}
+    if len(layout.splits) == 1 and with_classes.isdisjoint({"train", None}):
+        (name,) = layout.splits
+        found = f"{layout.path(name)} is the only split folder, and none of train"
+        yield f"{found}: `ingest.layout: class_folders` takes it for a folder around all classes"
     for name, (split, classes) in layout.splits.items():
         if classes is None:
             is_lacking = split in ("validation", "test") and split not in with_classes

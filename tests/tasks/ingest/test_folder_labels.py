@@ -115,6 +115,17 @@ def test_a_split_folder_without_class_folders_is_named(flat: str) -> None:
     assert label_and_split("train/cat/1.jpg", layout) == ("cat", "train")
 
 
+def test_a_lone_split_folder_that_is_not_of_train_is_told() -> None:
+    names = in_each("valid")
+    assert folder_labels.find_layout(names).notes == (
+        "valid is the only split folder, and none of train: `ingest.layout: class_folders` takes "
+        "it for a folder around all classes",
+    )
+    asked = folder_labels.find_layout(names, "class_folders")
+    assert label_and_split("valid/cat/1.jpg", asked) == ("cat", None)
+    assert folder_labels.find_layout(in_each("train")).notes == ()
+
+
 def test_images_to_be_predicted_are_of_no_split() -> None:
     """Kaggle's Intel scenes."""
     names = in_each("seg_train/seg_train", "seg_test/seg_test")
