@@ -123,7 +123,7 @@ def find_layout(
             "`ingest.layout: split_folders` or `ingest.layout: class_folders`"
         )
     layout = Layout("split_folders", base, splits)
-    return replace(layout, notes=tuple(_notes_on_splits(layout)))
+    return replace(layout, notes=tuple(_notes_on_splits(layout, folder)))
 
 
 def _shown(names: list[str]) -> str:
@@ -214,10 +214,11 @@ def _folder_at(tree: _Folder, path: str) -> _Folder:
 # --- what looks like a mistake --------------------------------------------------------------------
 
 
-def _notes_on_splits(layout: Layout) -> Iterator[str]:
+def _notes_on_splits(layout: Layout, base: _Folder) -> Iterator[str]:
     """Split folders without class folders, and one that nothing is beside."""
     with_classes = {folder.split for folder in layout.splits.values() if folder.classes}
-    if len(layout.splits) == 1 and with_classes.isdisjoint({"train", None}):
+    is_alone = len(layout.splits) == 1 and not base.has_images  # such may lie in tars of a split
+    if is_alone and with_classes.isdisjoint({"train", None}):
         (name,) = layout.splits
         found = f"{layout.path(name)} is the only split folder, and none of train"
         yield f"{found}: `ingest.layout: class_folders` takes it for a folder around all classes"

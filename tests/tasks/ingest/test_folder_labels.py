@@ -124,6 +124,7 @@ def test_a_lone_split_folder_that_is_not_of_train_is_told() -> None:
     asked = folder_labels.find_layout(names, "class_folders")
     assert label_and_split("valid/cat/1.jpg", asked) == ("cat", None)
     assert folder_labels.find_layout(in_each("train")).notes == ()
+    assert folder_labels.find_layout([*names, "in-train.tar.jpg"]).notes == ()
 
 
 def test_images_to_be_predicted_are_of_no_split() -> None:
