@@ -233,21 +233,44 @@ def _notes_on_splits(layout: Layout, base: _Folder) -> Iterator[str]:
 
 def _notes_on_classes(tree: _Folder, label_from: LabelFrom) -> Iterator[str]:
     """Class folders that may be splits, or may only hold the class folders."""
-    classes = dict(sorted(tree.folders.items()))
-    if len(classes) < 2 or not all(one.folders and not one.has_images for one in classes.values()):
+    holders = {
+        name: set(folder.folders)
+        for name, folder in sorted(tree.folders.items())
+        if folder.folders and not folder.has_images
+    }
+    if splits := _likely_splits(holders, len(tree.folders)):
+        found = f"{_shown(splits)} are taken for classes, but there are words of splits in their"
+        yield f"{found} names: {_either('them splits', 'ingest.layout: split_folders')}"
         return
-    inside = [set(folder.folders) for folder in classes.values()]
-    alike = len(inside[0]) > 1 and all(names == inside[0] for names in inside)
-    names, inner = _shown(list(classes)), _shown(sorted(inside[0]))
-    if all(map(split_named, classes)):
-        found = f"{names} are taken for classes, but there are words of splits in their names"
-        yield f"{found}: {_either('them splits', 'ingest.layout: split_folders')}"
-    elif alike and label_from == "first" and all(map(split_of_folder, inside[0])):
+    inside = next(iter(holders.values()), set())
+    is_alike = all(folders == inside for folders in holders.values())
+    if min(len(inside), len(holders)) < 2 or len(holders) < len(tree.folders) or not is_alike:
+        return
+    names, inner = _shown(list(holders)), _shown(sorted(inside))
+    if label_from == "first" and all(map(split_of_folder, inside)):
         mend = "move them outside, as <split>/<class>/; `ingest.layout: class_folders` is silent"
         yield f"the classes {names} all hold {inner}, but no splits inside classes are read: {mend}"
-    elif alike and label_from == "first":
+    elif label_from == "first":
         found = f"the classes {names} all hold the same folders, {inner}"
         yield f"{found}: {_either('them the classes', 'ingest.label_from: last')}"
+
+
+def _likely_splits(holders: dict[str, set[str]], classes: int) -> list[str]:
+    """The class folders with words of splits in their names, where these are likely to be splits.
+
+    That is where all class folders are called so, or where several splits hold a folder of one
+    name, which is the class, and no other class folder does.
+
+    Args:
+        holders: the class folders that hold folders, and the names of these.
+        classes: how many class folders there are.
+    """
+    named = [name for name in holders if split_named(name)]
+    if len(named) == classes > 1:
+        return named
+    shared = set.intersection(*(holders[name] for name in named)) if named else set()
+    elsewhere = [name for name in holders if name not in named and shared & holders[name]]
+    return named if shared and not elsewhere and len(set(map(split_named, named))) > 1 else []
 
 
 def _either(meant: str, line: str) -> str:

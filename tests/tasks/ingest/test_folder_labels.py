@@ -177,6 +177,15 @@ def test_what_may_not_be_classes_is_told_with_what_mends_it(names: list[str], no
         ]
 
 
+def test_likely_splits_beside_other_folders_are_told() -> None:
+    names = in_each("my_train_v2", "my_test_v2")
+    words = "my_test_v2, my_train_v2 are taken for classes, but there are words of splits"
+    (note,) = folder_labels.find_layout([*names, "extra/1.jpg"]).notes
+    assert note.startswith(words)
+    (note,) = folder_labels.find_layout([*names, "extra/red/1.jpg"]).notes
+    assert note.startswith(words)
+
+
 def test_classes_that_hold_different_folders_are_told_nothing_about() -> None:
     names = ["cat/big/1.jpg", "cat/small/2.jpg", "dog/big/3.jpg", "dog/old/4.jpg"]
     assert folder_labels.find_layout(names) == CLASSES
