@@ -9,5 +9,5 @@ list_images          one image after another, files and members of containers
 manifest_rows        the rows of the manifest
 findings             counts and notes for people
 
-Nothing is decoded here and nothing is left out: the validate stage judges what an image is.
+Nothing is decoded here and nothing but clutter is left out: validate judges what an image is.
 """
