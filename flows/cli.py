@@ -87,7 +87,9 @@ def sample(
     from flows.preconditions import write_sample_if_empty
     from tasks.acquire.sample import write_sample
     from tasks.dataset.paths import RAW
+    from tasks.dataset.raw_files import require_own_folder
 
+    require_own_folder()
     count = write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
     if count:
         print(f"wrote {count:,} images to {RAW}")
@@ -115,6 +117,10 @@ def import_(
             help="Where torchvision keeps its downloads; default: .variegate/torchvision."
         ),
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="How archives encode names that are not UTF-8: cp932, gbk, ..."),
+    ] = None,
 ) -> None:
     """Fill the empty data/raw: unpack archives, all together, or download a torchvision dataset.
 
@@ -123,6 +129,8 @@ def import_(
     Example: variegate import train.zip test.zip
 
     Example: variegate import data/train-00000-of-00001.parquet
+
+    Example: variegate import photos.zip --encoding cp932
 
     Example: variegate import torchvision:FashionMNIST
     """
@@ -134,6 +142,8 @@ def import_(
         raise UserError(
             f"torchvision:{names[0]}: needs to be the only source, found {len(sources)}"
         )
+    if names and encoding is not None:
+        raise UserError(f"--encoding: is for archives, found torchvision:{names[0]}")
     if names:
         _import_torchvision(names[0], root)
         return
@@ -143,7 +153,7 @@ def import_(
     if parquet := find_parquet(paths):
         _import_parquet(parquet, max_gb, image_column, label_column)
     else:
-        _import_archives(paths, max_gb)
+        _import_archives(paths, max_gb, encoding)
 
 
 def _import_torchvision(name: str, root: Path | None) -> None:
@@ -167,13 +177,16 @@ def _import_parquet(
         print(f"note: {note}")
 
 
-def _import_archives(paths: list[Path], max_gb: float) -> None:
+def _import_archives(paths: list[Path], max_gb: float, encoding: str | None) -> None:
     from tasks.acquire.archives import unpack
+    from tasks.dataset import clutter
     from tasks.dataset.paths import RAW
 
-    found = unpack(paths, RAW, max_gb)
-    left_out = f"; left out {found.left_out:,} of macOS and Windows (.DS_Store and the like)"
-    print(f"wrote {found.files:,} files to {RAW}{left_out if found.left_out else ''}")
+    found = unpack(paths, RAW, max_gb, encoding)
+    left_out = f"; {clutter.words(found.clutter)}" if found.clutter["files"] else ""
+    print(f"wrote {found.files:,} files to {RAW}{left_out}")
+    if found.guessed:
+        print(found.guessed)
 
 
 # --- runs of the flow -------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tasks.augment.counts import counts_by_class, read_counts
 from tasks.common.machine import worker_count
+from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
 
@@ -170,6 +171,8 @@ def validation(
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
         f"{pairs['near']:,} that look the same",
     ]
+    if found["clutter"]["files"]:
+        parts.insert(2, f"clutter          {clutter.words(found['clutter'])}")
     if found["not_compared"]:
         count = f"{found['not_compared']:,} images"
         parts.append(f"not compared     {count}, for looking the same: see near_duplicates")

@@ -11,6 +11,7 @@ from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE, STAGES, read_blocks, read_params
 from tasks.common.temporary import has_files
 from tasks.dataset.paths import RAW
+from tasks.dataset.raw_files import require_own_folder
 from tasks.ingest.params import IngestParams
 
 
@@ -67,7 +68,11 @@ def _require_no_other_images(samples: Collection[str | None]) -> None:
 
 
 def require_pulled() -> None:
-    """Raises UserError where data/raw is empty and data/raw.dvc names images, a sample's apart."""
+    """Raises UserError where data/raw is empty and data/raw.dvc names images, a sample's apart.
+
+    And where data/raw is a link.
+    """
+    require_own_folder()
     if not has_files(RAW):
         _require_no_other_images(set(sample.DVC_HASH.values()))
 

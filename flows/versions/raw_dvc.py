@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 
 from tasks.common.errors import UserError
 from tasks.dataset import raw_files
+from tasks.dataset.dvc_ignore import IGNORE_FILE
 from tasks.dataset.paths import RAW
 
 RAW_DVC = Path("data/raw.dvc")
@@ -25,10 +26,14 @@ def require_versionable() -> None:
     make it read-only, and it would wait for a named pipe for ever.
 
     Raises:
-        UserError: for the first file that DVC cannot track.
+        UserError: where data/raw is a link, and for the first file that DVC cannot track.
     """
-    names = raw_files.list_files(RAW) if RAW.is_dir() else ()
-    for name in names:
+    raw_files.require_own_folder()
+    listing = raw_files.list_raw()
+    for name in (*listing.files, *listing.clutter):
+        if name.rpartition("/")[2] == IGNORE_FILE:
+            mend = f"move its lines to the project's own {IGNORE_FILE}"
+            raise UserError(f"{RAW / name}: DVC takes none below a folder that it tracks: {mend}")
         problem = raw_files.problem_of(name)
         if problem and raw_files.links_out(RAW / name):
             target = (RAW / name).resolve()

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML, YAMLError
 from flows.versions.dvc_graph import message_of
 from flows.versions.raw_dvc import RAW_DVC
 from tasks.common.errors import UserError
+from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
 
 Listing = dict[str, str]  # a file's name below data/raw -> MD5 of its bytes
@@ -49,7 +50,8 @@ class Merged:
 def merge(base: Listing, ours: Listing, theirs: Listing, prefer: str | None = None) -> Merged:
     """Merge three ways, file by file.
 
-    What one side alone changed is taken from that side; equal changes of both are no conflict.
+    What one side alone changed is taken from that side; equal changes of both are no conflict. Of
+    clutter that both changed, ours is taken.
 
     Args:
         base: the files of the common ancestor.
@@ -61,7 +63,7 @@ def merge(base: Listing, ours: Listing, theirs: Listing, prefer: str | None = No
     for name in sorted({*base, *ours, *theirs}):
         was, our, their = base.get(name), ours.get(name), theirs.get(name)
         conflict = our != was and their not in (was, our)
-        if conflict and prefer is None:
+        if conflict and prefer is None and not is_clutter(name):
             merged.conflicts.append(name)
         take_theirs = our == was or (conflict and prefer == "theirs")
         chosen = their if take_theirs else our
@@ -85,7 +87,7 @@ def keep_uncommitted(
         if any(md5 == listing.get(name) for listing in (*sides, *committed)):
             continue
         merged.uncommitted.append(name)
-        if len({side.get(name) for side in sides}) > 1:
+        if len({side.get(name) for side in sides}) > 1 and not is_clutter(name):
             merged.overwritten.append(name)
         merged.files[name] = md5
 

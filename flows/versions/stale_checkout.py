@@ -12,6 +12,7 @@ from flows.versions.git import git
 from flows.versions.raw_dvc import RAW_DVC, raw_hash
 from tasks.acquire import sample
 from tasks.common.errors import UserError
+from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
 
 MOST_HEADS = 20  # entries of HEAD's reflog that are examined
@@ -51,7 +52,8 @@ def _is_stale(repo: Repo) -> bool:
         earlier = _read_listing(repo, git("show", f"{commit}:./{RAW_DVC}"))
         if earlier is None:
             continue
-        changed = [name for name in {*wanted, *earlier} if wanted.get(name) != earlier.get(name)]
+        names = [name for name in {*wanted, *earlier} if not is_clutter(name)]
+        changed = [name for name in names if wanted.get(name) != earlier.get(name)]
         not_followed = sum(present.get(name) == earlier.get(name) for name in changed)
         # more than half: the user may have copied some files by hand, and deleted others
         if not_followed > len(changed) / 2:

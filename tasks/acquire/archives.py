@@ -14,7 +14,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,9 @@ from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_folder
 from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
+from tasks.dataset import clutter
+from tasks.dataset.clutter import is_clutter
+from tasks.dataset.paths import RAW
 
 MAX_MEMBERS = 5_000_000
 MAX_NAME_BYTES = 1_000
@@ -36,30 +39,43 @@ UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UTF8_NAME = 0x800  # flags of a zip's member
 ENCRYPTED = 0x1
-# what file managers of macOS and Windows add
-JUNK = re.compile(r"(^|/)(__MACOSX(/|$)|\._[^/]*$|\.DS_Store$|Thumbs\.db$)")
+ZIP_ENCODING = "cp437"  # of names that are not UTF-8, by the format's definition
+SUGGESTED = "cp932 (Japanese), gbk (Chinese), cp949 (Korean) or cp866 (Russian)"
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """How many files an import unpacked, and how many it left out as JUNK."""
+    """What an import did.
+
+    `files`: how many it unpacked. `clutter`: what it left out, see clutter.count(). `guessed`: a
+    line about names whose encoding nothing says; "" where there are none.
+    """
 
     files: int
-    left_out: int
+    clutter: dict[str, Any]
+    guessed: str = ""
 
 
 @dataclass(frozen=True)
 class Member:
-    """An archive's member. `kind`: `file`, `folder`, or a text that says what else it is."""
+    """An archive's member.
+
+    `kind`: `file`, `folder`, or a text that says what else it is. `guessed`: nothing says how its
+    name is encoded.
+    """
 
     archive: Path
     name: str
     kind: str
     open: Callable[[], IO[bytes]]
+    guessed: bool = False
 
     def refusal(self, reason: str) -> UserError:
         """The error that names the member and why the import is refused."""
-        return UserError(f"{self.archive}: {self.name!r} {reason}")
+        hint = ""
+        if self.guessed:
+            hint = f"; --encoding says what its name is in, as {SUGGESTED}"
+        return UserError(f"{self.archive}: {_shown(self.name)} {reason}{hint}")
 
     def chunks(self) -> Iterator[bytes]:
         """The content, piece by piece."""
@@ -68,24 +84,62 @@ class Member:
                 yield chunk
 
 
-def unpack(archives: Sequence[Path], folder: Path, max_gb: float) -> Unpacked:
+def _shown(name: str) -> str:
+    """A name in quotes; bytes of it that are no text become \\xNN."""
+    return re.sub(r"\\udc(?=[89a-f])", r"\\x", repr(name))
+
+
+def unpack(
+    archives: Sequence[Path], folder: Path, max_gb: float, encoding: str | None = None
+) -> Unpacked:
     """Unpack all `archives` into `folder`, which has to be empty: everything or nothing.
 
+    Args:
+        archives: zip and tar files.
+        folder: becomes what they hold.
+        max_gb: what they may unpack to, in 10^9 bytes.
+        encoding: a codec of Python's, of names that do not say to be UTF-8; None where they are
+            UTF-8 or, in zip archives, ZIP_ENCODING.
+
     Raises:
-        UserError: where one is no archive, is damaged or holds a member that is refused, or
-            where they unpack to more than `max_gb` (in 10^9 bytes) or than the disk has room for.
+        UserError: where `encoding` is unknown, where one is no archive, is damaged or holds a
+            member that is refused, or where they unpack to more than `max_gb` or than the disk has
+            room for.
     """
+    _require_encoding(encoding)
     for path in archives:
         if not path.is_file():
             raise UserError(f"{path}: needs to be a zip or tar archive, found {_kind_of(path)}")
     with atomic_folder(folder, "an import") as temporary:
-        unpacking = Unpacking(temporary, max_gb)
+        unpacking = Unpacking(temporary, max_gb, encoding)
         total = sum(path.stat().st_size for path in archives)
         for _ in events.track(unpacking.unpack(archives), total, "unpacking", "byte", int):
             pass
+        left_out = clutter.count(unpacking.clutter)
         if not unpacking.files:
-            raise UserError(f"{', '.join(map(str, archives))}: needs files to import, found none")
-    return Unpacked(unpacking.files, unpacking.left_out)
+            found = f"none ({clutter.words(left_out)})" if unpacking.clutter else "none"
+            names = ", ".join(map(str, archives))
+            raise UserError(f"{names}: needs files to import, found {found}")
+    return Unpacked(unpacking.files, left_out, _about_guesses(unpacking.guessed))
+
+
+def _require_encoding(encoding: str | None) -> None:
+    try:
+        "".encode(encoding or "utf-8")
+    except (LookupError, ValueError):
+        need = f"needs a codec of Python's, as {SUGGESTED}"
+        raise UserError(f"--encoding: {need}; found {encoding!r}") from None
+
+
+def _about_guesses(names: Sequence[str]) -> str:
+    """What people need to know where names are not UTF-8 and no encoding was given."""
+    if not names:
+        return ""
+    one = len(names) == 1
+    what = f"{len(names):,} name{' that is' if one else 's that are'} not UTF-8"
+    read = f"{'was' if one else 'were'} read as {ZIP_ENCODING}: {names[0]!r} for one"
+    mend = f"if that is wrong, empty {RAW} and import again with --encoding {SUGGESTED}"
+    return f"warning: {what} {read}; {mend}"
 
 
 class Unpacking:
@@ -95,12 +149,15 @@ class Unpacking:
         UserError: where `max_gb` (in 10^9 bytes) is not above 0.
     """
 
-    def __init__(self, root: Path, max_gb: float) -> None:
+    def __init__(self, root: Path, max_gb: float, encoding: str | None = None) -> None:
         if not max_gb > 0:
             raise UserError(f"--max-gb: needs a number above 0, found {max_gb:g}")
         self.root = root
         self.max_gb = max_gb
-        self.members = self.files = self.left_out = self.written = 0
+        self.encoding = encoding
+        self.members = self.files = self.written = 0
+        self.clutter: list[str] = []  # names of files that were left out
+        self.guessed: list[str] = []  # names of files in an encoding that nothing says
 
     def unpack(self, archives: Sequence[Path]) -> Iterator[int]:
         """Unpack member after member; yield how many more bytes of the archives each one took."""
@@ -108,7 +165,7 @@ class Unpacking:
             with path.open("rb") as file:
                 read_members = _reader_of(path, file)
                 before = 0
-                for member in read_members(path, file, self.require_room):
+                for member in read_members(path, file, self.require_room, self.encoding):
                     self.unpack_member(member)
                     position = max(before, file.tell())
                     yield position - before
@@ -131,7 +188,7 @@ class Unpacking:
             raise UserError(f"{archive}: needs {size:,} bytes free on {disk}, found {free:,}")
 
     def unpack_member(self, member: Member) -> None:
-        """Write a member, unless it is JUNK.
+        """Write a member, unless it is clutter.
 
         Raises:
             UserError: where it is refused.
@@ -143,9 +200,11 @@ class Unpacking:
         parts = _plain_parts(member)
         if member.kind not in ("file", "folder"):
             raise member.refusal(f"needs to be a file or a folder, is {member.kind}")
-        if JUNK.search("/".join(parts)):
-            self.left_out += member.kind == "file"
+        name = "/".join(parts)
+        if is_clutter(name if member.kind == "file" else f"{name}/"):
+            self.clutter += [name] if member.kind == "file" else []
             return
+        self.guessed += [name] if member.guessed and member.kind == "file" else []
         try:
             self._write(member, self.root.joinpath(*parts))
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
@@ -200,7 +259,7 @@ def _plain_parts(member: Member) -> list[str]:
 # --- members of archives --------------------------------------------------------------------------
 
 RequireRoom = Callable[[Path, int], None]
-ReadMembers = Callable[[Path, IO[bytes], RequireRoom], Iterator[Member]]
+ReadMembers = Callable[[Path, IO[bytes], RequireRoom, str | None], Iterator[Member]]
 
 
 def _reader_of(path: Path, file: IO[bytes]) -> ReadMembers:
@@ -229,11 +288,16 @@ def _reader_of(path: Path, file: IO[bytes]) -> ReadMembers:
     return _tar_members
 
 
-def _zip_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iterator[Member]:
+def _zip_members(
+    path: Path, file: IO[bytes], require_room: RequireRoom, encoding: str | None
+) -> Iterator[Member]:
     with damage_as_user_error(path), zipfile.ZipFile(file) as archive:
         require_room(path, sum(info.file_size for info in archive.infolist()))
+        if not any(_zip_name(path, info, None)[1] for info in archive.infolist()):
+            encoding = None  # all are UTF-8; where some are not, those that may be are by chance
         for info in archive.infolist():
-            member = Member(path, _zip_name(info), _zip_kind(info), partial(archive.open, info))
+            name, guessed = _zip_name(path, info, encoding)
+            member = Member(path, name, _zip_kind(info), partial(archive.open, info), guessed)
             if info.flag_bits & ENCRYPTED:
                 raise member.refusal("is encrypted; unpack the archive by hand")
             if info.compress_type not in ZIP_METHODS:
@@ -242,17 +306,30 @@ def _zip_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iter
             yield member
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name: in UTF-8, else in code page 437.
+def _zip_name(path: Path, info: zipfile.ZipInfo, encoding: str | None) -> tuple[str, bool]:
+    """A member's name, and whether its encoding is a guess: in UTF-8, else in ZIP_ENCODING.
 
     The flag that says UTF-8 is not asked for: archives made by macOS lack it.
     """
     if "\0" in info.orig_filename:
-        return info.orig_filename  # zipfile cuts it there
-    if not info.flag_bits & UTF8_NAME:
-        with suppress(UnicodeError):
-            return info.filename.encode("cp437").decode()
-    return info.filename
+        return info.orig_filename, False  # zipfile cuts it there
+    if info.flag_bits & UTF8_NAME or info.filename.isascii():
+        return info.filename, False
+    try:
+        data = info.filename.encode(ZIP_ENCODING)
+    except UnicodeError:  # an extra field of the member has given it in UTF-8
+        return info.filename, False
+    try:
+        return data.decode(encoding or "utf-8"), False
+    except UnicodeError:
+        if encoding is None:
+            return info.filename, True
+        raise _no_name_in(encoding, path, data) from None
+
+
+def _no_name_in(encoding: str, path: Path, data: bytes) -> UserError:
+    shown = data.decode("ascii", "backslashreplace")
+    return UserError(f"{path}: '{shown}' is no name in {encoding}; --encoding: needs another codec")
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
@@ -264,7 +341,9 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     return "folder" if info.is_dir() or mode == stat.S_IFDIR else "file"
 
 
-def _tar_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iterator[Member]:
+def _tar_members(
+    path: Path, file: IO[bytes], require_room: RequireRoom, encoding: str | None
+) -> Iterator[Member]:
     require_room(path, path.stat().st_size)  # images take about as much as a tar that packs them
     start = file.read(6)
     file.seek(0)
@@ -272,7 +351,26 @@ def _tar_members(path: Path, file: IO[bytes], require_room: RequireRoom) -> Iter
     options: dict[str, Any] = {"fileobj": file, "mode": mode, "tarinfo": CheckedTarInfo}
     with damage_as_user_error(path), tarfile.open(**options) as archive:
         for info in checked_members(archive):
-            yield Member(path, info.name, _tar_kind(info), partial(archive.extractfile, info))  # type: ignore[arg-type]
+            name, guessed = _tar_name(path, info, encoding)
+            yield Member(
+                path,
+                name,
+                _tar_kind(info),
+                partial(archive.extractfile, info),  # type: ignore[arg-type]
+                guessed,
+            )
+
+
+def _tar_name(path: Path, info: tarfile.TarInfo, encoding: str | None) -> tuple[str, bool]:
+    """A member's name, and whether nothing says how it is encoded: it is not in UTF-8."""
+    is_utf8 = not re.search("[\ud800-\udfff]", info.name)
+    if is_utf8 or encoding is None:
+        return info.name, not is_utf8
+    data = info.name.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode(encoding), False
+    except UnicodeError:
+        raise _no_name_in(encoding, path, data) from None
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.acquire.archives import JUNK
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import temporary_folder
-from tasks.dataset import raw_files
+from tasks.dataset import clutter, raw_files
+from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
 
 # A file whose time is within so many seconds of now may still be written. One whose time lies
 # further in the future has a wrong clock, and is copied.
 SECONDS_TO_SETTLE = 2.0
 NAMES_SHOWN = 3  # in a line
-UNVERSIONED = {".dvcignore", ".dvc", ".git", ".hg"}  # what DVC leaves out
 
 
 @dataclass
@@ -27,7 +26,7 @@ class CopyResult:
     """What was done, as names of files relative to the folder.
 
     `differing`: files with other content in data/raw, which were kept there. `skipped`: files that
-    were not copied, each with the reason.
+    were not copied, each with the reason. `clutter`: files that nobody misses, see clutter.py.
     """
 
     added: list[str] = field(default_factory=list)
@@ -35,6 +34,7 @@ class CopyResult:
     removed: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    clutter: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
@@ -55,9 +55,9 @@ def copy_or_mirror(folder: Path, raw: Path, mirror: bool = False) -> CopyResult:
     result = CopyResult()
     names = []
     for name in raw_files.list_files(folder):
-        if JUNK.search(name):
-            continue
-        if reason := _refusal(name, folder / name):
+        if is_clutter(name):
+            result.clutter.append(name)
+        elif reason := _refusal(name, folder / name):
             result.skipped[name] = reason
         else:
             names.append(name)
@@ -75,7 +75,8 @@ def result_lines(result: CopyResult, folder: Path) -> Iterator[str]:
     """The result in lines for people: first what was done, then what was not."""
     kinds = (("added", result.added), ("replaced", result.replaced), ("removed", result.removed))
     counts = [f"{len(names):,} {kind}{_examples(names)}" for kind, names in kinds if names]
-    yield f"{folder}: {', '.join(counts) or 'nothing new'}"
+    left_out = f"; {clutter.words(clutter.count(result.clutter))}" if result.clutter else ""
+    yield f"{folder}: {', '.join(counts) or 'nothing new'}{left_out}"
     if differing := result.differing:
         problem = f"other than in {RAW}, which keeps its own{_examples(differing)}"
         yield f"{len(differing):,} {problem}; --mirror replaces them"
@@ -133,8 +134,6 @@ def _refusal(name: str, source: Path) -> str | None:
         return "names that are not valid UTF-8"
     if source.is_symlink():
         return "links"
-    if UNVERSIONED.intersection(name.split("/")):
-        return "what DVC does not version"
     return None if source.is_file() else "no regular files"
 
 
@@ -171,8 +170,13 @@ def _copy_settled(source: Path, temporary: Path) -> bool:
 
 
 def _remove_others(raw: Path, names: set[str]) -> list[str]:
-    """Remove the files of `raw` that are not among `names`, and the folders that it empties."""
-    others = sorted(name for name in raw_files.list_files(raw) if name not in names)
+    """Remove the files of `raw` that are not among `names`, and the folders that it empties.
+
+    Clutter stays where it lies: a .git folder may be somebody's work.
+    """
+    others = sorted(
+        name for name in raw_files.list_files(raw) if name not in names and not is_clutter(name)
+    )
     for name in others:
         path = raw / name
         path.unlink()

@@ -22,7 +22,7 @@ from tasks.acquire.folder_names import FolderNames, safe_name
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_folder
-from tasks.dataset.split_names import SPLIT_WORDS, split_named
+from tasks.dataset.split_names import SPLIT_WORDS, split_named, split_of_folder
 
 MAGIC = b"PAR1"
 SPLIT = "split"
@@ -128,7 +128,7 @@ class _Reader:
             with damage_as_user_error(path), pq.ParquetFile(path) as file:
                 self.columns[path] = find_columns(path, file.schema_arrow, image, label)
                 self.rows += file.metadata.num_rows
-            self.splits[path] = split_named(path.stem) or SPLIT_WORDS.get(path.parent.name.lower())
+            self.splits[path] = split_named(path.stem) or split_of_folder(path.parent.name)
         self._require_splits_of_all()
         self.names = FolderNames()
         self.folders: dict[str, str] = {}  # by label

@@ -5,6 +5,8 @@ columns      the columns of the manifests, and what they mean
 manifests    reading the manifests
 selections   selections of manifest rows, each by its name
 raw_files    the files of data/raw, and which of them cannot be opened
+dvc_ignore   which files of data/raw DVC versions
+clutter      what is left beside images and counts for nothing
 image_bytes  the bytes of one image, from a file of its own or from inside a container
 idx_format   the idx file format of MNIST
 split_names  words in names that mean a split

@@ -5,8 +5,63 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from tasks.common.errors import UserError
+from tasks.dataset.clutter import is_clutter
+from tasks.dataset.dvc_ignore import walk_versioned
 from tasks.dataset.paths import RAW
+
+
+class RawListing(NamedTuple):
+    """What data/raw holds, as names below it.
+
+    `files`: that DVC versions and that are no clutter. `clutter`: that DVC versions. A link to a
+    folder is listed as if it were a file. `empty_folders`: that hold neither a file nor a folder,
+    clutter apart; they may be classes without an image.
+    """
+
+    files: list[str]
+    clutter: list[str]
+    empty_folders: list[str]
+
+
+def list_raw() -> RawListing:
+    """List data/raw.
+
+    Raises:
+        UserError, OSError: see walk_versioned().
+    """
+    found = RawListing([], [], [])
+    if not RAW.is_dir():
+        return found
+    for path, folders, files in walk_versioned():
+        below = path[len(str(RAW)) + 1 :]
+        prefix = f"{below}/" if below else ""
+        linked = [name for name in folders if os.path.islink(f"{path}/{name}")]  # noqa: PTH114
+        names = [prefix + name for name in files + linked]
+        clutter = {name for name in names if is_clutter(name)}
+        found.clutter.extend(clutter)
+        found.files.extend(name for name in names if name not in clutter)
+        is_empty = len(clutter) == len(names) and all(is_clutter(f"{name}/") for name in folders)
+        if below and is_empty and not is_clutter(f"{below}/"):
+            found.empty_folders.append(printable_name(below))
+    found.empty_folders.sort()
+    return found
+
+
+def require_own_folder() -> None:
+    """Check that data/raw is no link and lies behind none: DVC versions nothing behind a link.
+
+    Raises:
+        UserError: where it is.
+    """
+    for path in (RAW.parent, RAW):
+        if path.is_symlink():
+            raise UserError(
+                f"{path}: needs to be a folder, found a link to {path.resolve()}, behind which DVC "
+                "versions nothing; move it here, or move the whole project to that disk"
+            )
 
 
 def list_files(root: Path) -> Iterator[str]:
@@ -21,16 +76,8 @@ def list_files(root: Path) -> Iterator[str]:
 
 
 def _refuse(error: OSError) -> None:
-    """End the stage where a folder cannot be listed: images would be missing without a word."""
+    """Let no folder be left out that cannot be listed."""
     raise error
-
-
-def empty_folders(root: Path) -> list[str]:
-    """The folders below `root` that hold nothing: they may be classes without an image."""
-    found = [Path(folder) for folder, folders, files in os.walk(root) if not folders and not files]
-    return sorted(
-        printable_name(folder.relative_to(root).as_posix()) for folder in found if folder != root
-    )
 
 
 def links_out(path: Path) -> bool:

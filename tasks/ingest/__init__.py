@@ -11,5 +11,5 @@ manifest_rows        the rows of the manifest
 samples              images that belong together by their names, and which of them are used
 findings             counts and notes for people
 
-Nothing is decoded here, and every file gets its row: the validate stage judges what an image is.
+Nothing is decoded here and nothing but clutter is left out: validate judges what an image is.
 """

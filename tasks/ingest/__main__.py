@@ -11,8 +11,10 @@ from tasks.common import errors, events
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.tables import write_arrow, write_csv, write_json
+from tasks.dataset import clutter, raw_files
 from tasks.dataset.manifests import preprocessing_metadata
 from tasks.dataset.paths import INGEST_FINDINGS, INGESTED, INGESTED_MANIFEST, RAW
+from tasks.dataset.raw_files import RawListing
 from tasks.ingest import read_files, samples
 from tasks.ingest.findings import MISSING, find_missing, findings_of
 from tasks.ingest.folder_labels import Layout, find_layout
@@ -36,16 +38,16 @@ class Ingested(NamedTuple):
 
 
 def ingest(params: IngestParams) -> Ingested:
-    """List everything below data/raw.
+    """List everything below data/raw that DVC versions and that is no clutter.
 
     Raises:
         UserError: where there are no files, where it cannot be decided what names the classes, and
             where files changed while they were read.
     """
-    states = read_files.file_states()
-    if not states:
-        found = "no files" if RAW.is_dir() else "no folder"
-        raise UserError(f"{RAW}: needs images in class folders, found {found}")
+    raw_files.require_own_folder()
+    listing = raw_files.list_raw()
+    _require_files(listing)
+    states = read_files.file_states(listing.files)
     contents = read_files.read_all(states)
     label_files = find_label_files(contents, params)
     images = ImageList(contents, label_files)
@@ -55,9 +57,19 @@ def ingest(params: IngestParams) -> Ingested:
     rows = samples.choose(samples.join_names(rows), params)
     rows = rows.replace_schema_metadata(preprocessing_metadata(params.preprocessing))
     missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
-    findings = findings_of(images, layout, params, rows, missing)
+    findings = findings_of(images, listing, layout, params, rows, missing)
     read_files.require_unchanged(states)
     return Ingested(rows, findings, missing)
+
+
+def _require_files(listing: RawListing) -> None:
+    if listing.files:
+        return
+    found = "no files" if RAW.is_dir() else "no folder"
+    if listing.clutter:
+        left_out = clutter.words(clutter.count(listing.clutter))
+        found = f"none ({left_out}): rename what begins with a dot"
+    raise UserError(f"{RAW}: needs images in class folders, found {found}")
 
 
 def choose_layout(params: IngestParams, paths: Iterable[str], tables: list[Table]) -> Layout:
@@ -72,7 +84,7 @@ def choose_layout(params: IngestParams, paths: Iterable[str], tables: list[Table
         raise UserError(f"{RAW}: ingest.layout is tables: {need}")
     if params.layout == "tables" or (params.layout == "auto" and have_labels):
         return Layout("tables")
-    return find_layout(paths) if params.layout == "auto" else Layout(params.layout)
+    return find_layout(paths, params.layout, params.label_from)
 
 
 def main() -> None:
@@ -83,8 +95,10 @@ def main() -> None:
 
 
 def report(result: Ingested) -> None:
-    """Print the layout that was chosen, and what looks like a mistake."""
+    """Print the layout that was chosen, what was left out, and what looks like a mistake."""
     events.say(f"layout: {result.findings['layout']}")
+    if result.findings["clutter"]["files"]:
+        events.say(f"clutter: {clutter.words(result.findings['clutter'])}")
     for note in result.findings["notes"]:
         events.say(f"note: {note}")
 

@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections import defaultdict
 
-from tasks.dataset.split_names import SPLIT_WORDS, split_named
+from tasks.dataset.split_names import split_named, split_of_folder
 from tasks.ingest.containers import Contents
 
 ENDING = ".tar"
@@ -25,8 +25,8 @@ def find_class_tars(containers: dict[str, Contents]) -> set[str]:
     by_folder = defaultdict(set)
     for name, contents in containers.items():
         folder = posixpath.dirname(name)
-        split = posixpath.relpath(folder or ".", top or ".").lower()
-        if (split == "." or split in SPLIT_WORDS) and _has_no_classes(name, contents):
+        below = posixpath.relpath(folder or ".", top or ".")
+        if (below == "." or split_of_folder(below)) and _has_no_classes(name, contents):
             by_folder[folder].add(name)
     found = set().union(*by_folder.values())
     stems = {posixpath.basename(name)[: -len(ENDING)] for name in found}

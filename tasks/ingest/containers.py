@@ -1,5 +1,6 @@
 """Types for the images that a container (a tar shard, an idx file) holds."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_BYTES = 2**30  # of one image: it is read at once
@@ -47,9 +48,11 @@ class Contents(NamedTuple):
     """What a container holds.
 
     `members` counts the images and the files that label them. `damage` says after how many of them
-    the container cannot be read further, and why; None where it was read to its end.
+    the container cannot be read further, and why; None where it was read to its end. `clutter`: the
+    names of members that are clutter, and count for nothing else.
     """
 
     images: list[Member]
     members: int
     damage: str | None
+    clutter: Sequence[str] = ()

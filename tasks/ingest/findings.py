@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tasks.dataset import raw_files
-from tasks.dataset.paths import INGESTED, RAW
+from tasks.dataset import clutter
+from tasks.dataset.paths import INGESTED
+from tasks.dataset.raw_files import RawListing
 from tasks.ingest import table_labels
 from tasks.ingest.folder_labels import Layout
 from tasks.ingest.list_images import ImageList
@@ -22,6 +23,7 @@ TABLES_SHOWN = 3
 
 def findings_of(
     images: ImageList,
+    listing: RawListing,
     layout: Layout,
     params: IngestParams,
     rows: pa.Table,
@@ -37,8 +39,10 @@ def findings_of(
             for name, content in images.containers.items()
         },
         "label_files": sorted(label_files),
-        "empty_folders": raw_files.empty_folders(RAW),
+        "clutter": clutter.count([*listing.clutter, *_clutter_inside(images)]),
+        "empty_folders": listing.empty_folders,
         "notes": [
+            *layout.notes,
             *_notes_on_tables(images.contents, label_files),
             *_notes_on_missing_files(missing),
             *_notes_on_groups(rows, params),
@@ -46,6 +50,13 @@ def findings_of(
             *_notes_on_keys(images),
         ],
     }
+
+
+def _clutter_inside(images: ImageList) -> Iterator[str]:
+    """The clutter in containers, by its names in the manifest."""
+    for name, content in images.containers.items():
+        for member in content.clutter:
+            yield f"{name}::{member}"
 
 
 def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) -> str:

@@ -11,7 +11,7 @@ from tasks.dataset.columns import INGESTED_COLUMNS
 from tasks.dataset.raw_files import path_key
 from tasks.dataset.split_names import split_named
 from tasks.ingest.containers import Annotation
-from tasks.ingest.folder_labels import Layout, label_and_split
+from tasks.ingest.folder_labels import Layout, label_and_split, why_unlabelled
 from tasks.ingest.list_images import ImageList, ListedImage
 from tasks.ingest.params import IngestParams
 from tasks.ingest.table_labels import MergedTables, as_key
@@ -46,6 +46,8 @@ def _row_of(
         named = key in tables.entries
         table_detail = "its table gives it no label" if named else "no table names it"
         detail = f"{table_detail}; {detail}" if detail else table_detail
+    elif reason is None:
+        detail = detail or why_unlabelled(image.path, layout)
     return {
         "file_name": image.name,
         "label": label,

@@ -5,7 +5,7 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from tasks.common.errors import UserError
 from tasks.common.fact_cache import FactCache
 from tasks.dataset import idx_format
 from tasks.dataset.paths import RAW
-from tasks.dataset.raw_files import list_files, path_key, printable_name, problem_of
+from tasks.dataset.raw_files import list_raw, path_key, printable_name, problem_of
 from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.pixels import file_kinds, hashing
@@ -40,17 +40,16 @@ Content = FileFacts | Contents
 # --- states: has a file changed? ------------------------------------------------------------------
 
 
-def file_states() -> dict[str, bytes]:
-    """The state of every file below data/raw, by name, in the order of names.
+def file_states(names: Iterable[str]) -> dict[str, bytes]:
+    """The state of each of these files of data/raw, by name, in the order of names.
 
     A file's state changes when the file does. It is empty where the file cannot be asked.
     """
-    names = sorted(list_files(RAW), key=path_key) if RAW.is_dir() else []
-    return {name: _state(name) for name in names}
+    return {name: _state(name) for name in sorted(names, key=path_key)}
 
 
 def require_unchanged(before: dict[str, bytes]) -> None:
-    """Check that no file has changed since file_states() returned `before`.
+    """Check that no file but clutter has changed since file_states() returned `before`.
 
     DVC notes the hash of data/raw after the stage: a change that came while the stage was reading
     would be in that hash, and the stage would never read it.
@@ -58,7 +57,7 @@ def require_unchanged(before: dict[str, bytes]) -> None:
     Raises:
         UserError: where a file was changed, added or removed.
     """
-    changed = before.items() ^ file_states().items()
+    changed = before.items() ^ file_states(list_raw().files).items()
     if changed:
         raise UserError(
             f"{RAW}/{printable_name(min(changed)[0])}: changed while it was read; run again"

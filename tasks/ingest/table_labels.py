@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tasks.common.errors import UserError
 from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import problem_of
-from tasks.dataset.split_names import SPLIT_WORDS, split_named
+from tasks.dataset.split_names import SPLIT_WORDS, split_named, split_of_folder
 from tasks.ingest.containers import Annotation
 from tasks.ingest.table_readers import FILE, GROUP, LABEL, READERS, SPLIT, split_list_line
 
@@ -136,8 +136,8 @@ def read_table(name: str) -> Table:
 
 def _split_of_folders(name: str) -> str | None:
     """The split that the first folder with a split's name names."""
-    folders = posixpath.dirname(name).lower().split("/")
-    return next((SPLIT_WORDS[folder] for folder in folders if folder in SPLIT_WORDS), None)
+    folders = posixpath.dirname(name).split("/")
+    return next(filter(None, map(split_of_folder, folders)), None)
 
 
 def _below_raw(table: str, file: str) -> str:

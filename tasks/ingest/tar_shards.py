@@ -14,7 +14,9 @@ from collections import Counter
 from typing import IO, Any
 
 from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
+from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
+from tasks.dataset.raw_files import printable_name
 from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.ingest.containers import MAX_BYTES, Contents, Member, has_image_name
 from tasks.ingest.table_labels import text_of
@@ -45,6 +47,7 @@ def read_tar(name: str) -> Contents:
     """List and hash the members of the tar `name` below data/raw."""
     path = RAW / name
     members: list[Member] = []
+    clutter: list[str] = []
     sidecars: Sidecars = {}
     damage = None
     tar_bytes = path.stat().st_size
@@ -55,6 +58,9 @@ def read_tar(name: str) -> Contents:
         ):
             for info in checked_members(tar):
                 if info.isdir():
+                    continue
+                if is_clutter(info.name):
+                    clutter.append(printable_name(info.name.removeprefix("./")))
                     continue
                 member = _read_member(file, info, tar_bytes)
                 members.append(member)
@@ -67,7 +73,7 @@ def read_tar(name: str) -> Contents:
         damage = f"after {len(members)} members: {error}"
     images = [_with_labels(member, sidecars) for member in _images(members)]
     images = _with_samples(_tell_misnamed(images), sidecars)
-    return Contents(images, len(members), damage)
+    return Contents(images, len(members), damage, clutter)
 
 
 def _read_member(file: IO[bytes], info: tarfile.TarInfo, tar_bytes: int) -> Member:

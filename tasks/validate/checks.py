@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tasks.dataset.clutter import is_document
 from tasks.dataset.selections import count_by_class, quarantined, usable
-from tasks.dataset.split_names import SPLIT_WORDS
+from tasks.dataset.split_names import split_of_folder
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
 BLURRED_FROM = 64  # pixels, the shorter side: in smaller images sharpness means nothing
@@ -48,22 +49,28 @@ def run_checks(
     """
     findings = []
     narrow = depth_is_range and _is_narrow(rows, params)
+    in_range = rows[rows["bits"] != 16] if narrow or not depth_is_range else rows
+    images = _without_documents(rows)
     for name in THRESHOLDS:
         action, threshold = params.check(name)
         fails = action == "fail"
         if action == "off" or (name == "small_range" and not narrow):
             continue
         if name in CLASS_CHECKS:
-            texts = CLASS_CHECKS[name](rows, threshold)
+            texts = CLASS_CHECKS[name](images, threshold)
             findings += [Finding(name, text, pd.Index([]), fails) for text in texts]
         else:
-            without_16 = name in TONE_CHECKS and (narrow or not depth_is_range)
-            judged = rows[rows["bits"] != 16] if without_16 else rows
-            images = find_odd_images(judged, name, threshold)
-            if len(images):
-                text = _describe_images(name, threshold, rows.loc[images, "file_name"])
-                findings.append(Finding(name, text, images, fails))
+            odd = find_odd_images(in_range if name in TONE_CHECKS else rows, name, threshold)
+            if len(odd):
+                text = _describe_images(name, threshold, rows.loc[odd, "file_name"])
+                findings.append(Finding(name, text, odd, fails))
     return findings
+
+
+def _without_documents(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows but for texts, such as a README: nobody misses an image or a class there."""
+    no_images = rows.loc[rows["reason"] == "not_an_image", "file_name"]
+    return rows.drop(no_images.index[no_images.map(is_document).astype(bool)])
 
 
 def find_odd_images(rows: pd.DataFrame, name: CheckName, threshold: float) -> pd.Index:
@@ -108,7 +115,7 @@ def _class_names(rows: pd.DataFrame, _: float) -> list[str]:
     """Names of splits, and names that differ in case, blanks, - and _, or Unicode form alone."""
     labels = pd.Series(sorted(rows["label"].dropna().unique()), dtype=object)
     texts = []
-    splits = [repr(label) for label in labels if label.lower() in SPLIT_WORDS]
+    splits = [repr(label) for label in labels if split_of_folder(label)]
     if splits:
         texts.append(f"classes {', '.join(splits)} have names of splits: is that what they are?")
     for _, similar in labels.groupby(labels.map(_simplify)):

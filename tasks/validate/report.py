@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from tasks.dataset import image_bytes
+from tasks.dataset import clutter, image_bytes
 from tasks.dataset.columns import REASONS, SPLITS
 from tasks.dataset.selections import count_by_class, is_usable, quarantined
 from tasks.pixels import thumbnails
@@ -36,6 +36,7 @@ def render(validated: Validated, metrics: dict[str, Any]) -> str:
     )
     return environment.get_template("report.html.j2").render(
         numbers=metrics,
+        clutter=clutter.words(metrics["clutter"]),
         splits=SPLITS,
         classes=count_table(rows),
         pairs=list(pair_sections(validated)),

@@ -48,6 +48,7 @@ def summarise(
     kinds = validated.pairs["kind"].value_counts()
     return {
         "files": ingest_findings["files"],
+        "clutter": ingest_findings["clutter"],
         "containers": ingest_findings["containers"],
         "label_files": ingest_findings["label_files"],
         "layout": ingest_findings["layout"],

@@ -72,7 +72,7 @@ def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Proj
     with zipfile.ZipFile(project.path("train.zip"), "a") as archive:
         archive.writestr("__MACOSX/._train", b"")
     done = project.variegate("import", "train.zip", "test.tar.gz")
-    left_out = "left out 1 of macOS and Windows (.DS_Store and the like)"
+    left_out = "1 file of systems and editors left out, __MACOSX/._train for one"
     assert (done.stdout, done.stderr) == (f"wrote 24 files to data/raw; {left_out}\n", "")
     for split in ("train", "test"):
         for path in project.path(f"{split}/{split}").rglob("*.png"):

@@ -182,3 +182,33 @@ def test_rejected_variants_are_counted_where_there_are_any(
         "  cat      1,000         3            1,003         1",
         "training images  1,003",
     ]
+
+
+def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
+    found = {
+        "layout": "class folders",
+        "images": 0,
+        "files": 0,
+        "clutter": {"files": 2, "first": "._1.jpg"},
+        "status": {"ok": 0, "duplicate": 0, "quarantined": 0},
+        "quarantined": {},
+        "pairs": {"bytes": 0, "pixels": 0, "near": 0},
+        "not_compared": 0,
+        "groups": 0,
+        "leaks": 0,
+        "classes": 0,
+        "splits": {},
+        "split": "",
+        "warnings": [],
+        "failures": [],
+    }
+    line = "clutter          2 files of systems and editors left out, ._1.jpg for one"
+    lines = printed(console.validation(found, {}, [], []))
+    assert lines[1:4] == [
+        "images in        0 in 0 files: 0 usable, 0 duplicates, 0 quarantined",
+        line,
+        "quarantined      none",
+    ]
+    found["clutter"] = {"files": 0, "first": None}
+    without = printed(console.validation(found, {}, [], []))
+    assert without == [shown for shown in lines if shown != line]

@@ -551,6 +551,11 @@ def test_listings_are_merged_three_ways(
     )
 
 
+def test_clutter_that_both_changed_is_no_conflict() -> None:
+    merged = merge_listings({}, {"cat/.DS_Store": "1"}, {"cat/.DS_Store": "2"})
+    assert (merged.files, merged.conflicts) == ({"cat/.DS_Store": "1"}, [])
+
+
 def test_a_name_that_is_a_file_and_a_folder_is_found() -> None:
     assert files_and_folders({"a": "1", "a/b/c": "2", "a/b": "3", "d": "4", "ab/c": "5"}) == [
         "a",

@@ -22,6 +22,7 @@ from tasks.acquire import archives
 from tasks.acquire.archives import Unpacked, unpack
 from tasks.common import events
 from tasks.common.errors import UserError
+from tasks.dataset.clutter import is_clutter
 
 TREE = {
     "train/cat/1.png": b"one",
@@ -83,6 +84,11 @@ def refused(*paths: Path, max_gb: float = 1) -> str:
     return str(error.value)
 
 
+def whole(files: int) -> Unpacked:
+    """All that came of an import that left nothing out."""
+    return Unpacked(files, {"files": 0, "first": None})
+
+
 def import_(*paths: Path, max_gb: float = 1) -> Unpacked:
     found = unpack(paths, Path("data/raw"), max_gb)
     assert below("data") == ["raw"]
@@ -101,13 +107,13 @@ def test_a_tar_arrives_whole_whatever_its_name(packer: str, format: int) -> None
     Path("made/empty").mkdir()
     with tarfile.open("x.zip", PACKERS[packer], format=format) as archive:
         archive.add("made", ".")  # as `tar -C made .` names them: ./train/cat/1.png
-    assert import_(Path("x.zip")) == Unpacked(5, 0)
+    assert import_(Path("x.zip")) == whole(5)
     assert files() == TREE and Path("data/raw/empty").is_dir()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_zip_arrives_whole_whatever_its_name(method: int) -> None:
-    assert import_(zip_of("x.tar", {**TREE, "empty/": b""}, method)) == Unpacked(5, 0)
+    assert import_(zip_of("x.tar", {**TREE, "empty/": b""}, method)) == whole(5)
     assert files() == TREE and Path("data/raw/empty").is_dir()
 
 
@@ -116,12 +122,7 @@ NAMES = st.lists(
         st.characters(exclude_characters="/\\\0:", exclude_categories=["Cs"]),
         min_size=1,
         max_size=8,
-    ).filter(
-        lambda text: (
-            text not in (".", "..", "__MACOSX", ".DS_Store", "Thumbs.db")
-            and not text.startswith("._")
-        )
-    ),
+    ).filter(lambda text: text not in (".", "..") and not is_clutter(text)),
     min_size=1,
     max_size=4,
 )
@@ -142,7 +143,7 @@ def test_any_tree_arrives_whole(
     folder = tmp_path_factory.mktemp("tree")
     path = str(folder / "archive")
     made = zip_of(path, members) if kind == "zip" else tar_of(path, members, PACKERS[kind])
-    assert unpack([made], folder / "raw", 1) == Unpacked(len(members), 0)
+    assert unpack([made], folder / "raw", 1) == whole(len(members))
     assert files(str(folder / "raw")) == members
 
 
@@ -151,7 +152,7 @@ def test_several_archives_are_unpacked_together() -> None:
         zip_of("a.zip", {"train/cat/1.png": b"1"}),
         tar_of("b.tar", {"test/cat/1.png": b"2"}),
     )
-    assert import_(train, test) == Unpacked(2, 0)
+    assert import_(train, test) == whole(2)
     assert files() == {"train/cat/1.png": b"1", "test/cat/1.png": b"2"}
 
 
@@ -180,10 +181,10 @@ def test_what_file_managers_add_is_left_out() -> None:
         "cat/.DS_Store": b"x",
         "Thumbs.db": b"x",
         "cat/._1.png": b"x",
+        ".thumbnails/1.png": b"x",
     }
-    assert import_(
-        zip_of("x.zip", {"cat/1.png": b"1", "cat/xThumbs.db": b"2", **junk})
-    ) == Unpacked(2, 4)
+    found = import_(zip_of("x.zip", {"cat/1.png": b"1", "cat/xThumbs.db": b"2", **junk}))
+    assert found == Unpacked(2, {"files": 5, "first": ".thumbnails/1.png"})
     assert files() == {"cat/1.png": b"1", "cat/xThumbs.db": b"2"}
 
 
@@ -203,6 +204,70 @@ def test_names_that_a_zip_does_not_mark_as_utf8_are_read_so_where_they_are() -> 
     path.write_bytes(data)
     import_(path)
     assert set(files()) == {"Gröe/1.png", "café/1.png"}
+
+
+def zip_in(encoding: str, *names: str) -> Path:
+    """A zip whose names are in an encoding that it does not mention."""
+    sizes = [len(name.encode(encoding)) for name in names]
+    placeholders = {letter * size: b"" for letter, size in zip("ABC", sizes, strict=False)}
+    path = zip_of("names.zip", placeholders)
+    data = path.read_bytes()
+    for placeholder, name in zip(placeholders, names, strict=True):
+        data = data.replace(placeholder.encode(), name.encode(encoding))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp932", ("ネコ/写真.png", "ソ/表.png")),  # the second byte of ソ and 表 is a backslash
+        ("gbk", ("猫/联通.png", "狗/照片.png")),  # 联通 in GBK is valid UTF-8 as well
+        ("cp866", ("кошка/фото.png", "собака/фото.png")),
+    ],
+)
+def test_names_in_another_encoding_are_read_right_where_it_is_given(
+    encoding: str, names: tuple[str, ...]
+) -> None:
+    found = unpack([zip_in(encoding, *names)], Path("data/raw"), 1, encoding)
+    assert (set(files()), found) == (set(names), whole(2))
+
+
+def test_an_encoding_leaves_names_in_utf8_alone() -> None:
+    unpack([zip_in("utf-8", "ネコ/写真.png")], Path("data/raw"), 1, "cp932")
+    assert set(files()) == {"ネコ/写真.png"}
+
+
+SUGGESTED = "cp932 (Japanese), gbk (Chinese), cp949 (Korean) or cp866 (Russian)"
+
+
+def test_names_that_are_not_utf8_are_read_as_code_page_437_and_it_is_said() -> None:
+    assert import_(zip_in("cp932", "ネコ/1.png", "cat/2.png")).guessed == (
+        "warning: 1 name that is not UTF-8 was read as cp437: 'âlâR/1.png' for one; if that is "
+        f"wrong, empty data/raw and import again with --encoding {SUGGESTED}"
+    )
+    assert set(files()) == {"âlâR/1.png", "cat/2.png"}
+
+
+def test_a_name_that_only_its_encoding_would_make_valid_is_refused_with_the_option() -> None:
+    assert refused(zip_in("cp932", "表/1.png")) == (
+        "names.zip: 'ò\\\\/1.png' needs a name without backslashes and drive letters; --encoding "
+        f"says what its name is in, as {SUGGESTED}"
+    )
+
+
+def test_an_encoding_that_is_unknown_or_wrong_is_one_line() -> None:
+    for codec in ("latin-99", "rot13", "undefined"):
+        with pytest.raises(UserError) as error:
+            unpack([zip_in("cp932", "ネコ.png")], Path("data/raw"), 1, codec)
+        need = f"needs a codec of Python's, as {SUGGESTED}"
+        assert str(error.value) == f"--encoding: {need}; found {codec!r}"
+    with pytest.raises(UserError) as error:
+        unpack([zip_in("cp437", "ÿ.png")], Path("data/raw"), 1, "cp932")
+    assert str(error.value) == (
+        "names.zip: '\\x98.png' is no name in cp932; --encoding: needs another codec"
+    )
+    assert files() == {}
 
 
 def test_an_empty_folder_is_filled_and_what_a_killed_import_left_removed() -> None:
@@ -253,7 +318,12 @@ def test_names_with_nul_or_bytes_that_are_no_text_refuse_the_import() -> None:
     assert refused(path).startswith("y.zip: is damaged: 'utf-8' codec can't decode byte 0xff")
     with tarfile.open("y.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
         archive.addfile(header("grün.png"))
-    assert refused(Path("y.tar")) == "y.tar: 'gr\\udcfcn.png' needs a name in UTF-8"
+    assert refused(Path("y.tar")) == (
+        "y.tar: 'gr\\xfcn.png' needs a name in UTF-8; --encoding says what its name is in, as "
+        "cp932 (Japanese), gbk (Chinese), cp949 (Korean) or cp866 (Russian)"
+    )
+    unpack([Path("y.tar")], Path("data/raw"), 1, "latin-1")
+    assert set(files()) == {"grün.png"}
 
 
 @pytest.mark.parametrize(
@@ -355,7 +425,8 @@ def test_what_is_no_archive_is_one_line() -> None:
     assert refused(zip_of("x.zip", {})) == "x.zip: needs files to import, found none"
     assert (
         refused(zip_of("x.zip", {"cat/": b"", ".DS_Store": b""}))
-        == "x.zip: needs files to import, found none"
+        == "x.zip: needs files to import, found none "
+        "(1 file of systems and editors left out, .DS_Store for one)"
     )
 
 
@@ -463,7 +534,7 @@ def test_an_honest_bomb_is_refused_before_it_is_unpacked() -> None:
     assert path.stat().st_size < 10_000
     need = "needs to unpack to at most 0.002 GB (--max-gb), found 4,000,000 bytes"
     assert refused(path, max_gb=0.002) == f"x.zip: {need}"
-    assert import_(path, max_gb=0.004) == Unpacked(2, 0)
+    assert import_(path, max_gb=0.004) == whole(2)
 
 
 @pytest.mark.parametrize("packer", [".gz", ".bz2", ".xz"])
@@ -509,7 +580,7 @@ def test_a_zip_that_claims_less_than_it_holds_is_damaged() -> None:
 def test_members_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
     path = zip_of("x.zip", {"cat/": b"", "cat/1": b"", "cat/.DS_Store": b""})
-    assert import_(path) == Unpacked(1, 1)
+    assert import_(path) == Unpacked(1, {"files": 1, "first": "cat/.DS_Store"})
     need = "needs to hold at most 3 files and folders, found more"
     with pytest.raises(UserError) as error:
         unpack([path, zip_of("y.zip", {"dog": b""})], Path("more/raw"), 1)

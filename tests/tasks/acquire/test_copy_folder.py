@@ -124,12 +124,17 @@ def test_a_folder_of_which_nothing_can_be_taken_is_never_mirrored(
     assert content(raw) == {"cat/1.png": b"one"}
 
 
-def test_what_dvc_does_not_version_is_not_taken(raw: Path, inbox: Path) -> None:
-    for name in (".dvcignore", ".git/config", "dog/.git/HEAD"):
+@pytest.mark.parametrize("mirror", [False, True])
+def test_clutter_is_neither_taken_nor_removed(raw: Path, inbox: Path, mirror: bool) -> None:
+    for name in (".dvcignore", ".git/config", "dog/.git/HEAD", "dog/Thumbs.db"):
         put(inbox, name, b"*")
-    found = copy_or_mirror(inbox, raw)
-    assert found.added == ["dog/2.png"]
-    assert set(found.skipped) == {".dvcignore", ".git/config", "dog/.git/HEAD"}
+    put(raw, "cat/.git/HEAD", b"mine")
+    found = copy_or_mirror(inbox, raw, mirror)
+    assert (found.added, found.removed, found.skipped) == (["dog/2.png"], [], {})
+    assert (raw / "cat/.git/HEAD").read_bytes() == b"mine"
+    assert list(result_lines(found, Path("inbox"))) == [
+        "inbox: 1 added (dog/2.png); 4 files of systems and editors left out, .dvcignore for one"
+    ]
 
 
 def test_an_empty_folder_is_never_mirrored(raw: Path, tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_links_pipes_clutter_odd_names_and_unfinished_files_are_not_taken(
     found = copy_or_mirror(inbox, raw)
     assert found.added == ["dog/2.png"]
     assert set(result_lines(found, Path("inbox"))) == {
-        "inbox: 1 added (dog/2.png)",
+        "inbox: 1 added (dog/2.png); 1 file of systems and editors left out, .DS_Store for one",
         "1 left out: links (dog/link.png)",
         "1 left out: no regular files (dog/pipe.png)",
         "1 left out: names that are not valid UTF-8 (dog/\\xff.png)",

@@ -44,6 +44,18 @@ def columns_of(rows: pd.DataFrame, *columns: str) -> dict[str, tuple[object, ...
     return {name: tuple(row) for name, row in zip(rows.index, values.to_numpy(), strict=True)}
 
 
+def test_clutter_in_a_tar_is_counted_and_no_image() -> None:
+    clutter = {"./._1.png": b"x", "__MACOSX/cat/1.png": png(1), "cat/.DS_Store": b"x"}
+    write_tar(RAW / "pets/all.tar", {"./cat/1.png": png(1), "dog/2.png": png(2), **clutter})
+    (RAW / ".DS_Store").write_bytes(b"x")
+    rows, done = listed()
+    assert sorted(rows["label"]) == ["cat", "dog"]
+    assert done.findings["containers"] == {"pets/all.tar": {"members": 2, "images": 2}}
+    assert done.findings["clutter"] == {"files": 4, "first": ".DS_Store"}
+    again = ingest(IngestParams())  # from the fact cache
+    assert (again.findings, again.rows.equals(done.rows)) == (done.findings, True)
+
+
 def test_a_plain_tar_is_a_folder() -> None:
     write_tar(RAW / "all.tar", {"./cat/1.png": png(1), "dog/2.png": png(2), "README": b"hello"})
     (RAW / "cat").mkdir()

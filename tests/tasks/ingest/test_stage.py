@@ -13,6 +13,7 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     raw = project.path("data/raw")
     (raw / "README.md").write_text("no image")
     (raw / "0/.hidden").write_bytes(b"")
+    (raw / "Thumbs.db").write_bytes(b"")
     (raw / "0/broken").symlink_to("nowhere")
     (raw / "linked").symlink_to(raw / "0")
     foreign = Path(os.fsdecode(os.fsencode(raw) + b"/\xff"))
@@ -21,8 +22,10 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     before = {path: path.read_bytes() for path in raw.rglob("*.png")}
     done = project.stage("ingest")
     assert "layout: class folders (detected)" in done.stdout
+    left_out = "clutter: 2 files of systems and editors left out, 0/.hidden for one\n"
+    assert left_out in done.stdout
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet"))
-    assert len(rows) == 6 + 5
+    assert len(rows) == 6 + 4
     assert list(rows["file_name"]) == sorted(rows["file_name"], key=raw_files.path_key)
     problems = rows.set_index("file_name")["detail"].dropna().to_dict()
     assert problems == {
@@ -43,7 +46,8 @@ def test_split_folders_beside_others_are_refused(project: Project) -> None:
     done = project.stage("ingest", check=False)
     expected = (
         "error: data/raw: needs split folders or class folders, found both: train beside 0, 1, 2; "
-        "move one kind away or set ingest.layout\n"
+        "move one kind away, or set `ingest.layout: split_folders` or "
+        "`ingest.layout: class_folders`\n"
     )
     assert (done.returncode, done.stderr) == (2, expected)
     project.set_params(ingest__layout="class_folders")

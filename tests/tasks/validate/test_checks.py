@@ -183,6 +183,25 @@ def test_what_looks_black_for_its_range_is_told_once() -> None:
     assert ranged == []
 
 
+def test_texts_that_come_with_images_are_no_reason_to_warn() -> None:
+    """A folder of notes is no class without images, and a README no image that is lost."""
+    rows = rows_with(*[{"status": "quarantined", "reason": "not_an_image", "label": "docs"}] * 3)
+    texts = ["README", "docs/LICENSE.md", "docs/notes.txt"]
+    assert found(rows.assign(file_name=[*texts, *rows["file_name"][3:]])) == {}
+    assert set(found(rows)) == {"few_images", "quarantined"}
+    rows = rows.assign(reason=["corrupt"] * 3 + [None] * 40)
+    rows["file_name"] = [*texts, *rows["file_name"][3:]]
+    assert "quarantined" in found(rows)
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("training_set", "Test-Set")])
+def test_classes_called_as_splits_are_told(names: tuple[str, str]) -> None:
+    rows = rows_with(*[{"label": label} for label in names] * 10)
+    found_classes = found(rows)["class_names"]
+    shown = ", ".join(map(repr, sorted(names)))
+    assert found_classes == f"classes {shown} have names of splits: is that what they are?"
+
+
 def test_every_check_has_a_test() -> None:
     tested = {"tiny", "huge", "blank", "blurred", "dark", "bright", "odd_size", "odd_channels"}
     assert tested | {
