@@ -27,7 +27,7 @@ augment:
   policy:
     - HorizontalFlip: {{p: 0.5}}
     - Rotate: {{limit: 10, border_mode: 4, p: 1.0}}
-train: {{fit: {fit}, seed: {seed}, epochs: {epochs}, image_size: {size}}}
+train: {{fit: {fit}, seed: {seed}, epochs: {epochs}, image_size: {size}, threads: 1}}
 """
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--variants", type=int, default=1)
+    parser.add_argument("--variants", type=int, default=1, help="of each original")
     options = parser.parse_args()
     settings = {"epochs": options.epochs, "size": options.size, "variants": options.variants}
     found: dict[str, list[tuple[float, float]]] = {fit: [] for fit in FITS}

@@ -35,7 +35,7 @@ class Encoding(Block):
         """The format of the variants of a source of `source_format` (Pillow's name)."""
         if self.format != "auto":
             return self.format
-        return "jpeg" if source_format in ("JPEG", "MPO") else "png"
+        return "jpeg" if source_format in ("JPEG", "MPO", "HEIF") else "png"
 
 
 class ClassPlan(Block):

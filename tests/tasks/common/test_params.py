@@ -100,6 +100,12 @@ def error_of(
             "params.yaml train: image_size: small_cnn takes 8 to 64 pixels, found 65",
         ),
         (
+            "train: {fit: stretch}",
+            "train",
+            TrainParams,
+            "params.yaml train.fit: input should be 'squeeze', 'pad' or 'crop', found 'stretch'",
+        ),
+        (
             "agument: {}",
             "augment",
             AugmentParams,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tasks.pixels.decode import UndecodableError, decode
+from tasks.variants.params import Encoding
 
 FOLDER = Path(__file__).parent / "heic"
 RED, GREEN, BLUE, LIGHT = [200, 30, 30], [30, 200, 30], [30, 30, 200], [220, 220, 220]
@@ -55,6 +56,15 @@ def test_a_brand_that_avif_has_too_is_read_by_its_content() -> None:
     data = (FOLDER / "ten-bits.heic").read_bytes()
     decoded = decode(data.replace(b"ftypheic", b"ftypmif1"))
     assert decoded.format == "HEIF" and np.array_equal(decoded.pixels, decode(data).pixels)
+
+
+def test_variants_of_photos_are_photos() -> None:
+    assert [Encoding().format_for(kind) for kind in ("JPEG", "MPO", "HEIF", "PNG")] == [
+        "jpeg",
+        "jpeg",
+        "jpeg",
+        "png",
+    ]
 
 
 def sized(data: bytes, width: int, height: int) -> bytes:

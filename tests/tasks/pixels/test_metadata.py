@@ -240,3 +240,14 @@ def test_damage_in_metadata_alone_sets_no_image_aside(name: str) -> None:
         for _ in range(draw.choice((1, 2, 20))):
             broken[draw.choice(draw.choice(places))] = draw.choice((0, 255, draw.randrange(256)))
         assert decode(bytes(broken)).pixels.shape in unturned, number
+
+
+@pytest.mark.parametrize("big", [False, True], ids=["TIFF", "BigTIFF"])
+def test_of_a_tiff_file_only_tags_go(big: bool) -> None:
+    data = saved("TIFF", big_tiff=big, exif=exif(), icc_profile=SWAPPED, description="a" * 9)
+    pruned = metadata.without_metadata(data)
+    assert pruned is not None and len(pruned.data) == len(data)
+    with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(pruned.data)) as after:
+        gone = set(before.tag_v2) - set(after.tag_v2)
+        assert {270, 271, 282} <= gone and not gone & metadata.TIFF_TAGS
+    assert np.array_equal(decode(pruned.data).pixels, decode(data).pixels)

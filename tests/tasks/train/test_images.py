@@ -1,12 +1,21 @@
 """Images as the network takes them: squares in which every pixel of the source has its weight."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
+from tasks.evaluate.__main__ import predict_files
 from tasks.pixels.convert import resize
+from tasks.pixels.encode import encode
+from tasks.pixels.hashing import sha256
+from tasks.train.image_array import COLUMNS
 from tasks.train.images import as_input
 from tasks.train.params import Fit
 
@@ -91,3 +100,28 @@ def test_only_padding_keeps_all_of_an_image_in_its_shape() -> None:
 
     assert difference("squeeze") < 5
     assert difference("pad") > 20
+
+
+class Seen(nn.Module):
+    """A network that keeps what it is shown."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.images = images.numpy()
+        return torch.zeros(len(images), 2)
+
+
+@pytest.mark.starts  # a worker process, which decodes
+@pytest.mark.parametrize("fit", FITS)
+def test_evaluation_shows_images_as_the_card_says(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    monkeypatch.setenv("VARIEGATE_DEVICE", "cpu")
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+    pixels = noise(20, 50)
+    data = encode(pixels, "png")
+    (tmp_path / "photo.png").write_bytes(data)
+    row = ["0", 0, "cat", str(tmp_path / "photo.png"), None, len(data), sha256(data)]
+    network = Seen()
+    predict_files(pd.DataFrame([row], columns=COLUMNS), network, {"image_size": 16, "fit": fit})
+    assert np.array_equal(network.images[0], as_input(pixels, 16, fit))
