@@ -22,10 +22,11 @@ from tasks.dataset.paths import (
     VALIDATED_MANIFEST,
 )
 from tasks.dataset.selections import quarantined
-from tasks.validate import duplicates, lineage, measure, report, split, status, summary
+from tasks.validate import measure, report, split, status, summary
 from tasks.validate.checks import run_checks
-from tasks.validate.near_duplicates import count_not_compared, find_near_duplicates
 from tasks.validate.params import ValidateParams
+from tasks.validate.related import duplicates, lineage
+from tasks.validate.related.near_duplicates import count_not_compared, find_near_duplicates
 from tasks.validate.summary import Validated
 
 

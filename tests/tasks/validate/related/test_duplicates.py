@@ -1,6 +1,6 @@
 import pandas as pd
 
-from tasks.validate import duplicates
+from tasks.validate.related import duplicates
 from tasks.validate.status import quarantine
 from tests.tasks.validate.rows import rows_of
 

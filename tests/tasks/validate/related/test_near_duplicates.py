@@ -9,10 +9,11 @@ from PIL import Image, ImageFilter
 from tasks.common import fact_cache
 from tasks.pixels.decode import Decoded
 from tasks.pixels.hashing import sha256
-from tasks.validate import measure, near_duplicates
-from tasks.validate.lineage import components
+from tasks.validate import measure
 from tasks.validate.measure import Measured
 from tasks.validate.params import ValidateParams
+from tasks.validate.related import near_duplicates
+from tasks.validate.related.lineage import components
 
 
 def photo(number: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
