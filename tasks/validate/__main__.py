@@ -39,7 +39,8 @@ def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:
     """
     measured = status.join_facts(listed, measure.measure_all(listed[listed["reason"].isna()]))
     labelled = status.quarantine_unlabelled(measured, listed)
-    deduplicated = duplicates.mark_duplicates(labelled)
+    candidates = status.quarantine_unsplit(labelled)  # before any of them is held against others
+    deduplicated = duplicates.mark_duplicates(candidates)
     near = find_near_duplicates(deduplicated, params)
     related = lineage.add_lineages(deduplicated, near)
     leaks = lineage.find_leaks(related)

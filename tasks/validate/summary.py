@@ -7,10 +7,11 @@ import pandas as pd
 from tasks.common.errors import UserError
 from tasks.dataset.columns import REASONS, SPLITS
 from tasks.dataset.paths import RAW
-from tasks.dataset.selections import count_by_class, quarantined, usable
+from tasks.dataset.selections import is_usable
+from tasks.validate.advice import fill_split, lacking_splits, list_causes
 from tasks.validate.checks import Finding
 from tasks.validate.params import THRESHOLDS, ValidateParams
-from tasks.validate.split import GIVEN
+from tasks.validate.split import class_counts
 
 MOST_LINES = 20  # of warnings of one kind
 LEAKS_ARE = {"report": "kept", "drop_from_train": "left out", "fail": "kept"}  # by on_leak
@@ -67,18 +68,13 @@ def summarise(
     }
 
 
-def class_counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Usable images, int64: a row per class that has any, a column per split."""
-    return count_by_class(usable(rows), "split", list(SPLITS))
-
-
 def warnings_of(
     validated: Validated, ingest_findings: dict[str, Any], params: ValidateParams
 ) -> list[str]:
     """What people should know, in lines."""
     empty = [f"folder {name!r} is empty" for name in ingest_findings["empty_folders"]]
     lines = [
-        *shorten(_lacking_splits(validated, params), "classes without images in a split"),
+        *shorten(lacking_splits(validated.rows, params), "classes without images in a split"),
         *shorten(empty, "empty folders"),
         *shorten(ingest_findings["notes"], "notes on tables and groups"),
         *_two_labels(validated.pairs),
@@ -91,18 +87,6 @@ def warnings_of(
             if finding.check == check and not finding.fails
         ]
         lines += shorten(texts, f"findings of {check}")
-    return lines
-
-
-def _lacking_splits(validated: Validated, params: ValidateParams) -> list[str]:
-    counts = class_counts(validated.rows)
-    may_help = params.stratify != "exact" and validated.split != GIVEN
-    advice = "; validate.stratify: exact may give it one" if may_help else ""
-    lines = []
-    for split in SPLITS:
-        for label in counts.index[counts[split] == 0]:
-            total = counts.loc[label].sum()
-            lines.append(f"class {label!r} has no {split} image ({total} in all){advice}")
     return lines
 
 
@@ -145,24 +129,12 @@ def require_enough(validated: Validated, params: ValidateParams) -> None:
     """Raises UserError where nothing could be trained or tested at all."""
     rows, counts = validated.rows, class_counts(validated.rows)
     if len(counts) < 2:
-        reasons = quarantined(rows)["reason"].value_counts()
-        causes = [f"{count} {reason}" for reason, count in reasons.items()]
-        why = ", ".join(causes) or "none quarantined"
+        why = list_causes(rows[~is_usable(rows)]) or "none quarantined"
         found = f"{len(counts)}" + (f", {counts.index[0]!r}" if len(counts) else "")
         raise UserError(f"{RAW}: needs usable images of at least 2 classes, found {found} ({why})")
     for split in SPLITS:
         if counts[split].sum() == 0:
-            raise UserError(f"{RAW}: the {split} split is empty; {_advice(validated, params)}")
+            advice = fill_split(rows, split, params)
+            raise UserError(f"{RAW}: the {split} split is empty; {advice}")
     if counts["train"].sum() < 2:
         raise UserError(f"{RAW}: needs at least 2 training images, found 1")
-
-
-def _advice(validated: Validated, params: ValidateParams) -> str:
-    leaked = int((validated.rows["reason"] == "leak").sum())
-    if leaked:
-        return f"{leaked:,} images belong together with one of another split: see validate.on_leak"
-    if validated.rows["group_id"].nunique() == 1:
-        return "all images are of one group: see ingest.group_pattern"
-    if params.stratify == "exact":
-        return "add images"
-    return "add images or set validate.stratify: exact"
