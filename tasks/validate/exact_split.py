@@ -101,30 +101,41 @@ def round_up(exact: np.ndarray, urgency: np.ndarray) -> np.ndarray:
 def balance(table: Table, wanted: np.ndarray) -> None:
     """Move single images between the splits of their class until each split has what is wanted.
 
+    Then exchange images between classes, so that as few large ones as possible lack a test image.
     `counts` and `movable` are changed. No class is moved further than to the next whole number from
     what the fractions ask for; where lineages of several images stand in the way, some stay off.
     """
     splits = range(len(wanted))
     paths = [*permutations(splits, 2), *permutations(splits, 3)]
-    moved = True
-    while moved:
-        moved = False
-        for path in paths:
-            surplus = table.counts.sum(axis=0) - wanted
-            limit = min(surplus[path[0]], -surplus[path[-1]])
-            if limit > 0:
-                steps = [movers(table, *step) for step in pairwise(path)]
-                count = min(limit, *map(len, steps))
-                for step, rows in zip(pairwise(path), steps, strict=True):
-                    move(table, rows[:count], *step)
-                moved |= count > 0
+    while sum(follow_path(table, path, wanted) for path in paths):
+        pass
+    into_test = [path for path in paths if path[1] == splits[-1]]
+    while sum(follow_circle(table, (*path, path[0])) for path in into_test):
+        pass
+
+
+def follow_path(table: Table, path: tuple[int, ...], wanted: np.ndarray) -> int:
+    """Move images from a split with too many, by way of others, to one with too few; how many."""
+    surplus = table.counts.sum(axis=0) - wanted
+    limit = min(surplus[path[0]], -surplus[path[-1]])
+    if limit <= 0:
+        return 0
+    return move(table, path, [movers(table, *step)[:limit] for step in pairwise(path)])
+
+
+def follow_circle(table: Table, path: tuple[int, ...]) -> int:
+    """Move images into test, to classes that lack one, and as many of others out; how many."""
+    into_test, out_of_test, *others = [movers(table, *step) for step in pairwise(path)]
+    into_test = into_test[has_in_test(table, 0)[into_test]]
+    out_of_test = out_of_test[~has_in_test(table, 1)[out_of_test]]
+    return move(table, path, [into_test, out_of_test, *others])
 
 
 def movers(table: Table, source: int, target: int) -> np.ndarray:
     """The classes of which an image can move from one split to another, in the order to do so.
 
-    First those that lose no last image in test, or gain a first one there; of these, those that
-    come nearest to their fractions; of these, by hash.
+    First those that gain a first image in test, last those that lose their last one there; of
+    equal ones those that come nearest to their fractions; of these, by hash.
     """
     counts, movable, exact, hashes = table
     can = (
@@ -132,20 +143,27 @@ def movers(table: Table, source: int, target: int) -> np.ndarray:
         & (counts[:, source] > np.floor(exact[:, source]))
         & (counts[:, target] < np.ceil(exact[:, target]))
     )
-    large = exact.sum(axis=1) >= LEAST_TESTED
     test = counts.shape[1] - 1
-    loses = large & (counts[:, test] == 1) if source == test else np.zeros(len(can), bool)
-    gains = large & (counts[:, test] == 0) if target == test else np.zeros(len(can), bool)
+    loses = has_in_test(table, 1) & (source == test)
+    gains = has_in_test(table, 0) & (target == test)
     apart = np.round(exact[:, source] % 1 - exact[:, target] % 1, DIGITS)
     order = np.lexsort((hashes, apart, loses.astype(int) - gains))
     return order[can[order]]
 
 
-def move(table: Table, classes: np.ndarray, source: int, target: int) -> None:
-    """Move one single image of each of `classes`."""
-    for counts in (table.counts, table.movable):
-        counts[classes, source] -= 1
-        counts[classes, target] += 1
+def has_in_test(table: Table, count: int) -> np.ndarray:
+    """Which large classes have `count` images in the last split, test, bool (classes,)."""
+    return (table.exact.sum(axis=1) >= LEAST_TESTED) & (table.counts[:, -1] == count)
+
+
+def move(table: Table, path: tuple[int, ...], classes: list[np.ndarray]) -> int:
+    """Move a single image of as many classes in each step of a path; how many in each."""
+    count = min(map(len, classes))
+    for (source, target), rows in zip(pairwise(path), classes, strict=True):
+        for counts in (table.counts, table.movable):
+            counts[rows[:count], source] -= 1
+            counts[rows[:count], target] += 1
+    return count
 
 
 def assign_several(frame: pd.DataFrame, wanted: np.ndarray, chosen: np.ndarray) -> None:
