@@ -167,7 +167,8 @@ def validation(
         f"{_status_counts(found)}",
         f"quarantined      {reasons or 'none'}",
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
-        f"{pairs['near']:,} that look the same",
+        f"{pairs['near']:,} that look the same, {pairs['mirrored']:,} mirrored, "
+        f"{pairs['turned']:,} turned",
     ]
     if found["not_compared"]:
         count = f"{found['not_compared']:,} images"

@@ -14,6 +14,7 @@ from tasks.validate.params import THRESHOLDS, ValidateParams
 from tasks.validate.split import class_counts
 
 MOST_LINES = 20  # of warnings of one kind
+PAIR_KINDS = ("bytes", "pixels", "near", "mirrored", "turned")
 LEAKS_ARE = {"report": "kept", "drop_from_train": "left out", "fail": "kept"}  # by on_leak
 
 
@@ -55,7 +56,7 @@ def summarise(
         "images": len(rows),
         "status": {name: int(statuses.get(name, 0)) for name in ("ok", "duplicate", "quarantined")},
         "quarantined": {reason: int(reasons[reason]) for reason in REASONS if reason in reasons},
-        "pairs": {kind: int(kinds.get(kind, 0)) for kind in ("bytes", "pixels", "near")},
+        "pairs": {kind: int(kinds.get(kind, 0)) for kind in PAIR_KINDS},
         "not_compared": validated.not_compared,
         "clusters": int(rows["cluster"].nunique()),
         "groups": int(rows["group_id"].nunique()),

@@ -1,6 +1,8 @@
 """Related images: copies, look-alikes, and what belongs together by way of them.
 
 duplicates       equal bytes, equal pixels
-near_duplicates  images that look the same
+near_duplicates  images that look the same, as they are, mirrored or turned
+close_hashes     pairs of images whose perceptual hashes are close
+symmetries       pictures mirrored and turned, and their hashes
 lineage          what belongs together; leakage
 """
