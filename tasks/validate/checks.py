@@ -124,8 +124,7 @@ def _quarantined(rows: pd.DataFrame, most: float) -> list[str]:
 
 def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:
     sizes = usable(rows)["cluster"].value_counts()
-    clustered = rows[rows["cluster"].notna()].drop_duplicates("source_id")
-    names = clustered.set_index("source_id")["file_name"]
+    names = rows.drop_duplicates("source_id").set_index("source_id")["file_name"]
     return [
         f"{size:,} images look the same as {names[cluster]}, over {most:.0%} of the set"
         for cluster, size in sizes.items()
