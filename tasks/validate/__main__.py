@@ -25,7 +25,7 @@ from tasks.dataset.selections import quarantined
 from tasks.validate import measure, report, split, status, summary
 from tasks.validate.checks import run_checks
 from tasks.validate.params import ValidateParams
-from tasks.validate.related import duplicates, lineage
+from tasks.validate.related import duplicates, lineage, sequences
 from tasks.validate.related.near_duplicates import count_not_compared, find_near_duplicates
 from tasks.validate.summary import Validated
 
@@ -54,6 +54,7 @@ def validate(listed: pd.DataFrame, params: ValidateParams) -> Validated:
         leaks=leaks,
         findings=run_checks(rows, params),
         split=split.describe_splits(rows, params),
+        sequences=sequences.describe_sequences(related, params),
         not_compared=count_not_compared(rows, params),
     )
 

@@ -22,8 +22,9 @@ class Validated(NamedTuple):
     """The result of the stage.
 
     `rows`: those of the manifest. `pairs`: see duplicates.list_pairs(). `leaks`: see
-    lineage.find_leaks(). `split`: see split.describe_splits(). `not_compared`: how many usable
-    images were not asked whether they look the same, since they are too small.
+    lineage.find_leaks(). `split`: see split.describe_splits(). `sequences`: see
+    sequences.describe_sequences(). `not_compared`: how many usable images were not asked whether
+    they look the same, since they are too small.
     """
 
     rows: pd.DataFrame
@@ -31,6 +32,7 @@ class Validated(NamedTuple):
     leaks: pd.DataFrame
     findings: list[Finding]
     split: str
+    sequences: list[str]
     not_compared: int
 
 
@@ -80,6 +82,7 @@ def warnings_of(
         *shorten(ingest_findings["notes"], "notes on tables and groups"),
         *_two_labels(validated.pairs),
         *_leaks(validated.leaks, params),
+        *validated.sequences,
     ]
     for check in THRESHOLDS:
         texts = [
