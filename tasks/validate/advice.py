@@ -32,7 +32,11 @@ def lacking_splits(rows: pd.DataFrame, params: ValidateParams) -> list[str]:
 def counts_if_exact(rows: pd.DataFrame, params: ValidateParams) -> pd.DataFrame:
     """The class_counts() of `stratify: exact`; no rows where it is set or could change nothing."""
     counts = class_counts(rows)
-    if params.stratify == "exact" or not plan_splits(rows, params).fractions or counts.all(None):
+    if (
+        params.stratify == "exact"
+        or not plan_splits(rows, params).fractions
+        or counts.to_numpy().all()
+    ):
         return counts.head(0)
     return class_counts(assign_splits(rows, params.model_copy(update={"stratify": "exact"})))
 
@@ -47,7 +51,7 @@ def fill_split(rows: pd.DataFrame, split: str, params: ValidateParams) -> str:
     """
     plan, made = plan_splits(rows, params), open_rows(rows)
     lost = rows[~is_usable(rows) & (rows["given_split"] == split)]
-    if counts_if_exact(rows, params)[split].sum():
+    if counts_if_exact(rows, params).sum().all():
         return "set validate.stratify: exact"
     if len(lost):
         return _explain_loss(lost)
