@@ -339,7 +339,7 @@ def validate(as_json: AsJson = False) -> None:
     from flows.refresh import refresh_stages
     from tasks.commands.moved_images import moved_between, splits_of_images
     from tasks.dataset.manifests import read_validated
-    from tasks.validate.summary import class_counts
+    from tasks.validate.split import class_counts
 
     before = splits_of_images()
     printed: list[str] = []

@@ -169,7 +169,8 @@ def validation(
         f"{_status_counts(found)}",
         f"quarantined      {reasons or 'none'}",
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
-        f"{pairs['near']:,} that look the same",
+        f"{pairs['near']:,} that look the same, {pairs['mirrored']:,} mirrored, "
+        f"{pairs['turned']:,} turned",
     ]
     if found["clutter"]["files"]:
         parts.insert(2, f"clutter          {clutter.words(found['clutter'])}")

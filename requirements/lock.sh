@@ -3,7 +3,7 @@
 # Needs `uv` on the PATH; run it as `make lock`.
 set -eu
 cd "$(dirname "$0")/.."
-pixels='^(albucore|albumentations|faiss-cpu|imagehash|numpy|opencv-python-headless|pi-heif|pillow|pyarrow|pywavelets|scipy|simsimd|stringzilla)=='
+pixels='^(albucore|albumentations|imagehash|numpy|opencv-python-headless|pi-heif|pillow|pyarrow|pywavelets|scipy|simsimd|stringzilla)=='
 all=$(mktemp)
 uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
     --group dev pyproject.toml --quiet --output-file "$all" >/dev/null

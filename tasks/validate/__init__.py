@@ -3,9 +3,7 @@
 measure          facts of each image, by decoding    split      train, validation, test
 isolation        decoders that crash or hang         checks     odd classes and images
 status           the table; ok and quarantined       summary    metrics, warnings, failures
-duplicates       equal bytes, equal pixels           report     data/validated/report.html
-near_duplicates  images that look the same
-lineage          what belongs together; leakage
+related/         copies, look-alikes, lineages       report     data/validated/report.html
 
 Every image that ingest listed leaves with one status:
 

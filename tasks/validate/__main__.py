@@ -24,10 +24,11 @@ from tasks.dataset.paths import (
 )
 from tasks.dataset.selections import quarantined
 from tasks.pixels.preprocess import Preprocessing
-from tasks.validate import duplicates, lineage, measure, report, split, status, summary
+from tasks.validate import measure, report, split, status, summary
 from tasks.validate.checks import run_checks
-from tasks.validate.near_duplicates import count_not_compared, find_near_duplicates
 from tasks.validate.params import ValidateParams
+from tasks.validate.related import duplicates, lineage, sequences
+from tasks.validate.related.near_duplicates import count_not_compared, find_near_duplicates
 from tasks.validate.summary import Validated
 
 
@@ -43,7 +44,8 @@ def validate(
     """
     measured = status.join_facts(listed, measure.measure_all(listed[listed["reason"].isna()]))
     labelled = status.quarantine_unlabelled(measured, listed)
-    deduplicated = duplicates.mark_duplicates(labelled)
+    candidates = status.quarantine_unsplit(labelled)  # before any of them is held against others
+    deduplicated = duplicates.mark_duplicates(candidates)
     near = find_near_duplicates(deduplicated, params)
     related = lineage.add_lineages(deduplicated, near)
     leaks = lineage.find_leaks(related)
@@ -57,6 +59,7 @@ def validate(
         leaks=leaks,
         findings=run_checks(rows, params, preprocessing.range == "depth"),
         split=split.describe_splits(rows, params),
+        sequences=sequences.describe_sequences(related, params),
         not_compared=count_not_compared(rows, params),
     )
 

@@ -65,12 +65,15 @@ def pair_sections(validated: Validated) -> Iterator[dict[str, Any]]:
     copies = pairs[pairs["kind"] != "group"]
     two_labels = copies["label"] != copies["other_label"]
     near = copies["kind"] == "near"
+    moved = copies["kind"].isin(["mirrored", "turned"])
+    equal = ~near & ~moved
     for title, section in (
         ("Leaks: in two splits, and belonging together", leaked),
-        ("Label conflicts: equal pixels, two labels", copies[two_labels & ~near]),
+        ("Label conflicts: equal pixels, two labels", copies[two_labels & equal]),
         ("Look the same, and have two labels", copies[two_labels & near]),
         ("Look the same", copies[~two_labels & near]),
-        ("Copies: equal bytes or equal pixels", copies[~two_labels & ~near]),
+        ("Look the same, mirrored or turned", copies[moved]),
+        ("Copies: equal bytes or equal pixels", copies[~two_labels & equal]),
     ):
         if len(section):
             shown = section.head(MOST_SHOWN)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tasks.dataset.columns import SPLITS
-from tasks.dataset.selections import is_usable, usable
+from tasks.dataset.selections import count_by_class, is_usable, usable
+from tasks.validate.exact_split import exact_split
 from tasks.validate.params import ValidateParams
-from tasks.validate.status import quarantine
 
 GIVEN = "the given split"
 DEVIATIONS = 3  # standard deviations: how far from its fraction a split by hashes may lie
@@ -42,48 +42,6 @@ def stable_split(hashes: pd.Series, fractions: dict[str, float]) -> pd.Series:
     return pd.Series(names[np.searchsorted(thresholds, hashes, side="right")], hashes.index)
 
 
-def exact_split(
-    hashes: pd.Series, labels: pd.Series, lineages: np.ndarray, fractions: dict[str, float]
-) -> pd.Series:
-    """Stratified: each class is cut at the fractions (rounded).
-
-    Lineages of several images are assigned first, the largest before others, each to the split
-    that lacks most of its classes. The single images then fill what is left of each class, in
-    the order of their hashes.
-    """
-    names = list(fractions)
-    label, classes = pd.factorize(labels, sort=True)
-    edges = np.rint(np.outer(np.bincount(label), np.cumsum([0, *fractions.values()])))
-    lacking = np.diff(edges)  # images, (classes, splits)
-    chosen = np.full(len(hashes), -1)
-    frame = pd.DataFrame({"lineage": lineages, "hash": hashes.to_numpy(), "label": label})
-    frame["size"] = frame.groupby("lineage")["lineage"].transform("size")
-    several = frame[frame["size"] > 1].sort_values(
-        ["size", "hash", "lineage"], ascending=[False, True, True]
-    )
-    for _, members in several.groupby("lineage", sort=False):
-        counts = np.bincount(members["label"], minlength=len(classes))
-        split = int(np.argmax(counts @ np.minimum(lacking, counts[:, None])))
-        chosen[members.index] = split
-        lacking[:, split] -= counts
-    for number, members in frame[frame["size"] == 1].sort_values("hash").groupby("label"):
-        cut = np.cumsum(_quotas(lacking[int(number)], len(members)))[:-1]
-        chosen[members.index] = np.searchsorted(cut, np.arange(len(members)), side="right")
-    return pd.Series(np.asarray(names, object)[chosen], hashes.index)
-
-
-def _quotas(lacking: np.ndarray, count: int) -> np.ndarray:
-    """How many of `count` images go to each split, int64 (splits,).
-
-    As many as it lacks; what is too much is taken from the largest, what is left goes to the first.
-    """
-    quotas = np.maximum(lacking, 0).astype(int)
-    while quotas.sum() > count:
-        quotas[np.argmax(quotas)] -= 1
-    quotas[0] += count - quotas.sum()
-    return quotas
-
-
 class SplitPlan(NamedTuple):
     """Which splits the dataset names itself, and the fractions of those that are made here.
 
@@ -99,7 +57,7 @@ def plan_splits(rows: pd.DataFrame, params: ValidateParams) -> SplitPlan:
     names = set(usable(rows)["given_split"].dropna())
     given = [split for split in SPLITS if split in names]
     made = [split for split in SPLITS if split == "train" or split not in names]
-    if made == ["train"]:
+    if made == ["train"] or open_rows(rows).empty:
         return SplitPlan(given, {})
     total = sum(getattr(params, split) for split in made)
     return SplitPlan(given, {split: getattr(params, split) / total for split in made})
@@ -113,18 +71,14 @@ def assign_splits(rows: pd.DataFrame, params: ValidateParams) -> pd.DataFrame:
         params: of the stage.
     """
     plan = plan_splits(rows, params)
-    if plan.given:
-        rows = quarantine(
-            rows, rows.index[is_usable(rows) & rows["given_split"].isna()], "no_split"
-        )
     splits = usable(rows)["given_split"].copy()
     if plan.fractions:
-        open_rows = _open_rows(rows)
-        splits.loc[open_rows.index] = _make_splits(open_rows, plan.fractions, params)
+        made = open_rows(rows)
+        splits.loc[made.index] = _make_splits(made, plan.fractions, params)
     return rows.assign(split=splits.reindex(rows.index))
 
 
-def _open_rows(rows: pd.DataFrame) -> pd.DataFrame:
+def open_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The usable images whose split is decided here, where there is any to make."""
     given = rows["given_split"]
     return rows[is_usable(rows) & (given.isna() | (given == "train"))]
@@ -140,12 +94,19 @@ def _make_splits(
     return stable_split(hashes, fractions)
 
 
+def class_counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Usable images, int64: a row per class that has any, a column per split."""
+    return count_by_class(usable(rows), "split", list(SPLITS))
+
+
 def describe_splits(rows: pd.DataFrame, params: ValidateParams) -> str:
     """How the splits of assign_splits() were decided, and their shares; GIVEN if none was made."""
+    if usable(rows).empty:
+        return "no image to split"
     plan = plan_splits(rows, params)
     if not plan.fractions:
         return GIVEN
-    made = _open_rows(rows)
+    made = open_rows(rows)
     spread = 0.0 if params.stratify == "exact" else spread_of(made["lineage"].to_numpy())
     shares = _shares(made["split"], plan.fractions, spread)
     origin = f"{' and '.join(plan.given)} as given; of the rest " if plan.given else "by content: "

@@ -48,6 +48,17 @@ def quarantine_unlabelled(rows: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFr
     return quarantine(rows, unlabelled, "no_label", listed["detail"])
 
 
+def quarantine_unsplit(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quarantine the usable images without a given split, where others have one.
+
+    Others that are about to be quarantined, for several labels of equal pixels, do not count.
+    """
+    unsplit = is_usable(rows) & rows["given_split"].isna()
+    others = rows[is_usable(rows) & rows["given_split"].notna()]
+    label_counts = others.groupby("pixel_sha256")["label"].nunique()
+    return quarantine(rows, rows.index[unsplit], "no_split") if (label_counts == 1).any() else rows
+
+
 def quarantine(
     rows: pd.DataFrame, chosen: pd.Index, reason: str, detail: pd.Series | None = None
 ) -> pd.DataFrame:

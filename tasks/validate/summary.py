@@ -7,12 +7,14 @@ import pandas as pd
 from tasks.common.errors import UserError
 from tasks.dataset.columns import REASONS, SPLITS
 from tasks.dataset.paths import RAW
-from tasks.dataset.selections import count_by_class, quarantined, usable
+from tasks.dataset.selections import is_usable
+from tasks.validate.advice import fill_split, lacking_splits, list_causes
 from tasks.validate.checks import Finding
 from tasks.validate.params import THRESHOLDS, ValidateParams
-from tasks.validate.split import GIVEN
+from tasks.validate.split import class_counts
 
 MOST_LINES = 20  # of warnings of one kind
+PAIR_KINDS = ("bytes", "pixels", "near", "mirrored", "turned")
 LEAKS_ARE = {"report": "kept", "drop_from_train": "left out", "fail": "kept"}  # by on_leak
 
 
@@ -20,8 +22,9 @@ class Validated(NamedTuple):
     """The result of the stage.
 
     `rows`: those of the manifest. `pairs`: see duplicates.list_pairs(). `leaks`: see
-    lineage.find_leaks(). `split`: see split.describe_splits(). `not_compared`: how many usable
-    images were not asked whether they look the same, since they are too small.
+    lineage.find_leaks(). `split`: see split.describe_splits(). `sequences`: see
+    sequences.describe_sequences(). `not_compared`: how many usable images were not asked whether
+    they look the same, since they are too small.
     """
 
     rows: pd.DataFrame
@@ -29,6 +32,7 @@ class Validated(NamedTuple):
     leaks: pd.DataFrame
     findings: list[Finding]
     split: str
+    sequences: list[str]
     not_compared: int
 
 
@@ -55,7 +59,7 @@ def summarise(
         "images": len(rows),
         "status": {name: int(statuses.get(name, 0)) for name in ("ok", "duplicate", "quarantined")},
         "quarantined": {reason: int(reasons[reason]) for reason in REASONS if reason in reasons},
-        "pairs": {kind: int(kinds.get(kind, 0)) for kind in ("bytes", "pixels", "near")},
+        "pairs": {kind: int(kinds.get(kind, 0)) for kind in PAIR_KINDS},
         "not_compared": validated.not_compared,
         "clusters": int(rows["cluster"].nunique()),
         "groups": int(rows["group_id"].nunique()),
@@ -68,22 +72,18 @@ def summarise(
     }
 
 
-def class_counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Usable images, int64: a row per class that has any, a column per split."""
-    return count_by_class(usable(rows), "split", list(SPLITS))
-
-
 def warnings_of(
     validated: Validated, ingest_findings: dict[str, Any], params: ValidateParams
 ) -> list[str]:
     """What people should know, in lines."""
     empty = [f"folder {name!r} is empty" for name in ingest_findings["empty_folders"]]
     lines = [
-        *shorten(_lacking_splits(validated, params), "classes without images in a split"),
+        *shorten(lacking_splits(validated.rows, params), "classes without images in a split"),
         *shorten(empty, "empty folders"),
         *shorten(ingest_findings["notes"], "notes on tables and groups"),
         *_two_labels(validated.pairs),
         *_leaks(validated.leaks, params),
+        *validated.sequences,
     ]
     for check in THRESHOLDS:
         texts = [
@@ -92,18 +92,6 @@ def warnings_of(
             if finding.check == check and not finding.fails
         ]
         lines += shorten(texts, f"findings of {check}")
-    return lines
-
-
-def _lacking_splits(validated: Validated, params: ValidateParams) -> list[str]:
-    counts = class_counts(validated.rows)
-    may_help = params.stratify != "exact" and validated.split != GIVEN
-    advice = "; validate.stratify: exact may give it one" if may_help else ""
-    lines = []
-    for split in SPLITS:
-        for label in counts.index[counts[split] == 0]:
-            total = counts.loc[label].sum()
-            lines.append(f"class {label!r} has no {split} image ({total} in all){advice}")
     return lines
 
 
@@ -146,14 +134,13 @@ def require_enough(validated: Validated, params: ValidateParams) -> None:
     """Raises UserError where nothing could be trained or tested at all."""
     rows, counts = validated.rows, class_counts(validated.rows)
     if len(counts) < 2:
-        reasons = quarantined(rows)["reason"].value_counts()
-        causes = [f"{count} {reason}" for reason, count in reasons.items()]
-        why = (", ".join(causes) or "none quarantined") + _commonest_detail(rows)
+        why = (list_causes(rows[~is_usable(rows)]) or "none quarantined") + _commonest_detail(rows)
         found = f"{len(counts)}" + (f", {counts.index[0]!r}" if len(counts) else "")
         raise UserError(f"{RAW}: needs usable images of at least 2 classes, found {found} ({why})")
     for split in SPLITS:
         if counts[split].sum() == 0:
-            raise UserError(f"{RAW}: the {split} split is empty; {_advice(validated, params)}")
+            advice = fill_split(rows, split, params)
+            raise UserError(f"{RAW}: the {split} split is empty; {advice}")
     if counts["train"].sum() < 2:
         raise UserError(f"{RAW}: needs at least 2 training images, found 1")
 
@@ -166,14 +153,3 @@ def _commonest_detail(rows: pd.DataFrame) -> str:
     commonest = detailed["detail"].value_counts().index[0]
     name = detailed["file_name"][detailed["detail"] == commonest].iloc[0]
     return f"; {name} for one: {commonest}"
-
-
-def _advice(validated: Validated, params: ValidateParams) -> str:
-    leaked = int((validated.rows["reason"] == "leak").sum())
-    if leaked:
-        return f"{leaked:,} images belong together with one of another split: see validate.on_leak"
-    if validated.rows["group_id"].nunique() == 1:
-        return "all images are of one group: see ingest.group_pattern"
-    if params.stratify == "exact":
-        return "add images"
-    return "add images or set validate.stratify: exact"

@@ -204,7 +204,8 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         "layout           class folders (detected)",
         "images in        18 in 18 files: 18 usable, 0 duplicates, 0 quarantined",
         "quarantined      none",
-        "pairs            0 of equal bytes, 0 of equal pixels, 0 that look the same",
+        "pairs            0 of equal bytes, 0 of equal pixels, 0 that look the same, "
+        "0 mirrored, 0 turned",
         "not compared     18 images, for looking the same: see near_duplicates",
         "groups           0",
         "leaks            0",

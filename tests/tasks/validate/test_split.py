@@ -39,19 +39,6 @@ def test_a_stable_split_cuts_at_the_fractions() -> None:
     assert shares.to_dict() == pytest.approx(FRACTIONS, abs=0.01)
 
 
-@settings(deadline=None)  # of a machine that is busy with other tests
-@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=60), st.randoms(use_true_random=False))
-def test_an_exact_split_is_within_one_image_of_the_fractions_in_each_class(
-    labels: list[str], random: object
-) -> None:
-    hashes = pd.Series([random.random() for _ in labels])  # type: ignore[attr-defined]
-    splits = split.exact_split(hashes, pd.Series(labels), np.arange(len(labels)), FRACTIONS)
-    for label in set(labels):
-        own = splits[pd.Series(labels) == label]
-        for name, fraction in FRACTIONS.items():
-            assert abs((own == name).sum() - fraction * len(own)) <= 1
-
-
 def test_a_given_split_is_kept_and_missing_ones_are_carved_out_of_train() -> None:
     names = [(f"train/{i}", f"t{i}", "cd"[i % 2], "train") for i in range(400)]
     names += [(f"test/{i}", f"e{i}", "cd"[i % 2], "test") for i in range(50)]
@@ -104,19 +91,6 @@ def test_the_smallest_sha256_of_a_lineage_decides_its_split() -> None:
         hashes[1],
         hashes[2],
     ]  # `x` joins `c`, which stays
-
-
-@settings(deadline=None)  # of a machine that is busy with other tests
-@given(st.lists(st.sampled_from("abc"), min_size=40, max_size=120), st.integers(0, 10))
-def test_an_exact_split_with_small_lineages_still_holds_the_fractions(
-    labels: list[str], pairs: int
-) -> None:
-    lineages = np.arange(len(labels))
-    lineages[1 : 2 * pairs : 2] = lineages[: 2 * pairs : 2]
-    hashes = pd.Series([split.split_hash(1, str(number)) for number in lineages])
-    splits = split.exact_split(hashes, pd.Series(labels), lineages, FRACTIONS)
-    for name, fraction in FRACTIONS.items():
-        assert abs((splits == name).sum() - fraction * len(labels)) <= 3 + pairs / 2
 
 
 def test_the_tolerance_grows_with_the_lineages() -> None:

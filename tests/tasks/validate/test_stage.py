@@ -12,12 +12,13 @@ from tasks.dataset.columns import INGESTED_COLUMNS, REASONS
 from tasks.dataset.paths import INGESTED_MANIFEST
 from tasks.pixels import hashing
 from tasks.pixels.encode import encode
-from tasks.validate import lineage, measure
+from tasks.validate import measure
 from tasks.validate.__main__ import validate as run
 from tasks.validate.params import ValidateParams
+from tasks.validate.related import lineage
 from tests.conftest import Project
 from tests.tasks.pixels.test_odd_images import ROWS, expected_reason
-from tests.tasks.validate.test_near_duplicates import photo
+from tests.tasks.validate.related.test_near_duplicates import photo
 
 
 def validated(project: Project) -> pd.DataFrame:

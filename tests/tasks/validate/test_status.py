@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from tasks.dataset.columns import INGESTED_COLUMNS, VALIDATED_COLUMNS
-from tasks.validate import duplicates, lineage, measure, split, status
+from tasks.validate import measure, split, status
 from tasks.validate.params import ValidateParams
+from tasks.validate.related import duplicates, lineage
 from tests.tasks.validate.rows import rows_of
 
 NEAR = pd.DataFrame({"a": [0], "b": [3]})

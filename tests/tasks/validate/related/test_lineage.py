@@ -1,6 +1,6 @@
 import pandas as pd
 
-from tasks.validate import lineage
+from tasks.validate.related import lineage
 from tests.tasks.validate.rows import rows_of
 
 FIVE = [(name, name, "cat", None) for name in "abcde"]

@@ -62,19 +62,17 @@ def list_pairs(rows: pd.DataFrame, near: pd.DataFrame, leaks: pd.DataFrame) -> p
 
     Args:
         rows: the table after all steps.
-        near: pairs of index labels of `rows`, `a` and `b`; see near_duplicates.py.
+        near: pairs of index labels of `rows`, and their kind; see near_duplicates.py.
         leaks: see lineage.find_leaks().
 
     Returns:
-        `kind` (bytes, pixels, near, group); `file_name`, `label`, `split` (the given one) and
-        `status` (for a quarantined image its reason); and the same of the other image of the pair:
-        `other` (its file name), `other_label`, `other_split`, `other_status`.
+        `kind` (bytes, pixels, near, mirrored, turned, group); `file_name`, `label`, `split` (the
+        given one) and `status` (for a quarantined image its reason); and the same of the other
+        image of the pair: `other` (its file name), `other_label`, `other_split`, `other_status`.
     """
     position = pd.Series(rows.index, rows["file_name"])
     grouped = pd.DataFrame({"a": leaks.index, "b": position[leaks["other"]].to_numpy()})
-    pairs = pd.concat(
-        [_equal_pairs(rows, position), near[["a", "b"]].assign(kind="near")], ignore_index=True
-    )
+    pairs = pd.concat([_equal_pairs(rows, position), near[["a", "b", "kind"]]], ignore_index=True)
     listed = set(_unordered(pairs))
     new = [pair not in listed for pair in _unordered(grouped)]
     pairs = pd.concat([pairs, grouped.assign(kind="group")[new]], ignore_index=True)

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tasks.dataset.selections import is_usable
-from tasks.validate.duplicates import KEEP_FIRST, split_rank
+from tasks.validate.related.duplicates import KEEP_FIRST, split_rank
 from tasks.validate.status import quarantine
 
 

@@ -1,0 +1,49 @@
+import imagehash
+import numpy as np
+from PIL import Image
+
+from tasks.validate.related import symmetries
+from tests.tasks.validate.related.test_near_duplicates import measured, photo
+
+MOVES = Image.Transpose
+ALL = dict(
+    zip(
+        (symmetries.IDENTITY, *symmetries.OTHERS),
+        (
+            None,
+            MOVES.FLIP_LEFT_RIGHT,
+            MOVES.FLIP_TOP_BOTTOM,
+            MOVES.TRANSPOSE,
+            MOVES.TRANSVERSE,
+            MOVES.ROTATE_180,
+            MOVES.ROTATE_90,
+        ),
+        strict=True,
+    )
+)
+
+
+def moved(picture: Image.Image, move: Image.Transpose | None) -> Image.Image:
+    return picture if move is None else picture.transpose(move)
+
+
+def test_a_symmetry_moves_pixels_as_its_name_says() -> None:
+    picture = photo(0, (40, 30))
+    for symmetry, move in ALL.items():
+        found = symmetry.apply(np.asarray(picture)[None])[0]
+        assert (found == np.asarray(moved(picture, move))).all(), move
+
+
+def test_the_hashes_are_those_of_the_pictures_moved() -> None:
+    """From one cosine transform, bit for bit what ImageHash makes of the moved thumbnail."""
+    pictures = [photo(number) for number in range(20)]
+    images = [measured(picture, "x") for picture in pictures]
+    pixels = np.stack([np.frombuffer(image.thumbnail, np.uint8) for image in images])
+    frequencies = symmetries.low_frequencies(pixels)
+    for symmetry, move in ALL.items():
+        hashes = symmetries.hash_pictures(frequencies, symmetry)
+        for pixel, found in zip(pixels, hashes.tolist(), strict=True):
+            thumbnail = moved(Image.fromarray(pixel.reshape(32, 32, 3)), move)
+            assert found == int(str(imagehash.phash(thumbnail)), 16)
+    as_they_are = symmetries.hash_pictures(frequencies, symmetries.IDENTITY).tolist()
+    assert as_they_are == [int(image.facts["perceptual_hash"], 16) for image in images]
