@@ -7,7 +7,7 @@ import pandas as pd
 from tasks.common.errors import UserError
 from tasks.dataset.columns import REASONS, SPLITS
 from tasks.dataset.paths import RAW
-from tasks.dataset.selections import is_usable
+from tasks.dataset.selections import is_usable, quarantined
 from tasks.validate.advice import fill_split, lacking_splits, list_causes
 from tasks.validate.checks import Finding
 from tasks.validate.params import THRESHOLDS, ValidateParams
