@@ -23,7 +23,7 @@ from tasks.dataset.paths import (
     VALIDATED_MANIFEST,
 )
 from tasks.dataset.selections import quarantined
-from tasks.pixels.preprocess import Preprocessing
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.validate import measure, report, split, status, summary
 from tasks.validate.checks import run_checks
 from tasks.validate.params import ValidateParams
@@ -33,7 +33,7 @@ from tasks.validate.summary import Validated
 
 
 def validate(
-    listed: pd.DataFrame, params: ValidateParams, preprocessing: Preprocessing
+    listed: pd.DataFrame, params: ValidateParams, preprocessing: Preprocessing = AS_DECODED
 ) -> Validated:
     """Give every image its facts, status, lineage and split. The order of the steps matters.
 

@@ -20,7 +20,7 @@ def refused(details: list[str | None]) -> str:
     bad = rows["detail"].notna()
     rows.loc[bad, ["status", "reason"]] = ["quarantined", "not_an_image"]
     rows.loc[~bad, "split"] = "train"
-    validated = Validated(rows, pd.DataFrame(), pd.DataFrame(), [], "", 0)
+    validated = Validated(rows, pd.DataFrame(), pd.DataFrame(), [], "", [], 0)
     with pytest.raises(UserError) as caught:
         require_enough(validated, ValidateParams())
     return str(caught.value)
