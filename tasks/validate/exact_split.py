@@ -62,7 +62,9 @@ def exact_split(
     placed = count_cells(frame["label"], chosen, rounded.shape)
     singles = frame[chosen == -1]
     quotas = fill(rounded - placed, np.bincount(singles["label"], minlength=len(classes)))
-    balance(Table(placed + quotas, quotas, exact, class_hashes), wanted)
+    table = Table(placed + quotas, quotas, exact, class_hashes)
+    balance(table, wanted)
+    fill_empty(table, wanted)
     for number, members in singles.sort_values("hash").groupby("label"):
         chosen[members.index] = np.repeat(np.arange(len(names)), quotas[int(number)])
     return pd.Series(np.asarray(names, object)[chosen], hashes.index)
@@ -164,6 +166,15 @@ def move(table: Table, path: tuple[int, ...], classes: list[np.ndarray]) -> int:
             counts[rows[:count], source] -= 1
             counts[rows[:count], target] += 1
     return count
+
+
+def fill_empty(table: Table, wanted: np.ndarray) -> None:
+    """Move a single image, of the class with most, to each split that large lineages left empty."""
+    for split in np.flatnonzero((table.counts.sum(axis=0) == 0) & (wanted > 0)).tolist():
+        source = int(np.argmax(table.movable.sum(axis=0)))
+        largest = int(np.argmax(table.movable[:, source]))
+        if table.movable[largest, source] and table.counts[:, source].sum() > 1:
+            move(table, (source, split), [np.array([largest])])
 
 
 def assign_several(frame: pd.DataFrame, wanted: np.ndarray, chosen: np.ndarray) -> None:

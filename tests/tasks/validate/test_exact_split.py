@@ -134,3 +134,10 @@ def test_two_classes_of_one_large_lineage_each_fill_both_small_splits() -> None:
     labels = ["a"] * 150 + ["b"] * 150 + ["a", "b"]
     splits = divide(labels, lineages)
     assert sorted(splits[-2:]) == ["test", "validation"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), min_size=12, max_size=60))
+def test_no_split_stays_empty_where_there_are_three_lineages(images: list[tuple]) -> None:
+    lineages = pd.factorize(np.array([number for _, number in images]))[0]
+    splits = divide([label for label, _ in images], lineages)
+    assert splits.nunique() == min(3, len(set(lineages)))

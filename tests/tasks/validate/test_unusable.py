@@ -68,7 +68,7 @@ def draw(random: Random, name: str) -> Image:
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("stratify", ["stable", "exact"])
 def test_unusable_images_change_no_other_row(stratify: str, seed: int) -> None:
     random = Random(seed)
