@@ -16,6 +16,7 @@ LAYERS = (
     "tasks/pixels",
     "tasks/dataset",
     "tasks/acquire",
+    "tasks/ingest/tables",
     "tasks/ingest",
     "tasks/validate",
     "tasks/validate/related",

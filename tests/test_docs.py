@@ -37,7 +37,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "evaluate": EvaluateParams,
 }
 PARAMETER = re.compile(rf"(?<![\w/.-])({'|'.join(STAGES)})\.([a-z_]+)")
-ENDINGS = {"csv", "json", "html", "py", "zip", "parquet"}  # `train.csv` is no parameter
+ENDINGS = {"csv", "json", "html", "py", "zip", "parquet", "txt"}  # `train.csv` is no parameter
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -4,7 +4,7 @@ read_files           reads and hashes each file once
 tar_shards, idx      list the images inside containers
 label_files          finds the files that label others
 folder_labels        labels and splits from folders
-table_labels         labels from tables and lists
+tables/              labels from tables and lists
 class_tars           tars that are named after the class that they hold
 list_images          one image after another, files and members of containers
 manifest_rows        the rows of the manifest

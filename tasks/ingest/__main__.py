@@ -18,11 +18,11 @@ from tasks.dataset.raw_files import RawListing
 from tasks.ingest import read_files, samples
 from tasks.ingest.findings import MISSING, find_missing, findings_of
 from tasks.ingest.folder_labels import Layout, find_layout
-from tasks.ingest.label_files import find_label_files
+from tasks.ingest.label_files import LabelFiles, find_label_files
 from tasks.ingest.list_images import ImageList
 from tasks.ingest.manifest_rows import manifest_rows
 from tasks.ingest.params import IngestParams
-from tasks.ingest.table_labels import Table, merge_tables
+from tasks.ingest.tables.merging import merge_tables
 
 
 class Ingested(NamedTuple):
@@ -51,13 +51,13 @@ def ingest(params: IngestParams) -> Ingested:
     contents = read_files.read_all(states)
     label_files = find_label_files(contents, params)
     images = ImageList(contents, label_files)
-    layout = choose_layout(params, (image.path for image in images), label_files.tables)
+    layout = choose_layout(params, (image.path for image in images), label_files)
     table_labels = merge_tables(label_files.tables)
     rows = manifest_rows(images, layout, params, table_labels)
     rows = samples.choose(samples.join_names(rows), params)
     rows = rows.replace_schema_metadata(preprocessing_metadata(params.preprocessing))
-    missing = find_missing(label_files.tables, [*rows["file_name"].to_pylist(), *contents])
-    findings = findings_of(images, listing, layout, params, rows, missing)
+    missing = find_missing(label_files.tables)
+    findings = findings_of(images, listing, layout, params, rows)
     read_files.require_unchanged(states)
     return Ingested(rows, findings, missing)
 
@@ -72,15 +72,16 @@ def _require_files(listing: RawListing) -> None:
     raise UserError(f"{RAW}: needs images in class folders, found {found}")
 
 
-def choose_layout(params: IngestParams, paths: Iterable[str], tables: list[Table]) -> Layout:
+def choose_layout(params: IngestParams, paths: Iterable[str], label_files: LabelFiles) -> Layout:
     """What names the classes: tables where one of them has labels, else folders.
 
     Raises:
         UserError: where tables are asked for and there are none, and see find_layout().
     """
-    have_labels = any(table.has_labels for table in tables)
+    have_labels = any(table.has_labels for table in label_files.tables)
     if params.layout == "tables" and not have_labels:
-        need = "needs a table with the columns file_name and label, found none"
+        found = next(iter(label_files.notes), "none")
+        need = f"needs a table with the columns file_name and label, found {found}"
         raise UserError(f"{RAW}: ingest.layout is tables: {need}")
     if params.layout == "tables" or (params.layout == "auto" and have_labels):
         return Layout("tables")

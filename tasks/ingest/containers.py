@@ -15,14 +15,6 @@ def has_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
-class Annotation(NamedTuple):
-    """What one source of labels says of an image; None where it says nothing."""
-
-    label: str | None = None
-    split: str | None = None
-    group_id: str | None = None
-
-
 class Member(NamedTuple):
     """An image in a container.
 

@@ -1,6 +1,7 @@
 """What the ingest stage tells people: counts, the layout, notes on likely mistakes."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -9,12 +10,12 @@ import pyarrow as pa
 from tasks.dataset import clutter
 from tasks.dataset.paths import INGESTED
 from tasks.dataset.raw_files import RawListing
-from tasks.ingest import table_labels
 from tasks.ingest.folder_labels import Layout
 from tasks.ingest.list_images import ImageList
 from tasks.ingest.params import IngestParams
 from tasks.ingest.samples import notes_on_samples
-from tasks.ingest.table_labels import Table
+from tasks.ingest.tables.merging import Table
+from tasks.ingest.tables.names import DIFFERENCES, MatchNames, NameMatcher
 from tasks.ingest.tar_shards import key_rule, misnamed_sidecars
 
 MISSING = INGESTED / "missing.csv"
@@ -27,7 +28,6 @@ def findings_of(
     layout: Layout,
     params: IngestParams,
     rows: pa.Table,
-    missing: pd.DataFrame,
 ) -> dict[str, Any]:
     """The content of data/ingested/found.json."""
     label_files = images.label_files.names
@@ -43,8 +43,9 @@ def findings_of(
         "empty_folders": listing.empty_folders,
         "notes": [
             *layout.notes,
-            *_notes_on_tables(images.contents, label_files),
-            *_notes_on_missing_files(missing),
+            *images.label_files.notes,
+            *_notes_on_tables(images.label_files.tables, rows),
+            *_notes_on_missing_files(images.label_files.tables, images.label_files.matcher),
             *_notes_on_groups(rows, params),
             *notes_on_samples(rows, params),
             *_notes_on_keys(images),
@@ -63,7 +64,7 @@ def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) ->
     """The layout in one line, as in `class folders; 1 container read in place (detected)`."""
     parts = []
     tables = images.label_files.tables
-    shown = ", ".join(table.name for table in tables[:TABLES_SHOWN])
+    shown = ", ".join(map(_with_columns, tables[:TABLES_SHOWN]))
     names = shown + (", ..." if len(tables) > TABLES_SHOWN else "")
     if layout.kind == "tables":
         parts.append(f"tables ({names})")
@@ -77,6 +78,12 @@ def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) ->
     return "; ".join(parts) + (" (detected)" if params.layout == "auto" else "")
 
 
+def _with_columns(table: Table) -> str:
+    """A table's name, with the columns that were taken for those of files and labels."""
+    guessed = table.columns.guessed
+    return f"{table.name}: {guessed}" if guessed else table.name
+
+
 def _which_folder(params: IngestParams) -> str:
     return {
         "first": "",
@@ -85,30 +92,48 @@ def _which_folder(params: IngestParams) -> str:
     }[params.label_from]
 
 
-def find_missing(tables: list[Table], present: Iterable[str]) -> pd.DataFrame:
-    """The rows of tables that name files which are not among `present`: table, file_name, label."""
-    keys = set(map(table_labels.as_key, present))
+def find_missing(tables: list[Table]) -> pd.DataFrame:
+    """The rows of tables that name files which are not there: table, file_name, label."""
     rows = []
     for table in tables:
-        for path, entry in table.entries.items():
-            if path not in keys:
-                rows.append((table.name, path, entry.label))
+        for key in table.unmatched:
+            rows.append((table.name, key, table.entries[key].label))
     return pd.DataFrame(rows, columns=["table", "file_name", "label"])
 
 
-def _notes_on_tables(names: Iterable[str], label_files: Collection[str]) -> Iterator[str]:
-    """CSV and TSV files without the columns that would make them tables of labels."""
-    for name in names:
-        header = table_labels.header_of(name) if name not in label_files else None
-        if header is not None:
-            need = "needs the columns file_name and label"
-            yield f"{name} labels nothing: {need}, found {header}"
+def _notes_on_tables(tables: list[Table], rows: pa.Table) -> Iterator[str]:
+    """Tables that could label their files, where most images have no label."""
+    if rows["label"].null_count > len(rows) / 2:
+        for table in tables:
+            if table.columns.advice and not table.has_labels:
+                yield f"{table.name} labels nothing: {table.columns.advice}"
 
 
-def _notes_on_missing_files(missing: pd.DataFrame) -> Iterator[str]:
-    if len(missing):
-        first = missing.iloc[0]
-        example = f"{len(missing):,}, {first['file_name']} in {first['table']} for one"
+def _notes_on_missing_files(tables: list[Table], matcher: NameMatcher) -> Iterator[str]:
+    """Names in tables that no file has: whether one has nearly this name, or several, or none."""
+    near: dict[MatchNames, list[str]] = defaultdict(list)  # names by what they differ in
+    several: list[str] = []
+    gone: list[str] = []
+    for table in tables:
+        for key, written in table.unmatched.items():
+            found = matcher.near(table.name, written)
+            if found is None:
+                gone.append(f"{key} in {table.name}")
+            elif len(found.files) > 1:
+                both = f"{found.files[0]} and {found.files[1]}"
+                several.append(f"{written} in {table.name} for {both}")
+            else:
+                near[found.difference].append(f"{written} in {table.name} for {found.files[0]}")
+    for difference, names in near.items():
+        differ = f"tables have names that differ in {DIFFERENCES[difference].words} only"
+        value = difference if len(near) == 1 and matcher.match == "exact" else "loose"
+        mend = f"`ingest.match_names: {value}` takes them"
+        yield f"{differ}: {len(names):,}, as {names[0]}; {mend}"
+    if several:
+        example = f"{len(several):,}, as {several[0]}"
+        yield f"tables have names that fit several files: {example}; write more of them"
+    if gone:
+        example = f"{len(gone):,}, {gone[0]} for one"
         hint = f"names count from the table's folder; see {MISSING}"
         yield f"tables name files that are not there: {example}; {hint}"
 

@@ -8,9 +8,10 @@ from tasks.common.errors import UserError
 from tasks.dataset import raw_files
 from tasks.dataset.paths import RAW
 from tasks.ingest.class_tars import ENDING, find_class_tars
-from tasks.ingest.containers import Annotation, Contents, Member
+from tasks.ingest.containers import Contents, Member
 from tasks.ingest.label_files import LabelFiles
 from tasks.ingest.read_files import Content, FileFacts
+from tasks.ingest.tables.values import Annotation
 
 
 class ListedImage(NamedTuple):

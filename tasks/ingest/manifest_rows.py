@@ -10,11 +10,12 @@ import pyarrow as pa
 from tasks.dataset.columns import INGESTED_COLUMNS
 from tasks.dataset.raw_files import path_key
 from tasks.dataset.split_names import split_named
-from tasks.ingest.containers import Annotation
 from tasks.ingest.folder_labels import Layout, label_and_split, why_unlabelled
 from tasks.ingest.list_images import ImageList, ListedImage
 from tasks.ingest.params import IngestParams
-from tasks.ingest.table_labels import MergedTables, as_key
+from tasks.ingest.tables.merging import MergedTables
+from tasks.ingest.tables.names import as_key
+from tasks.ingest.tables.values import Annotation
 
 ROWS_PER_PART = 4096
 

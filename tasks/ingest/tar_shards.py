@@ -19,7 +19,7 @@ from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import printable_name
 from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.ingest.containers import MAX_BYTES, Contents, Member, has_image_name
-from tasks.ingest.table_labels import text_of
+from tasks.ingest.tables.values import text_of
 from tasks.pixels import file_kinds, hashing
 
 SIDECARS = ("cls", "json", "txt")  # files that only describe the image of their sample

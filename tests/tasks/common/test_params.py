@@ -79,7 +79,27 @@ def error_of(
             "ingest",
             IngestParams,
             "params.yaml ingest.layuot: unknown key; known: range, preprocess, layout, "
-            "label_from, group_pattern, images",
+            "label_from, group_pattern, images, match_names, file_column, label_column",
+        ),
+        (
+            "ingest: {match_names: fuzzy}",
+            "ingest",
+            IngestParams,
+            "params.yaml ingest.match_names: input should be 'exact', 'ignore_case', 'stem', "
+            "'basename' or 'loose', found 'fuzzy'",
+        ),
+        (
+            "ingest: {label_column: 0}",
+            "ingest",
+            IngestParams,
+            "params.yaml ingest.label_column: needs a column's name or its number from 1, found 0",
+        ),
+        (
+            "ingest: {file_column: true}",
+            "ingest",
+            IngestParams,
+            "params.yaml ingest.file_column: needs a column's name or its number from 1, "
+            "found True",
         ),
         (
             "validate: {train: 0.5}",
