@@ -26,6 +26,9 @@ TELEMETRY_OFF = {
 }
 os.environ.update({**TELEMETRY_OFF, **os.environ})
 
+# On a busy machine the 20 seconds that Prefect gives its temporary server are too few.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+
 # Of DVC: advice on `git add` after each stage, and that the lock of a killed run was removed.
 logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)
 logging.getLogger("dvc.rwlock").setLevel(logging.ERROR)
