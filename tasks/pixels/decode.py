@@ -84,7 +84,7 @@ def decode(data: bytes, keep_depth: bool = False) -> Decoded:
 
     The first frame, EXIF orientation applied, colours in sRGB, transparency laid on white. Samples
     are uint8; with `keep_depth`, uint16 where the file has 16 bits: grey, or RGB of a PNG or TIFF
-    file.
+    file. Grey of 32 bits, up to 65,535, counts as 16.
 
     An ICC profile is applied by LittleCMS, relative colorimetric with black point compensation, as
     image editors do. Grey stays grey. Pixels stay as stored where the profile says that they are
@@ -144,13 +144,15 @@ def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
     image, exif_note = _upright(image)
     if conversion.apply is not None:
         image = convert(image, conversion.apply)
-    if image.mode.startswith("I;16"):
+    if image.mode in ("I", "F"):
+        pixels, alpha_note = _from_32_bits(np.asarray(image)), None
+        bits = 8 * pixels.itemsize
+    elif image.mode.startswith("I;16"):
         pixels, alpha_note = _grey_16_bits(image)
-        pixels = pixels if keep_depth else to_8_bits(pixels)
     else:
         pixels, alpha_note = _to_8_bit_array(image)
     notes = _join_notes(frames_note, exif_note, conversion.note, alpha_note)
-    return Decoded(pixels, format, bits, notes)
+    return Decoded(pixels if keep_depth else to_8_bits(pixels), format, bits, notes)
 
 
 def _join_notes(*notes: str | None) -> str | None:
@@ -262,8 +264,6 @@ def _grey_16_bits(image: Image.Image) -> tuple[np.ndarray, str | None]:
 
 def _to_8_bit_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
     """An image of any mode as uint8, grey or RGB; with a note where it was laid on white."""
-    if image.mode in ("I", "F"):
-        return _scale_to_8_bits(np.asarray(image)), None
     if may_be_transparent(image):
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] == 255:
@@ -275,8 +275,10 @@ def _to_8_bit_array(image: Image.Image) -> tuple[np.ndarray, str | None]:
     return np.asarray(image), None
 
 
-def _scale_to_8_bits(samples: np.ndarray) -> np.ndarray:
-    """32-bit samples: 0..255 as they are, 0..65535 by 1/256, floats in 0..1 by 255.
+def _from_32_bits(samples: np.ndarray) -> np.ndarray:
+    """32-bit samples in the bits that hold them: uint8 up to 255, else uint16; floats cut off.
+
+    Floats in 0..1 are uint8, times 255.
 
     Raises:
         ValueError: for samples of another range: nothing says which value is black or white.
@@ -286,7 +288,7 @@ def _scale_to_8_bits(samples: np.ndarray) -> np.ndarray:
         raise ValueError(f"samples from {low:g} to {high:g}; 0 to 65535 is what can be shown")
     if samples.dtype.kind == "f" and high <= 1:
         return np.rint(samples * 255).astype(np.uint8)
-    return (samples if high <= 255 else samples / 256).astype(np.uint8)
+    return samples.astype(np.uint8 if high <= 255 else np.uint16)
 
 
 # --- frames ---------------------------------------------------------------------------------------

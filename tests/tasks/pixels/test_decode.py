@@ -35,6 +35,25 @@ def test_rgb_and_grey_are_what_they_are() -> None:
     assert np.array_equal(decode(encoded(Image.fromarray(grey))).pixels, grey)
 
 
+@pytest.mark.parametrize(
+    ("samples", "deep", "shown"),
+    [
+        (np.array([[0, 100, 4095, 65535]], np.int32), [0, 100, 4095, 65535], [0, 0, 15, 255]),
+        (np.array([[0, 255.9, 4095.5]], np.float32), [0, 255, 4095], [0, 0, 15]),
+        (np.array([[0, 100, 255]], np.int32), [0, 100, 255], [0, 100, 255]),
+        (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255], [0, 128, 255]),
+    ],
+)
+def test_32_bits_are_kept_in_16_where_they_need_them(
+    samples: np.ndarray, deep: list[int], shown: list[int]
+) -> None:
+    data = encoded(Image.fromarray(samples), "TIFF")
+    decoded = decode(data, keep_depth=True)
+    assert decoded.pixels.tolist() == [deep] and decoded.bits == 8 * decoded.pixels.itemsize
+    assert decoded.bits == (16 if max(deep) > 255 else 8)
+    assert decode(data).pixels.tolist() == [shown] and decode(data).pixels.dtype == np.uint8
+
+
 def test_alpha_is_laid_on_white() -> None:
     rgba = np.array([[[0, 0, 0, 0], [10, 20, 30, 255]]], np.uint8)
     decoded = decode(encoded(Image.fromarray(rgba)))
