@@ -192,7 +192,7 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
         "clutter": {"files": 2, "first": "._1.jpg"},
         "status": {"ok": 0, "duplicate": 0, "quarantined": 0},
         "quarantined": {},
-        "pairs": {"bytes": 0, "pixels": 0, "near": 0},
+        "pairs": {"bytes": 0, "pixels": 0, "near": 0, "mirrored": 0, "turned": 0},
         "not_compared": 0,
         "groups": 0,
         "leaks": 0,
