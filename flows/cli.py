@@ -560,7 +560,8 @@ def export(
     preprocessed: Annotated[
         bool,
         typer.Option(
-            "--preprocessed", help="Originals as training sees them, see ingest.preprocess."
+            "--preprocessed",
+            help="Originals as training sees them: see ingest.range and ingest.preprocess.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -575,11 +576,19 @@ def export(
     Example: variegate export ../clothes --format webdataset
     """
     from tasks.commands.export import export as write
-    from tasks.dataset.manifests import read_ledger, read_validated
+    from tasks.commands.preprocessed_originals import require_same_as_in_run
+    from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
+    from tasks.pixels.preprocess import AS_DECODED
 
-    recipe = _read_inputs().recipe if preprocessed else None
+    recipe = None
+    if preprocessed:
+        require_same_as_in_run()
+        recipe = _read_inputs().recipe
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
         found = write(read_validated(), read_ledger(), folder, format, recipe)
+    if not preprocessed and read_preprocessing() != AS_DECODED:
+        note = "originals are as they are, and variants are made of preprocessed ones"
+        print(f"note: {note}: --preprocessed writes both alike", file=sys.stderr)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     text = f"wrote {folder}: {found['images']:,} images of {found['classes']:,} classes ({splits})"
     print(json.dumps(found, indent=2) if as_json else text)

@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tasks.common import events, machine, workers
+from tasks.common.errors import UserError
+from tasks.common.params import read_params
 from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
+from tasks.dataset.manifests import read_preprocessing
+from tasks.ingest.params import IngestParams
 from tasks.pixels.encode import EXTENSIONS, encode
 from tasks.pixels.hashing import sha256
 from tasks.variants.recipe import Recipe
@@ -34,6 +38,13 @@ class EncodedFile(NamedTuple):
     length: int
     sha256: str
     extension: str
+
+
+def require_same_as_in_run() -> None:
+    """Raises UserError where params.yaml says another preprocessing than the last run had."""
+    if read_params("ingest", IngestParams).preprocessing != read_preprocessing():
+        changed = "range or preprocess has changed since the dataset was made"
+        raise UserError(f"params.yaml ingest: {changed}: `variegate run --until augment` first")
 
 
 @contextmanager

@@ -51,7 +51,10 @@ def find_tables(names: Iterable[str], matcher: NameMatcher, wanted: Wanted) -> F
     rows = {name: read_rows(name, file, matcher) for name, file in files.items()}
     if wanted.label is None:
         for name, named in _guessed_for_few(rows, matcher).items():
-            notes.append(f"{name} labels nothing: {named}; {_mend(files[name])} takes it")
+            # of one label alone they are more likely an empty form for predictions
+            several = len(set(rows[name].labels)) > 1
+            mend = f"; {_mend(files[name])} takes it" if several else ", all with one label"
+            notes.append(f"{name} labels nothing: {named}{mend}")
             del rows[name]
     return FoundTables(tables_of(list(rows.values())), notes)
 
