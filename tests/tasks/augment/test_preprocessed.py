@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from tasks.commands.export import export
+from tasks.commands.preprocessed_originals import require_same_as_in_run
+from tasks.common.errors import UserError
 from tasks.dataset import image_bytes
 from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
 from tasks.dataset.selections import usable, written_variants
@@ -101,3 +103,17 @@ def test_an_export_has_originals_as_they_are_or_preprocessed(rows: pd.DataFrame)
             assert np.array_equal(pixels, expected)
     again = export(rows, ledger, Path("out"), "imagefolder", recipe)
     assert again["kept"] == again["files"]
+
+
+def test_an_export_is_of_what_params_yaml_still_says(made: Project, rows: pd.DataFrame) -> None:
+    require_same_as_in_run()
+    made.set_params(ingest__range="image")
+    try:
+        with pytest.raises(UserError) as caught:
+            require_same_as_in_run()
+    finally:
+        made.set_params(ingest__range=INGEST["range"])
+    assert str(caught.value) == (
+        "params.yaml ingest: range or preprocess has changed since the dataset was made: "
+        "`variegate run --until augment` first"
+    )

@@ -208,6 +208,15 @@ def test_a_guess_that_concerns_few_images_is_told_and_not_taken() -> None:
     assert len(find(tables | lists, files).tables) == 2  # together they name four of five
 
 
+def test_a_form_for_predictions_is_not_offered_as_labels() -> None:
+    files = [f"{number}.png" for number in range(5)]
+    table = {"sample_submission.csv": "image,label\n0.png,0\n1.png,0\n"}
+    assert find(table, files).notes == [
+        "sample_submission.csv labels nothing: columns image, label, for 2 of 5 images, "
+        "all with one label"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
