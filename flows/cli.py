@@ -580,12 +580,11 @@ def export(
     from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
     from tasks.pixels.preprocess import AS_DECODED
 
-    recipe = None
     if preprocessed:
         require_same_as_in_run()
-        recipe = _read_inputs().recipe
+    preprocessing = read_preprocessing() if preprocessed else None
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
-        found = write(read_validated(), read_ledger(), folder, format, recipe)
+        found = write(read_validated(), read_ledger(), folder, format, preprocessing)
     if not preprocessed and read_preprocessing() != AS_DECODED:
         note = "originals are as they are, and variants are made of preprocessed ones"
         print(f"note: {note}: --preprocessed writes both alike", file=sys.stderr)

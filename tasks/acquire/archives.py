@@ -27,6 +27,7 @@ from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
 from tasks.dataset import clutter
 from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
+from tasks.pixels import file_kinds
 
 MAX_MEMBERS = 5_000_000
 MAX_NAME_BYTES = 1_000
@@ -268,7 +269,7 @@ def _reader_of(path: Path, file: IO[bytes]) -> ReadMembers:
     Raises:
         UserError: where they are not an archive's.
     """
-    start = file.read(512)
+    start = first = file.read(file_kinds.START_BYTES)
     file.seek(0)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_members
@@ -281,10 +282,11 @@ def _reader_of(path: Path, file: IO[bytes]) -> ReadMembers:
             return _tar_members
     if start[257:262] != b"ustar":
         try:  # tars of the oldest kind have no magic number
-            tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+            tarfile.TarInfo.frombuf(start[:512], "utf-8", "surrogateescape")
         except tarfile.TarError:
             need = "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz"
-            raise UserError(f"{path}: {need}; found another kind of file") from None
+            found = file_kinds.describe(first) or "another kind of file"
+            raise UserError(f"{path}: {need}; found {found}") from None
     return _tar_members
 
 

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from tasks.dataset.clutter import is_clutter
+
 UNSAFE = r'[\x00-\x1f\x7f/\\:*?"<>|]'  # characters that some systems refuse
 
 
@@ -26,6 +28,7 @@ class FolderNames:
         """The folder's name of the next class, which is called `text`."""
         number = self._classes
         name = safe_name(text) or str(number)
+        name = f"_{name}_" if is_clutter(f"{name}/") or is_clutter(name) else name
         while name.casefold() in self._taken:
             name = f"{name}_{number}"
         self._taken.add(name.casefold())

@@ -29,8 +29,8 @@ from tasks.common.errors import UserError
 from tasks.dataset import image_bytes, raw_files
 from tasks.dataset.paths import AUGMENTED, LEDGER, VALIDATED_MANIFEST
 from tasks.dataset.selections import originals, usable, written_variants
+from tasks.pixels.preprocess import Preprocessing
 from tasks.variants.make import variant_id
-from tasks.variants.recipe import Recipe
 
 MANIFEST = "manifest.parquet"
 UNFINISHED = "unfinished.parquet"
@@ -56,7 +56,7 @@ def export(
     ledger: pd.DataFrame,
     folder: Path,
     layout: str,
-    recipe: Recipe | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> dict[str, Any]:
     """Write originals of every split and the training split's variants into `folder`.
 
@@ -65,8 +65,7 @@ def export(
         ledger: the ledger.
         folder: empty, missing, or an earlier export.
         layout: a key of LAYOUTS.
-        recipe: where given, originals are written preprocessed and encoded as it says; else they
-            are written as they are.
+        preprocessing: where given, originals are written preprocessed, as PNG; else as they are.
 
     Returns:
         What was written, in numbers; `kept` counts files that were there already, whole.
@@ -78,7 +77,7 @@ def export(
         raise UserError(f"--format {layout}: needs one of {', '.join(LAYOUTS)}")
     check_same_sources(usable(validated, "train"), originals(ledger))
     files = located_originals(validated)
-    with preprocessed(files, recipe) if recipe else nullcontext(files) as sources:
+    with preprocessed(files, preprocessing) if preprocessing else nullcontext(files) as sources:
         return write_export(folder, images_to_export(sources, ledger), layout)
 
 

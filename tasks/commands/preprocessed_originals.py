@@ -15,9 +15,9 @@ from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
 from tasks.dataset.manifests import read_preprocessing
 from tasks.ingest.params import IngestParams
-from tasks.pixels.encode import EXTENSIONS, encode
+from tasks.pixels.encode import encode
 from tasks.pixels.hashing import sha256
-from tasks.variants.recipe import Recipe
+from tasks.pixels.preprocess import Preprocessing
 
 IMAGES_PER_TASK = 128
 
@@ -27,7 +27,7 @@ class EncodeTask(NamedTuple):
 
     rows: pd.DataFrame
     folder: Path
-    recipe: Recipe
+    preprocessing: Preprocessing
 
 
 class EncodedFile(NamedTuple):
@@ -48,12 +48,12 @@ def require_same_as_in_run() -> None:
 
 
 @contextmanager
-def preprocessed(originals: pd.DataFrame, recipe: Recipe) -> Iterator[pd.DataFrame]:
-    """The rows of originals, located in files that hold them preprocessed, encoded as variants are.
+def preprocessed(originals: pd.DataFrame, preprocessing: Preprocessing) -> Iterator[pd.DataFrame]:
+    """The rows of originals, located in PNG files that hold them preprocessed, without loss.
 
     Args:
-        originals: with the columns of image_bytes.read_row(), `format` and `source_id`.
-        recipe: its preprocessing and encoding.
+        originals: with the columns of image_bytes.read_row() and `source_id`.
+        preprocessing: see there.
 
     Yields:
         The rows with other path, offset, length, sha256 and extension. The files are removed when
@@ -63,7 +63,7 @@ def preprocessed(originals: pd.DataFrame, recipe: Recipe) -> Iterator[pd.DataFra
     with locked_beside(machine.cache_folder() / "preprocessed", Path.mkdir) as folder:
         starts = range(0, len(originals), IMAGES_PER_TASK)
         tasks = (
-            EncodeTask(originals.iloc[start : start + IMAGES_PER_TASK], folder, recipe)
+            EncodeTask(originals.iloc[start : start + IMAGES_PER_TASK], folder, preprocessing)
             for start in starts
         )
         done = workers.map_ordered(encode_files, tasks, preload=__name__)
@@ -75,21 +75,17 @@ def preprocessed(originals: pd.DataFrame, recipe: Recipe) -> Iterator[pd.DataFra
 
 def encode_files(task: EncodeTask) -> list[EncodedFile]:
     """Preprocess and encode some images; runs in a worker."""
-    return [encode_file(row, task.folder, task.recipe) for row in task.rows.itertuples()]
+    return [encode_file(row, task.folder, task.preprocessing) for row in task.rows.itertuples()]
 
 
-def encode_file(row: Any, folder: Path, recipe: Recipe) -> EncodedFile:
-    """Preprocess one image and write it as `<source_id>.<extension>`.
+def encode_file(row: Any, folder: Path, preprocessing: Preprocessing) -> EncodedFile:
+    """Preprocess one image and write it as `<source_id>.png`.
 
     Raises:
         UserError: where its bytes are not those that the manifest names.
     """
     data = image_bytes.read_checked(row, "changed since it was validated; run from ingest again")
-    encoding = recipe.encoding
-    format = encoding.format_for(row.format)
-    pixels = recipe.preprocessing.read(data, keep_depth=format == "png")
-    encoded = encode(pixels, format, encoding.quality, encoding.lossless)
-    extension = EXTENSIONS[format]
-    path = folder / f"{row.source_id}.{extension}"
+    encoded = encode(preprocessing.read(data, keep_depth=True), "png")
+    path = folder / f"{row.source_id}.png"
     path.write_bytes(encoded)
-    return EncodedFile(str(path), None, len(encoded), sha256(encoded), extension)
+    return EncodedFile(str(path), None, len(encoded), sha256(encoded), "png")

@@ -10,17 +10,21 @@ from tasks.ingest.containers import Contents
 ENDING = ".tar"
 
 
-def find_class_tars(containers: dict[str, Contents]) -> set[str]:
+def find_class_tars(containers: dict[str, Contents]) -> dict[str, str]:
     """The tars whose names are classes: several in one folder, in which nothing names a class.
 
     The folder is the one above all containers, or a split's. Shards that are numbered
-    (`part1.tar`, `part2.tar`) are no classes.
+    (`part1.tar`, `part2.tar`) are no classes, but those of each class may be (`cat-0.tar`,
+    `cat-1.tar`, `dog-0.tar`).
 
     Args:
         containers: of data/raw, by name.
+
+    Returns:
+        By a tar's name the class folder that it stands for: `train/cat` for `train/cat-0.tar`.
     """
     if not containers:
-        return set()
+        return {}
     top = posixpath.commonpath([posixpath.dirname(name) for name in containers])
     by_folder = defaultdict(set)
     for name, contents in containers.items():
@@ -31,7 +35,13 @@ def find_class_tars(containers: dict[str, Contents]) -> set[str]:
     found = set().union(*by_folder.values())
     stems = {posixpath.basename(name)[: -len(ENDING)] for name in found}
     several = any(len(names) > 1 for names in by_folder.values())
-    return found if several and not _are_numbered_parts(stems) else set()
+    if not several or _are_numbered_parts(stems):
+        return {}
+    paths = {name: name[: -len(ENDING)] for name in found}
+    without = {name: re.sub(r"[-_.]\d+$", "", path) for name, path in paths.items()}
+    are_parts = all(without[name] != paths[name] for name in found)
+    classes = {posixpath.basename(path) for path in without.values()}
+    return without if are_parts and 1 < len(classes) < len(stems) else paths
 
 
 def _has_no_classes(name: str, contents: Contents) -> bool:

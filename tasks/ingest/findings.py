@@ -102,11 +102,15 @@ def find_missing(tables: list[Table]) -> pd.DataFrame:
 
 
 def _notes_on_tables(tables: list[Table], rows: pa.Table) -> Iterator[str]:
-    """Tables that could label their files, where most images have no label."""
-    if rows["label"].null_count > len(rows) / 2:
-        for table in tables:
-            if table.columns.advice and not table.has_labels:
-                yield f"{table.name} labels nothing: {table.columns.advice}"
+    """Tables that could label their files: all where most images have no label.
+
+    Where folders name the classes, those that say nothing else of their files.
+    """
+    are_missed = rows["label"].null_count > len(rows) / 2
+    for table in tables:
+        says_nothing = (table.columns.split, table.columns.group) == (None, None)
+        if table.columns.advice and not table.has_labels and (are_missed or says_nothing):
+            yield f"{table.name} labels nothing: {table.columns.advice}"
 
 
 def _notes_on_missing_files(tables: list[Table], matcher: NameMatcher) -> Iterator[str]:

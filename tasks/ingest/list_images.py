@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tasks.common.errors import UserError
 from tasks.dataset import raw_files
 from tasks.dataset.paths import RAW
-from tasks.ingest.class_tars import ENDING, find_class_tars
+from tasks.ingest.class_tars import find_class_tars
 from tasks.ingest.containers import Contents, Member
 from tasks.ingest.label_files import LabelFiles
 from tasks.ingest.read_files import Content, FileFacts
@@ -37,7 +37,7 @@ class ListedImage(NamedTuple):
 class ImageList:
     """All images of data/raw, in the order of their files.
 
-    `class_tars`: the tars that are named after the class that they hold.
+    `class_tars`: the tars that are named after the class that they hold, see find_class_tars().
 
     They are made anew each time that somebody iterates: a list of millions would take gigabytes.
     """
@@ -76,15 +76,15 @@ class ImageList:
         for number, member in enumerate(content.images):
             label = labels[number] if labels else member.label
             label = class_names.get(label or "", label)
-            yield _listed_member(name, member, label, name in self.class_tars)
+            yield _listed_member(name, member, label, self.class_tars.get(name))
         if content.damage:
             yield ListedImage(name, name, FileFacts(reason="corrupt", detail=content.damage))
 
 
 def _listed_member(
-    container: str, member: Member, label: str | None, names_class: bool
+    container: str, member: Member, label: str | None, class_folder: str | None
 ) -> ListedImage:
-    folder = container[: -len(ENDING)] if names_class else posixpath.dirname(container)
+    folder = class_folder or posixpath.dirname(container)
     # joined to the root first, so that `..` in a member's name leads nowhere
     path = posixpath.join("/", folder, member.name)
     return ListedImage(

@@ -17,7 +17,7 @@ from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
 from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import printable_name
-from tasks.dataset.split_names import SPLIT_WORDS
+from tasks.dataset.split_names import split_of_folder
 from tasks.ingest.containers import MAX_BYTES, Contents, Member, has_image_name
 from tasks.ingest.tables.values import text_of
 from tasks.pixels import file_kinds, hashing
@@ -134,14 +134,20 @@ def _with_labels(member: Member, sidecars: Sidecars) -> Member:
             return member._replace(reason="no_label", detail=detail)
         values = content if isinstance(content, dict) else {}
     if (sample, "cls") in sidecars:
-        values["label"] = sidecars[sample, "cls"].decode("utf-8", "replace").strip()
+        try:
+            values["label"] = sidecars[sample, "cls"].decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            return member._replace(reason="no_label", detail="the .cls of its sample is not UTF-8")
     try:
         label, split, group_id = (
             text_of(values.get(key)) for key in ("label", "split", "group_id")
         )
     except ValueError as error:
         return member._replace(reason="no_label", detail=f"its sample: {error}")
-    split = SPLIT_WORDS.get((split or "").lower())
+    if split is not None and split_of_folder(split) is None:
+        detail = f"its sample: split needs to be train, validation or test, found {split!r}"
+        return member._replace(reason="no_split", detail=detail)
+    split = split and split_of_folder(split)
     lack = None if label else _what_lacks(member.name, sidecars)
     return member._replace(label=label, split=split, group_id=group_id, detail=lack)
 

@@ -22,6 +22,7 @@ MAX_PIXELS = 100_000_000
 MAX_FRAMES_COUNTED = 10_000  # a file can hold millions
 BACKGROUND = 255  # transparent pixels are laid on white
 LAID_ON_WHITE = "transparency laid on white"
+CUT_TO_8_BITS = "more than 8 bits read as 8"
 
 # Pillow's names. Not among them: what calls other programs (EPS) or only names a format (stubs).
 FORMATS = (
@@ -151,7 +152,8 @@ def _decode(image: Image.Image, data: bytes, keep_depth: bool) -> Decoded:
         pixels, alpha_note = _grey_16_bits(image)
     else:
         pixels, alpha_note = _to_8_bit_array(image)
-    notes = _join_notes(frames_note, exif_note, conversion.note, alpha_note)
+    cut_note = CUT_TO_8_BITS if bits == 8 and _is_deeper(image, data) else None
+    notes = _join_notes(frames_note, exif_note, conversion.note, alpha_note, cut_note)
     return Decoded(pixels if keep_depth else to_8_bits(pixels), format, bits, notes)
 
 
@@ -212,6 +214,14 @@ def _bits(image: Image.Image, data: bytes, conversion: Conversion) -> int:
     if image.mode != "RGB" or not _has_16_bits(image, data) or conversion.apply is not None:
         return 8
     return 16 if _transpose_of(image) == (None, None) else 8
+
+
+def _is_deeper(image: Image.Image, data: bytes) -> bool:
+    """Whether a PNG or TIFF file that is read as 8 bits has more."""
+    if image.format == "PNG":
+        return data[24] == 16
+    bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, (8,))
+    return image.format == "TIFF" and max(bits, default=8) > 8
 
 
 def _has_16_bits(image: Image.Image, data: bytes) -> bool:

@@ -46,6 +46,8 @@ def without_metadata(data: bytes) -> Pruned | None:
     """
     if data.startswith(PNG_SIGNATURE):
         pruned = _prune_png(data)
+    elif data.startswith(b"\xff\xd8\xff"):
+        pruned = _prune_jpeg(data)
     elif data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         pruned = _prune_tiff(data)
     elif data[4:8] == b"ftyp":
@@ -88,6 +90,32 @@ def _inflate_profile(content: bytes) -> bytes:
         return zlib.decompressobj().decompress(packed[1:], MAX_PROFILE_BYTES + 1)
     except zlib.error:
         return content  # which nobody can read as a profile either
+
+
+# --- JPEG -----------------------------------------------------------------------------------------
+
+
+def _prune_jpeg(data: bytes) -> Pruned:
+    """The file up to its pixels without application data and comments, but for JFIF and EXIF.
+
+    Adobe's, which says how colours are stored, stays where it is whole.
+    """
+    kept, position, has_jfif = [data[:2]], 2, False
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        kind, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        segment = data[position : position + 2 + length]
+        if kind == 0xDA or length < 2:  # the pixels, or what is no segment
+            break
+        position += 2 + length
+        content = segment[4:]
+        is_jfif = kind == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14
+        is_exif = kind == 0xE1 and content.startswith(b"Exif\0\0")
+        is_adobe = kind == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
+        is_data = kind not in (*range(0xE0, 0xF0), 0xFE)
+        if is_data or is_exif or is_adobe or (is_jfif and not has_jfif):
+            kept.append(segment)
+        has_jfif = has_jfif or is_jfif
+    return Pruned(b"".join([*kept, data[position:]]), IGNORED)
 
 
 # --- TIFF -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from tasks.common.params import Block
 from tasks.pixels.convert import resize, to_8_bits
 from tasks.pixels.decode import decode
 
+Range = Literal["depth", "image"] | list[int]
 MOST_PIXELS = 20_000  # of a side
 WHITE_16 = 65_535
 FROM_8_TO_16 = 257  # 255 becomes 65,535
@@ -146,7 +147,7 @@ class Preprocessing(Block):
     the steps, in order.
     """
 
-    range: Literal["depth", "image"] | list[int] = "depth"
+    range: Range = "depth"
     preprocess: list[Step] = Field(default_factory=list)
 
     @field_validator("range", mode="before")

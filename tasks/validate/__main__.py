@@ -40,10 +40,12 @@ def validate(
     Args:
         listed: the ingested manifest.
         params: of the stage.
-        preprocessing: that of later stages; what a file is does not depend on it.
+        preprocessing: that of later stages; what a file is does not depend on it, but for an image
+            that it would make too large.
     """
     measured = status.join_facts(listed, measure.measure_all(listed[listed["reason"].isna()]))
-    labelled = status.quarantine_unlabelled(measured, listed)
+    fitting = status.quarantine_enlarged(measured, preprocessing)
+    labelled = status.quarantine_unlabelled(fitting, listed)
     candidates = status.quarantine_unsplit(labelled)  # before any of them is held against others
     deduplicated = duplicates.mark_duplicates(candidates)
     near = find_near_duplicates(deduplicated, params)
@@ -57,7 +59,7 @@ def validate(
         rows,
         pairs=duplicates.list_pairs(rows, near, leaks),
         leaks=leaks,
-        findings=run_checks(rows, params, preprocessing.range == "depth"),
+        findings=run_checks(rows, params, preprocessing.range),
         split=split.describe_splits(rows, params),
         sequences=sequences.describe_sequences(related, params),
         not_compared=count_not_compared(rows, params),

@@ -15,10 +15,14 @@ import pandas as pd
 from tasks.dataset.clutter import is_document
 from tasks.dataset.selections import count_by_class, quarantined, usable
 from tasks.dataset.split_names import split_of_folder
+from tasks.pixels.decode import CUT_TO_8_BITS
+from tasks.pixels.preprocess import Range
 from tasks.validate.params import THRESHOLDS, CheckName, ValidateParams
 
 BLURRED_FROM = 64  # pixels, the shorter side: in smaller images sharpness means nothing
 DEEPEST = 65_535  # the largest sample of 16 bits
+DETECTOR_BITS = (8, 10, 12, 14)  # of detectors whose samples are stored in 16
+NEARLY_ALL = 0.9
 # Checks of grey levels: of 16-bit images that use little of their range, all find all of them.
 TONE_CHECKS = ("blank", "blurred", "dark", "bright")
 
@@ -36,27 +40,28 @@ class Finding(NamedTuple):
     fails: bool
 
 
-def run_checks(
-    rows: pd.DataFrame, params: ValidateParams, depth_is_range: bool = True
-) -> list[Finding]:
+def run_checks(rows: pd.DataFrame, params: ValidateParams, range: Range = "depth") -> list[Finding]:
     """What every check that is on finds.
 
     Args:
         rows: with the columns of the validated manifest.
         params: of the stage.
-        depth_is_range: whether 0 and 65,535 are black and white in 16-bit images. Where they are
-            not, `small_range` has nothing to find, and grey levels of the file say nothing.
+        range: what is black and white in 16-bit images, see Preprocessing. Where it is not their
+            depth, grey levels of the file say nothing.
     """
     findings = []
-    narrow = depth_is_range and _is_narrow(rows, params)
-    in_range = rows[rows["bits"] != 16] if narrow or not depth_is_range else rows
+    narrow = range == "depth" and _is_narrow(rows, params)
+    in_range = rows[rows["bits"] != 16] if narrow or range != "depth" else rows
     images = _without_documents(rows)
     for name in THRESHOLDS:
         action, threshold = params.check(name)
         fails = action == "fail"
-        if action == "off" or (name == "small_range" and not narrow):
+        if action == "off":
             continue
-        if name in CLASS_CHECKS:
+        if name == "small_range" and range != "depth":
+            texts = _range_is_wrong(usable(rows), range, threshold)
+            findings += [Finding(name, text, pd.Index([]), fails) for text in texts]
+        elif name in CLASS_CHECKS:
             texts = CLASS_CHECKS[name](images, threshold)
             findings += [Finding(name, text, pd.Index([]), fails) for text in texts]
         else:
@@ -156,18 +161,50 @@ def _is_narrow(rows: pd.DataFrame, params: ValidateParams) -> bool:
     return action != "off" and bool(_small_range(rows, threshold))
 
 
+def _range_is_wrong(images: pd.DataFrame, range: Range, share: float) -> list[str]:
+    """Usable 16-bit images that lie beyond `ingest.range`, use little of it, or do not get it."""
+    lines = []
+    deep = images[images["bits"] == 16]
+    shallow = images[images["detail"].str.contains(CUT_TO_8_BITS, regex=False, na=False)]
+    if len(shallow):
+        example = f"{len(shallow):,}, {shallow['file_name'].iloc[0]} for one"
+        lines.append(
+            f"images that are read as 8 bits, which ingest.range does not change: {example}"
+        )
+    if not isinstance(range, list) or deep.empty:
+        return lines
+    black, white = range
+    beyond = deep[(deep["highest"] > white) | (deep["lowest"] < black)]
+    if len(beyond):
+        used = f"{deep['lowest'].min():,} to {deep['highest'].max():,}"
+        found = (
+            f"samples beyond ingest.range {range} are cut off in {len(beyond):,} of {len(deep):,}"
+        )
+        lines.append(f"{found} images of 16 bits, which use {used}")
+    elif deep["highest"].max() - black < share * (white - black):
+        used = f"{deep['highest'].max():,} at most"
+        lines.append(f"images of 16 bits use little of ingest.range {range}: {used}")
+    return lines
+
+
 def _small_range(rows: pd.DataFrame, share: float) -> list[str]:
-    """All 16-bit images together use little of their range, as those of 12-bit detectors do."""
+    """Nearly all 16-bit images together use little of their range, as those of 12-bit detectors do.
+
+    Few may have a dead pixel that is white, or come from elsewhere.
+    """
     deep = usable(rows)[lambda images: images["bits"] == 16]
-    if deep.empty:
+    whole = deep[deep["highest"] < share * DEEPEST]
+    used = whole if len(whole) >= NEARLY_ALL * len(deep) else deep
+    if used.empty:
         return []
-    lowest, highest = int(deep["lowest"].min()), int(deep["highest"].max())
+    lowest, highest = int(used["lowest"].min()), int(used["highest"].max())
     if not 0 < highest - lowest < share * DEEPEST:
         return []
     # a detector's own depth, but for samples that lie around an offset
-    whole = highest < share * DEEPEST
-    limits = [0, 2 ** highest.bit_length() - 1] if whole else [lowest, highest]
-    count = f"{len(deep):,} image{'s' if len(deep) > 1 else ''} of 16 bits"
+    depths = [2**bits - 1 for bits in DETECTOR_BITS if 2**bits > highest]
+    limits = [0, depths[0]] if used is whole and depths else [lowest, highest]
+    several = f"{len(used):,} of {len(deep):,}" if len(used) < len(deep) else f"{len(used):,}"
+    count = f"{several} image{'s' if len(deep) > 1 else ''} of 16 bits"
     return [
         f"{count} use {lowest:,} to {highest:,} of 0 to {DEEPEST:,} and show few grey levels; if "
         f"that is all that they can hold, set ingest.range: {limits}"

@@ -10,6 +10,8 @@
                             re-encoded or scaled: ImageHash's phash
     thumbnail               32 x 32 pixels in RGB, to compare images that have close hashes
 
+Hash and thumbnail of 16-bit images are of their samples stretched to the whole range.
+
 All but the hash are integer arithmetic up to the last division, so they are equal on every machine.
 """
 
@@ -33,6 +35,7 @@ from tasks.dataset.columns import MEASURED_COLUMNS
 from tasks.pixels import hashing
 from tasks.pixels.convert import to_8_bits, to_rgb
 from tasks.pixels.decode import DECODING, Decoded, UndecodableError, decode
+from tasks.pixels.preprocess import stretched_levels
 from tasks.validate import isolation
 
 FACTS = pa.schema(
@@ -211,6 +214,10 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     mean, deviation = cv2.meanStdDev(grey)
     _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    lowest, highest = int(pixels.min()), int(pixels.max())
+    if pixels.dtype == np.uint16:  # the upper 8 bits of a 12-bit detector's image show nothing
+        stretched = stretched_levels(lowest, max(highest, lowest + 1))[pixels]
+        small = _halve_if_large(to_rgb(to_8_bits(stretched)))
     thumbnail = Image.fromarray(small).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     facts = {
         "detail": decoded.note,
@@ -220,8 +227,8 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
         "height": pixels.shape[0],
         "channels": 1 if pixels.ndim == 2 else 3,
         "bits": decoded.bits,
-        "lowest": int(pixels.min()),
-        "highest": int(pixels.max()),
+        "lowest": lowest,
+        "highest": highest,
         "brightness": round(float(mean[0, 0]), 2),
         "contrast": round(float(deviation[0, 0]), 2),
         "sharpness": round(float(edges[0, 0] ** 2), 1),

@@ -7,10 +7,13 @@ Its index is that of the ingested manifest: 0, 1, 2, ...
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tasks.dataset.columns import VALIDATED_COLUMNS
 from tasks.dataset.selections import is_usable
+from tasks.pixels.decode import MAX_PIXELS
+from tasks.pixels.preprocess import Preprocessing
 
 WORKING_COLUMNS = (
     "given_split",  # the split that folders or tables name; null where they name none
@@ -57,6 +60,22 @@ def quarantine_unsplit(rows: pd.DataFrame) -> pd.DataFrame:
     others = rows[is_usable(rows) & rows["given_split"].notna()]
     label_counts = others.groupby("pixel_sha256")["label"].nunique()
     return quarantine(rows, rows.index[unsplit], "no_split") if (label_counts == 1).any() else rows
+
+
+def quarantine_enlarged(rows: pd.DataFrame, preprocessing: Preprocessing) -> pd.DataFrame:
+    """Quarantine the usable images that would have too many pixels after preprocessing."""
+    images = rows[is_usable(rows)]
+    size = preprocessing.size_of(
+        images["height"].to_numpy(np.int64), images["width"].to_numpy(np.int64)
+    )
+    too_large = size.height * size.width > MAX_PIXELS
+    sizes = zip(size.width[too_large], size.height[too_large], strict=True)
+    details = [
+        f"{width:,} x {height:,} pixels after ingest.preprocess, over {MAX_PIXELS:,}"
+        for width, height in sizes
+    ]
+    chosen = images.index[too_large]
+    return quarantine(rows, chosen, "too_large", pd.Series(details, chosen, dtype="str"))
 
 
 def quarantine(

@@ -89,11 +89,12 @@ def parse_step(step: Any, location: str) -> tuple[str, dict[str, Any]]:
 
 def _why_not(name: str) -> str:
     """Why a policy cannot have a step of that name, and what it can have instead."""
-    if name in UNSUITABLE:
-        return UNSUITABLE[name]
-    known = (*TRANSFORMS, *PUBLISHED, *COMPOSITES)
-    similar = difflib.get_close_matches(name, known, n=1)
-    meant = NAMED_NOW.get(name) or (similar[0] if similar else None)
+    unsuitable = {name.lower(): reason for name, reason in UNSUITABLE.items()}
+    if name.lower() in unsuitable:
+        return unsuitable[name.lower()]
+    known = {known.lower(): known for known in (*TRANSFORMS, *PUBLISHED, *COMPOSITES)}
+    similar = difflib.get_close_matches(name.lower(), known, n=1)
+    meant = NAMED_NOW.get(name) or (known[similar[0]] if similar else None)
     hint = f"is {meant} meant? " if meant else ""
     return f"unknown transform; {hint}docs/policies.md lists the known"
 
@@ -124,6 +125,7 @@ def build_step(step: Any, location: str) -> Any:
             )
     if "border_mode" in known and not {"border_mode", "fill"} & arguments.keys():
         arguments["border_mode"] = BORDER
+    _check_fill(name, arguments.get("fill"), location)
     if name in COMPOSITES:
         _check_composite(name, arguments, location)
         arguments["transforms"] = _build_inner(name, arguments.get("transforms"), location)
@@ -149,6 +151,14 @@ def _build_inner(name: str, steps: Any, location: str) -> list[Any]:
             f"{location} {name}: needs a transform with p above 0: they are its weights"
         )
     return transforms
+
+
+def _check_fill(name: str, fill: Any, location: str) -> None:
+    """Check a constant for pixels: Albumentations takes any number and fails on each image."""
+    levels = fill if isinstance(fill, list) else [fill]
+    numbers = [level for level in levels if isinstance(level, int | float)]
+    if any(not 0 <= level <= 255 for level in numbers):
+        raise UserError(f"{location} {name}.fill: needs numbers from 0 to 255, found {fill!r}")
 
 
 def _check_composite(name: str, arguments: dict[str, Any], location: str) -> None:
@@ -205,8 +215,10 @@ def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
 def scale_fill(transform: Any) -> None:
     """Scale the constant with which a transform fills from 8 bits to 16."""
     fill = getattr(transform, "fill", None)
-    if fill is not None and not isinstance(fill, str):  # a text means random or inpainted pixels
-        transform.fill = (np.asarray(fill) * FROM_8_TO_16).tolist()
+    if isinstance(fill, int | float):
+        transform.fill = fill * FROM_8_TO_16
+    elif fill is not None and not isinstance(fill, str):  # a text: random or inpainted pixels
+        transform.fill = tuple(level * FROM_8_TO_16 for level in fill)
 
 
 def inpaints(transform: Any) -> bool:

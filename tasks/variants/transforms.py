@@ -42,7 +42,7 @@ UNSUITABLE = {
     **dict.fromkeys(("ToTensorV2", "ToTensor3D", "ToTensor"), TENSORS),
     "Lambda": FUNCTION,
     **dict.fromkeys(
-        ("FDA", "HistogramMatching", "MixUp", "Mosaic", "OverlayElements",
+        ("FDA", "HistogramMatching", "MixUp", "CutMix", "Mosaic", "OverlayElements",
          "PixelDistributionAdaptation", "TextImage", "TemplateTransform"),
         OTHER_IMAGES,
     ),

@@ -15,6 +15,7 @@ from tasks.ingest.tables.columns import (
     LABEL,
     LABEL_NAMES,
     SPLIT,
+    SPLIT_NAMES,
     Columns,
     Refused,
     Row,
@@ -80,7 +81,7 @@ class ColumnFinder(NamedTuple):
         label = self._label_column(start, file)
         if isinstance(label, Refused):
             return label
-        split, group = (only(plain, (name,)) for name in (SPLIT, GROUP))
+        split, group = self._split_column(start), only(plain, (GROUP,))
         advice = _how_to_label(start, file) if label is None else None
         says_nothing = (label, split, group, self.default_split) == (None,) * 4
         if says_nothing and plain[file] != FILE:
@@ -116,6 +117,14 @@ class ColumnFinder(NamedTuple):
         if column is None and len(several) > 1:
             need = f"several columns may hold the labels: {', '.join(several)}"
             return Refused(f"{need}; `ingest.label_column: {several[0]}` takes one", near=True)
+        return column
+
+    def _split_column(self, start: Start) -> int | None:
+        """The column called split, or one with a name like it that holds nothing but splits."""
+        column = only(start.plain, (SPLIT,))
+        if column is None:
+            like = only(start.plain, SPLIT_NAMES)
+            column = like if like is not None and _are_splits(start.texts(like)) else None
         return column
 
     # --- without ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ FILE_NAMES = (
 LABEL_NAMES = (
     *(LABEL, "labels", "class", "class_name", "class_id", "classid", "category", "target"),
 )
+SPLIT_NAMES = ("set", "subset", "partition", "split_name", "dataset_split", "phase", "usage")
 
 Row = Sequence[Any]
 Rows = Iterator[tuple[int, Row]]

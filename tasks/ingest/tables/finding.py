@@ -50,6 +50,12 @@ def find_tables(names: Iterable[str], matcher: NameMatcher, wanted: Wanted) -> F
         _require_column(f"ingest.{key}_column", column, files, notes)
     rows = {name: read_rows(name, file, matcher) for name, file in files.items()}
     if wanted.label is None:
+        for name in [name for name, one in rows.items() if _hardly_labels(one)]:
+            found = (
+                f"column {(rows[name].columns.label or 0) + 1} has nearly another value for each"
+            )
+            notes.append(f"{name} labels nothing: {found} image; {_mend(files[name])} takes it")
+            del rows[name]
         for name, named in _guessed_for_few(rows, matcher).items():
             # of one label alone they are more likely an empty form for predictions
             several = len(set(rows[name].labels)) > 1
@@ -57,6 +63,17 @@ def find_tables(names: Iterable[str], matcher: NameMatcher, wanted: Wanted) -> F
             notes.append(f"{name} labels nothing: {named}{mend}")
             del rows[name]
     return FoundTables(tables_of(list(rows.values())), notes)
+
+
+def _hardly_labels(rows: TableRows) -> bool:
+    """Whether a list's values are hardly classes, where folders may name them.
+
+    Checksums, scores, sizes and coordinates differ from image to image; labels come again.
+    """
+    labels = [label for label in rows.labels if label is not None]
+    folders = {posixpath.dirname(key) for key in rows.keys}
+    differ = 2 * len(set(labels)) > len(labels) > 2
+    return not rows.columns.has_header and len(folders) > 1 and differ
 
 
 def _guessed_for_few(rows: dict[str, TableRows], matcher: NameMatcher) -> dict[str, str]:

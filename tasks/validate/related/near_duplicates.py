@@ -48,7 +48,7 @@ def find_near_duplicates(rows: pd.DataFrame, params: ValidateParams) -> pd.DataF
         rows: the table with `perceptual_hash`, indexed in order.
         params: of the stage; `near_duplicates` says which images are compared.
     """
-    chosen = rows[_is_compared(rows, params) & (rows["contrast"] >= LEAST_CONTRAST)]
+    chosen = rows[_is_compared(rows, params) & _shows_something(rows)]
     hashes = np.array([int(text, 16) for text in chosen["perceptual_hash"]], np.uint64)
     brightness = chosen["brightness"].to_numpy()
     groups = Groups(hashes, brightness)
@@ -68,6 +68,12 @@ def find_near_duplicates(rows: pd.DataFrame, params: ValidateParams) -> pd.DataF
 def count_not_compared(rows: pd.DataFrame, params: ValidateParams) -> int:
     """How many usable images find_near_duplicates() leaves out for their size, or all of them."""
     return int((is_usable(rows) & ~_is_compared(rows, params)).sum())
+
+
+def _shows_something(rows: pd.DataFrame) -> pd.Series:
+    """A mask of the images that are not blank. Those of 16 bits are compared stretched."""
+    is_deep = (rows["bits"] == 16) & (rows["highest"] > rows["lowest"])
+    return is_deep | (rows["contrast"] >= LEAST_CONTRAST)
 
 
 def _is_compared(rows: pd.DataFrame, params: ValidateParams) -> pd.Series:

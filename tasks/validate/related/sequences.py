@@ -42,15 +42,22 @@ def describe_sequences(rows: pd.DataFrame, params: ValidateParams) -> list[str]:
     pattern = find_pattern(images["file_name"], frames)
     if pattern is None:
         return []
+    if frames.groupby("label")["sequence"].nunique().max() < 2:
+        return []  # a class would lie in one split
+    is_given = images.loc[frames.index, "given_split"].notna().any()
+    if is_given and pattern.startswith("^("):
+        return []  # it would tell a film's frames in one split's folder from those in another's
     example = images.loc[frames.index[0], "file_name"]
     count = frames["sequence"].nunique()
     if count + len(images) - len(frames) < len(SPLITS):
         return []  # too few parts to split
     sequences = f"{count:,} sequence{'s' if count > 1 else ''}"
+    effect = "leaks between given splits show" if is_given else "no split parts a sequence"
+    effect += " with"
     quoted = pattern.replace("'", "''")
     return [
         f"{len(frames):,} images are numbered as frames of {sequences}, and neighbours look alike, "
-        f"{example} for one: no split parts a sequence with ingest.group_pattern: '{quoted}'"
+        f"{example} for one: {effect} ingest.group_pattern: '{quoted}'"
     ]
 
 

@@ -405,12 +405,10 @@ def test_what_is_no_archive_is_one_line() -> None:
     Path("cat.png").write_bytes(b"\x89PNG" + bytes(600))
     Path("empty.zip").touch()
     Path("cat.tar.gz").write_bytes(gzip.compress(b"cat" * 1000))
-    need = (
-        "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; "
-        "found another kind of file"
-    )
-    assert refused(Path("cat.png")) == f"cat.png: {need}"
-    assert refused(Path("empty.zip")) == f"empty.zip: {need}"
+    need = "needs to be a zip archive or a tar, plain or packed by gzip, bzip2 or xz; found"
+    assert refused(Path("cat.png")) == f"cat.png: {need} another kind of file"
+    empty = "an empty file: copy or download it again"
+    assert refused(Path("empty.zip")) == f"empty.zip: {need} {empty}"
     assert (
         refused(Path("no.zip"))
         == "no.zip: needs to be a zip or tar archive, found nothing of that name"
@@ -421,7 +419,8 @@ def test_what_is_no_archive_is_one_line() -> None:
         refused(Path("/dev/zero"))
         == "/dev/zero: needs to be a zip or tar archive, found something else"
     )
-    assert refused(Path("cat.tar.gz")) == f"cat.tar.gz: {need}"
+    packed = "gzip data: unpack it first (`gunzip`)"
+    assert refused(Path("cat.tar.gz")) == f"cat.tar.gz: {need} {packed}"
     assert refused(zip_of("x.zip", {})) == "x.zip: needs files to import, found none"
     assert (
         refused(zip_of("x.zip", {"cat/": b"", ".DS_Store": b""}))

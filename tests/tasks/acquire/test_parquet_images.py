@@ -324,3 +324,16 @@ def test_import_tells_parquet_by_its_bytes(
         "wrote 2 images to data/raw\nnote: 1 labels are no names of folders: wrote 'a/b' as a_b\n"
     )
     assert set(files()) == {"train/a_b/000000.png", "train/cat/000001.png"}
+
+
+def test_a_label_that_is_called_like_clutter_is_written_all_the_same() -> None:
+    labels = ["cat", "lost+found", "cat~", ".hidden"]
+    images = pa.array([stored(number, "") for number in range(4)], IMAGE)
+    written = write_images([write("x.parquet", image=images, label=pa.array(labels))], RAW, 1)
+    assert written.files == 4
+    assert {name.partition("/")[0] for name in files()} == {
+        "cat",
+        "_lost+found_",
+        "_cat~_",
+        "hidden",
+    }

@@ -17,8 +17,6 @@ from tasks.pixels.decode import decode
 from tasks.pixels.preprocess import Preprocessing
 from tasks.train import image_array
 from tasks.train.images import InputForm, as_input
-from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
 from tests.conftest import Project, fill
 from tests.tasks.augment.test_stage import run_data_stages
 
@@ -88,8 +86,7 @@ def test_the_network_is_given_every_split_preprocessed(rows: pd.DataFrame, split
 def test_an_export_has_originals_as_they_are_or_preprocessed(rows: pd.DataFrame) -> None:
     ledger, count = read_ledger(), len(usable(rows))
     export(rows, ledger, Path("plain"), "imagefolder")
-    recipe = Recipe.from_params(AugmentParams(**AUGMENT), read_preprocessing())
-    export(rows, ledger, Path("out"), "imagefolder", recipe)
+    export(rows, ledger, Path("out"), "imagefolder", read_preprocessing())
     by_source = image_bytes.locate_images(usable(rows)).set_index("source_id")
     for folder in (Path("plain"), Path("out")):
         listed = pd.read_parquet(folder / "manifest.parquet")
@@ -101,7 +98,7 @@ def test_an_export_has_originals_as_they_are_or_preprocessed(rows: pd.DataFrame)
             plain = decode(image_bytes.read_row(row), keep_depth=True).pixels
             expected = plain if folder == Path("plain") else preprocessed(row)
             assert np.array_equal(pixels, expected)
-    again = export(rows, ledger, Path("out"), "imagefolder", recipe)
+    again = export(rows, ledger, Path("out"), "imagefolder", read_preprocessing())
     assert again["kept"] == again["files"]
 
 

@@ -117,3 +117,13 @@ def test_a_tar_in_a_tar_is_told_with_what_helps() -> None:
         "not_an_image",
         "a tar in a tar: `variegate import` unpacks the outer one; tars in data/raw are read",
     )
+
+
+def test_several_shards_of_each_class_are_one_class() -> None:
+    write_tars("train/cat-000.tar", "train/cat-001.tar", "train/dog-000.tar", "test/cat-000.tar")
+    assert labels() == {
+        "test/cat-000.tar": {("cat", "test")},
+        "train/cat-000.tar": {("cat", "train")},
+        "train/cat-001.tar": {("cat", "train")},
+        "train/dog-000.tar": {("dog", "train")},
+    }

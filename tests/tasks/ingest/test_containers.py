@@ -339,3 +339,26 @@ def test_what_looks_like_a_mistake_is_noted() -> None:
         "names count from the table's folder; see data/ingested/missing.csv",
         "ingest.group_pattern finds no group in 2 of 2 images: each stands alone",
     ]
+
+
+def test_a_label_or_split_of_a_sample_that_cannot_be_read_is_told() -> None:
+    members = {"0.png": png(0), "1.png": png(1), "2.png": png(2), "3.png": png(3)}
+    sidecars = {
+        "0.cls": b"K\xe4fer",
+        "1.cls": b"\xef\xbb\xbfcat\n",
+        "2.json": b'{"label": "a", "split": "test_set"}',
+        "3.json": b'{"label": "a", "split": "public"}',
+    }
+    write_tar(RAW / "a.tar", members | sidecars)
+    rows, _ = listed()
+    assert columns_of(rows, "label", "split", "reason", "detail") == {
+        "a.tar::0.png": (None, None, "no_label", "the .cls of its sample is not UTF-8"),
+        "a.tar::1.png": ("cat", None, None, None),
+        "a.tar::2.png": ("a", "test", None, None),
+        "a.tar::3.png": (
+            None,
+            None,
+            "no_split",
+            "its sample: split needs to be train, validation or test, found 'public'",
+        ),
+    }

@@ -251,3 +251,17 @@ def test_of_a_tiff_file_only_tags_go(big: bool) -> None:
         gone = set(before.tag_v2) - set(after.tag_v2)
         assert {270, 271, 282} <= gone and not gone & metadata.TIFF_TAGS
     assert np.array_equal(decode(pruned.data).pixels, decode(data).pixels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe\0"), (0xE0, b"JFIF\0\1")]
+)
+@pytest.mark.parametrize("place", [2, 20])  # before and after the first segment
+def test_a_jpeg_with_a_segment_cut_short_is_read_without_it(
+    kind: int, content: bytes, place: int
+) -> None:
+    sound = saved("JPEG", exif=exif())
+    segment = bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content
+    decoded = decode(sound[:place] + segment + sound[place:])
+    assert np.array_equal(decoded.pixels, decode(sound).pixels)  # turned as EXIF says
+    assert decoded.note == IGNORED

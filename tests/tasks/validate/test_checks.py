@@ -1,13 +1,14 @@
 import pandas as pd
 import pytest
 
+from tasks.pixels.decode import CUT_TO_8_BITS
 from tasks.validate.checks import run_checks
 from tasks.validate.params import THRESHOLDS, Check, CheckName, ValidateParams
 
 GOOD = {
     "width": 100, "height": 80, "channels": 3, "bits": 8, "lowest": 0, "highest": 255,
     "brightness": 120.0, "contrast": 50.0, "sharpness": 500.0,
-    "status": "ok", "reason": None, "cluster": None, "label": "cat",
+    "status": "ok", "reason": None, "detail": None, "cluster": None, "label": "cat",
 }  # fmt: skip
 
 
@@ -149,9 +150,10 @@ DETECTOR = {"bits": 16, "lowest": 0, "contrast": 1.0, "sharpness": 1.0, "brightn
 @pytest.mark.parametrize(
     ("lowest", "highest", "limits"),
     [
-        (0, 1, "[0, 1]"),
+        (0, 1, "[0, 255]"),
         (3, 255, "[0, 255]"),
-        (0, 256, "[0, 511]"),
+        (0, 256, "[0, 1023]"),
+        (0, 1369, "[0, 4095]"),
         (0, 4095, "[0, 4095]"),
         (900, 16_383, "[0, 16383]"),  # 14 bits
         (31_768, 35_863, "[31768, 35863]"),  # 12 bits around an offset
@@ -160,7 +162,7 @@ DETECTOR = {"bits": 16, "lowest": 0, "contrast": 1.0, "sharpness": 1.0, "brightn
         (700, 700, None),  # blank
     ],
 )
-def test_the_range_of_16_bit_images_is_that_of_the_fewest_bits_that_hold_them(
+def test_the_range_of_16_bit_images_is_that_of_a_detector_that_holds_them(
     lowest: int, highest: int, limits: str | None
 ) -> None:
     rows = rows_with({**DETECTOR, "lowest": lowest, "highest": highest}, good=30)
@@ -168,9 +170,11 @@ def test_the_range_of_16_bit_images_is_that_of_the_fewest_bits_that_hold_them(
     assert (text and text.partition("ingest.range: ")[2]) == limits
 
 
-def test_one_image_that_uses_its_range_shows_that_the_others_do_too() -> None:
+def test_images_that_use_their_range_show_that_the_others_do_too() -> None:
     dark, full = {**DETECTOR, "highest": 4000}, {**GOOD, "bits": 16, "highest": 60_000}
-    assert "small_range" not in found(rows_with(*[dark] * 20, full, *[full] * 20, good=0))
+    assert "small_range" not in found(rows_with(*[dark] * 20, *[full] * 3, good=0))
+    text = found(rows_with(*[dark] * 20, full, good=0))["small_range"]  # a dead pixel, perhaps
+    assert text.startswith("20 of 21 images of 16 bits use 0 to 4,000 of 0 to 65,535")
     unused = {**full, "status": "quarantined"}
     assert "small_range" in found(rows_with(*[dark] * 20, unused, good=0))
 
@@ -179,8 +183,27 @@ def test_what_looks_black_for_its_range_is_told_once() -> None:
     rows = rows_with(*[{**DETECTOR, "highest": 4000}] * 3)
     assert list(found(rows)) == ["small_range"]
     assert set(found(rows, small_range=Check(then="off"))) == {"blank", "blurred", "dark"}
-    ranged = run_checks(rows, ValidateParams(), depth_is_range=False)
-    assert ranged == []
+    assert run_checks(rows, ValidateParams(), range="image") == []
+    assert run_checks(rows, ValidateParams(), range=[0, 4095]) == []
+
+
+def test_a_range_that_does_not_fit_is_told() -> None:
+    rows = rows_with(*[{**DETECTOR, "highest": 4000}] * 3, {"detail": CUT_TO_8_BITS})
+
+    def told(*range: int) -> list[str]:
+        return [one.text for one in run_checks(rows, ValidateParams(), list(range))]
+
+    cut = "images that are read as 8 bits, which ingest.range does not change: 1, 3.png for one"
+    assert told(0, 4095) == [cut]
+    assert told(0, 255) == [
+        cut,
+        "samples beyond ingest.range [0, 255] are cut off in 3 of 3 images of 16 bits, which use 0 "
+        "to 4,000",
+    ]
+    assert told(0, 60_000) == [
+        cut,
+        "images of 16 bits use little of ingest.range [0, 60000]: 4,000 at most",
+    ]
 
 
 def test_texts_that_come_with_images_are_no_reason_to_warn() -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from tasks.dataset.columns import INGESTED_COLUMNS, VALIDATED_COLUMNS
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.validate import measure, split, status
 from tasks.validate.params import ValidateParams
 from tasks.validate.related import duplicates, lineage
@@ -84,3 +85,17 @@ def test_a_step_gives_a_new_table_and_leaves_the_old_one_as_it_was(
     pd.testing.assert_frame_equal(rows, before)
     assert after.index.equals(rows.index) and set(after.columns) == set(rows.columns)
     assert not after.equals(before)
+
+
+def test_an_image_that_preprocessing_would_make_too_large_is_set_aside() -> None:
+    rows = rows_of(("a.png", "1", "cat", None), ("b.png", "2", "cat", None))
+    rows = rows.assign(height=[60_000, 100], width=[1, 100])
+    preprocessing = Preprocessing(preprocess=[{"resize": {"shorter": 224}}])
+    done = status.quarantine_enlarged(rows, preprocessing)
+    assert done["status"].tolist() == ["quarantined", "ok"]
+    assert done["reason"].tolist() == ["too_large", None]
+    assert done["detail"].tolist() == [
+        "224 x 13,440,000 pixels after ingest.preprocess, over 100,000,000",
+        None,
+    ]
+    assert status.quarantine_enlarged(rows, AS_DECODED).equals(rows)

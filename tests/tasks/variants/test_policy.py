@@ -207,6 +207,19 @@ def test_pixels_by_hand() -> None:
             "made again: use transforms that have a name",
         ),
         (
+            [{"Rotate": {"fill": 300}}],
+            "[0] Rotate.fill: needs numbers from 0 to 255, found 300",
+        ),
+        (
+            [{"XYMasking": {"fill": [0, -5, 0]}}],
+            "[0] XYMasking.fill: needs numbers from 0 to 255, found [0, -5, 0]",
+        ),
+        (
+            ["normalize"],
+            "[0] normalize: training does that itself, with the mean and deviation that "
+            "models/model.json keeps; variants are stored as images: leave it out",
+        ),
+        (
             ["MaskDropout"],
             "[0] MaskDropout: it needs boxes or masks, and the images have labels alone: use "
             "CoarseDropout",
@@ -326,6 +339,15 @@ def test_a_fill_by_hand() -> None:
             [filled, 1000, filled],
             [filled] * 3,
         ]
+
+
+@pytest.mark.parametrize("name", ["CoarseDropout", "Erasing", "GridDropout", "XYMasking", "Affine"])
+def test_a_fill_of_three_colours_is_scaled_too(name: str) -> None:
+    borders = {"border_mode": cv2.BORDER_CONSTANT} if name in WITH_BORDERS else {}
+    policy = certain(name, **borders, fill=[255, 0, 7])
+    image = np.full((32, 24, 3), 1000, np.uint16)
+    levels = {level for seed in range(4) for level in np.unique(policy.apply(image, seed)[0])}
+    assert {0, 1799, 65535} <= levels
 
 
 def test_inpainted_holes_need_8_bits() -> None:

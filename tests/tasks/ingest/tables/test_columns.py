@@ -208,6 +208,29 @@ def test_a_guess_that_concerns_few_images_is_told_and_not_taken() -> None:
     assert len(find(tables | lists, files).tables) == 2  # together they name four of five
 
 
+def test_a_list_of_checksums_beside_class_folders_labels_nothing() -> None:
+    files = [f"{folder}/{number}.png" for folder in ("cat", "dog") for number in range(4)]
+    sums = "".join(f"{name} {number * 7919:032x}\n" for number, name in enumerate(files))
+    found = find({"sums.txt": sums}, files)
+    assert (found.tables, found.notes) == (
+        [],
+        [
+            "sums.txt labels nothing: column 2 has nearly another value for each image; "
+            "`ingest.label_column: 2` takes it"
+        ],
+    )
+    assert len(find({"sums.txt": sums}, files, wanted=Wanted(label=2)).tables) == 1
+    classes = "".join(f"{name} {number % 3}\n" for number, name in enumerate(files))
+    assert len(find({"l.txt": classes}, files).tables) == 1
+
+
+def test_a_column_of_splits_may_be_called_otherwise() -> None:
+    (table,) = find({"l.csv": "file_name,label,Set\na.png,cat,train\nb.png,dog,Test\n"}).tables
+    assert [entry.split for entry in table.entries.values()] == ["train", "test"]
+    (table,) = find({"l.csv": "file_name,label,set\na.png,cat,7\nb.png,dog,train\n"}).tables
+    assert [entry.split for entry in table.entries.values()] == [None, None]
+
+
 def test_a_form_for_predictions_is_not_offered_as_labels() -> None:
     files = [f"{number}.png" for number in range(5)]
     table = {"sample_submission.csv": "image,label\n0.png,0\n1.png,0\n"}

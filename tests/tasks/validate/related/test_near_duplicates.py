@@ -37,9 +37,17 @@ def find(pictures: list[Image.Image], which: str = "auto") -> list[tuple[int, in
 
 def find_all(pictures: list[Image.Image], which: str = "auto") -> list[tuple[int, int, str]]:
     """The pairs that find_near_duplicates() gives, with the thumbnails in the cache."""
-    images = [
-        measured(picture, sha256(str(number).encode())) for number, picture in enumerate(pictures)
-    ]
+    return pairs_of(
+        [
+            measured(picture, sha256(str(number).encode()))
+            for number, picture in enumerate(pictures)
+        ],
+        which,
+    )
+
+
+def pairs_of(images: list[Measured], which: str = "auto") -> list[tuple[int, int, str]]:
+    """The same of images that were measured."""
     with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
         thumbnails.put((bytes.fromhex(image.sha256), image.thumbnail) for image in images)
     rows = pd.DataFrame([image.facts for image in images])
@@ -78,6 +86,19 @@ def test_the_same_picture_made_anew_is_found_and_no_other() -> None:
     pairs = find([first, *same, *others, stretched, mirrored, other_colour])
     assert {(0, b) for b in range(1, 6)} <= set(pairs)
     assert {place for pair in pairs for place in pair} == set(range(6))
+
+
+@pytest.mark.parametrize("white", [65535, 4095, 900])
+def test_copies_of_deep_images_are_found_whatever_part_of_their_range_they_use(white: int) -> None:
+    grey = np.stack([np.asarray(photo(number).convert("L")) for number in range(8)])
+    deep = (grey.astype(np.uint32) * white // 255).astype(np.uint16)
+    brighter = deep[0] - deep[0] // 20
+    images = [*deep, brighter, deep[1][:, ::-1]]
+    measures = [
+        measure.measure_pixels(sha256(bytes([number])), Decoded(pixels, "PNG", 16))
+        for number, pixels in enumerate(images)
+    ]
+    assert pairs_of(measures) == [(0, 8, "near"), (1, 9, "mirrored")]
 
 
 def test_what_differs_in_one_place_is_another_image() -> None:

@@ -57,7 +57,7 @@ def table(pictures: Named) -> pd.DataFrame:
     names = [name for name, _ in pictures]
     rows = rows.assign(file_name=names, sha256=[image.sha256 for image in images], status="ok")
     rows["label"] = [name.split("/")[0] for name in names]
-    rows = rows.assign(group_id=None, container=None, offset=None, bytes=0)
+    rows = rows.assign(group_id=None, given_split=None, container=None, offset=None, bytes=0)
     return rows.sort_values("file_name", ignore_index=True)
 
 
