@@ -311,7 +311,7 @@ def why_unlabelled(name: str, layout: Layout) -> str | None:
     if first in layout.splits and layout.splits[first].classes is None:
         folder = layout.path(first)
         return f"{folder} holds no class folders; to use it, move it into {folder}/<class>/"
-    return None
+    return "lies in no class folder" if layout.kind != "tables" and "/" not in name else None
 
 
 def _below(name: str, folder: str) -> str | None:

@@ -134,6 +134,8 @@ IGNORED = str.maketrans("", "", " \t-_\u00a0")
 
 
 def _simplify(label: str) -> str:
+    if label.removeprefix("-").isdecimal():  # -1 is another number than 1
+        return label
     return unicodedata.normalize("NFKC", label).casefold().translate(IGNORED)
 
 

@@ -207,10 +207,11 @@ def test_a_commit_tells_what_is_known_and_takes_nothing_back(
 
 
 def test_what_dvc_refuses_is_one_line(finished: Project, prefect_server: Environment) -> None:
-    finished.path("data/raw/.dvcignore").write_text("*.txt\n")
+    (finished.path("data/raw") / "0/new.png").write_bytes(b"new")  # there is something to add
+    finished.path(".dvc/config.local").write_text("[cache]\n    type = nonsense\n")
     done = finished.variegate("run", check=False, **prefect_server)
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2 and told.startswith("error: dvc: ") and ".dvcignore" in told
+    assert done.returncode == 2 and told.startswith("error: dvc: ")
     assert "Traceback" not in done.stderr
 
 

@@ -16,7 +16,7 @@ from tasks.pixels.convert import resize
 from tasks.pixels.encode import encode
 from tasks.pixels.hashing import sha256
 from tasks.train.image_array import COLUMNS
-from tasks.train.images import as_input
+from tasks.train.images import InputForm, as_input
 from tasks.train.params import Fit
 
 FITS: list[Fit] = ["squeeze", "pad", "crop"]
@@ -123,5 +123,12 @@ def test_evaluation_shows_images_as_the_card_says(
     (tmp_path / "photo.png").write_bytes(data)
     row = ["0", 0, "cat", str(tmp_path / "photo.png"), None, len(data), sha256(data)]
     network = Seen()
-    predict_files(pd.DataFrame([row], columns=COLUMNS), network, {"image_size": 16, "fit": fit})
-    assert np.array_equal(network.images[0], as_input(pixels, 16, fit))
+    card = {"image_size": 16, "fit": fit, "preprocessing": {"preprocess": ["grey"]}}
+    form = InputForm.from_card(card)
+    assert form.to_card() == {
+        **card,
+        "preprocessing": {"range": "depth", "preprocess": [{"grey": {}}]},
+    }
+    predict_files(pd.DataFrame([row], columns=COLUMNS), network, form)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    assert np.array_equal(network.images[0], as_input(grey, 16, fit))
