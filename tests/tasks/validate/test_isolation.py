@@ -97,9 +97,12 @@ def be_suspended(name: str) -> None:
 
 def crash_with_a_living_child(name: str) -> None:
     with isolation.isolated(key_of(name)):
+        ready, started = os.pipe()
         if os.fork() == 0:
+            os.write(started, b"x")
             time.sleep(5)
             os._exit(0)
+        os.read(ready, 1)  # until the child has let go of what it inherited
         os.kill(os.getpid(), signal.SIGKILL)
 
 
