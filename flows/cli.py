@@ -580,12 +580,13 @@ def export(
     from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
     from tasks.pixels.preprocess import AS_DECODED
 
+    validated, ledger, made_with = read_validated(), read_ledger(), read_preprocessing()
     if preprocessed:
         require_same_as_in_run()
-    preprocessing = read_preprocessing() if preprocessed else None
+    preprocessing = made_with if preprocessed else None
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
-        found = write(read_validated(), read_ledger(), folder, format, preprocessing)
-    if not preprocessed and read_preprocessing() != AS_DECODED:
+        found = write(validated, ledger, folder, format, preprocessing)
+    if not preprocessed and made_with != AS_DECODED:
         note = "originals are as they are, and variants are made of preprocessed ones"
         print(f"note: {note}: --preprocessed writes both alike", file=sys.stderr)
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
