@@ -51,7 +51,7 @@ def walk_versioned() -> Iterator[Folder]:
     rules = {str(RAW): _rules_above()}
     if _ignored(f"{RAW}/", rules[str(RAW)]) or _ignored(f"{RAW.parent}/", rules[str(RAW)]):
         raise UserError(f"{IGNORE_FILE}: leaves out {RAW}, so DVC would version no image")
-    for path, folders, files in os.walk(RAW, onerror=_refuse):
+    for path, folders, files in os.walk(RAW, onerror=refuse):
         if path != str(RAW):
             rules[path] = rules[os.path.dirname(path)]  # noqa: PTH120
         if IGNORE_FILE in files and not _ignored(f"{path}/{IGNORE_FILE}", rules[path]):
@@ -64,7 +64,8 @@ def walk_versioned() -> Iterator[Folder]:
         yield Folder(path, folders, files)
 
 
-def _refuse(error: OSError) -> None:
+def refuse(error: OSError) -> None:
+    """Let no folder be left out that cannot be listed: images would be missing without a word."""
     raise error
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tasks.common.errors import UserError
 from tasks.dataset.clutter import is_clutter
-from tasks.dataset.dvc_ignore import walk_versioned
+from tasks.dataset.dvc_ignore import refuse, walk_versioned
 from tasks.dataset.paths import RAW
 
 
@@ -40,10 +40,9 @@ def list_raw() -> RawListing:
         prefix = f"{below}/" if below else ""
         linked = [name for name in folders if os.path.islink(f"{path}/{name}")]  # noqa: PTH114
         names = [prefix + name for name in files + linked]
-        clutter = {name for name in names if is_clutter(name)}
-        found.clutter.extend(clutter)
-        found.files.extend(name for name in names if name not in clutter)
-        is_empty = len(clutter) == len(names) and all(is_clutter(f"{name}/") for name in folders)
+        for name in names:
+            (found.clutter if is_clutter(name) else found.files).append(name)
+        is_empty = all(map(is_clutter, names)) and all(is_clutter(f"{name}/") for name in folders)
         if below and is_empty and not is_clutter(f"{below}/"):
             found.empty_folders.append(printable_name(below))
     found.empty_folders.sort()
@@ -69,15 +68,10 @@ def list_files(root: Path) -> Iterator[str]:
 
     A link to a folder is listed as if it were a file, and not followed.
     """
-    for folder, folders, files in os.walk(root, onerror=_refuse):
+    for folder, folders, files in os.walk(root, onerror=refuse):
         below = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
         linked = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
         yield from (below + name for name in files + linked)
-
-
-def _refuse(error: OSError) -> None:
-    """Let no folder be left out that cannot be listed."""
-    raise error
 
 
 def links_out(path: Path) -> bool:

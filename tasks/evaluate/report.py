@@ -23,6 +23,7 @@ from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
 from tasks.train.image_array import read_bytes
+from tasks.train.images import InputForm
 
 THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8
@@ -51,7 +52,7 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         lstrip_blocks=True,
     )
     classes = count_table(findings.validated, findings.ledger)
-    preprocessing = Preprocessing(**findings.card["preprocessing"])
+    preprocessing = InputForm.from_card(findings.card).preprocessing
     return environment.get_template("report.html.j2").render(
         card=findings.card,
         numbers=findings.numbers,
