@@ -28,25 +28,28 @@ from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGM
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tasks.variants import sources
+from tasks.variants.originals import Originals, read_originals
 from tasks.variants.params import AugmentParams
-from tasks.variants.policy import Policy
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes, check_policies, overall_hash
 
 SOURCES_SHOWN = 8  # on the contact sheet
 
 
-def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> None:
+def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    inputs = sources.policy_input_sizes(rows, recipe.preprocessing)
+    inputs = sources.policy_input_sizes(rows, recipes.general.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
     warnings = plan_warnings(params.policy, inputs, planned, *capacities, params.distinct)
     for text in warnings:
         events.say(f"warning: {text}")
     limit_bytes = machine.cache_limit_bytes()
-    earlier = EarlierVariants(recipe.hash, rows["sha256"].to_numpy(), planned.to_numpy())
-    batches = earlier.batches(sources.to_sources(rows, planned), recipe)
+    originals = read_originals(validated, recipes.general.preprocessing)
+    recipe_hashes = [recipes.of(label).hash for label in rows["label"]]
+    keys = segment_cache.source_keys(list(rows["sha256"]), recipe_hashes)
+    earlier = EarlierVariants(keys, planned.to_numpy())
+    batches = earlier.batches(sources.to_sources(rows, planned), recipes)
     # DVC does so before it runs a stage; by hand an older result may be there
     shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
@@ -65,25 +68,27 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
                     segment.append(piece)
                     reused += piece.reused
                     if piece.ends_segment:
-                        written.append(write_rows(segment, recipe, ledger))
+                        written.append(write_rows(segment, recipes, originals, ledger))
                         segment = []
             if segment:
-                written.append(write_rows(segment, recipe, ledger))
+                written.append(write_rows(segment, recipes, originals, ledger))
         written_variants = pd.Series(np.concatenate(written), rows.index)
         lines = counts.count_rows(validated, planned, written_variants)
         tables.write_csv(COUNTS, lines)
-        totals = {**counts.summary(lines, recipe.hash), "warnings": warnings}
+        totals = {**counts.summary(lines, overall_hash(recipe_hashes)), "warnings": warnings}
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
     report(totals, reused)
     if events.has_listener():
-        sheet = encode(sample_sheet(rows, planned, recipe, SOURCES_SHOWN)[0], "png")
+        sheet = encode(sample_sheet(rows, planned, recipes, SOURCES_SHOWN)[0], "png")
         events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
 
 
-def write_rows(segment: list[Finished], recipe: Recipe, ledger: tables.ParquetWriter) -> np.ndarray:
+def write_rows(
+    segment: list[Finished], recipes: Recipes, originals: Originals, ledger: tables.ParquetWriter
+) -> np.ndarray:
     """Store a segment and write its rows; gives the number of variants written of each source."""
-    rows = segment_cache.write_segment(segment, recipe.hash)
+    rows = segment_cache.write_segment(segment, recipes, originals)
     ledger.write(rows)
     return written_by_source(rows)
 
@@ -104,9 +109,9 @@ def main() -> None:
     """Run the stage."""
     gc.freeze()  # what was imported stays: the collector need not look at it again and again
     params = read_params("augment", AugmentParams)
-    Policy(params.policy)  # an error in it is told before any work
+    check_policies(params)
     validated = read_validated(sources.COLUMNS)
-    augment(validated, params, Recipe.from_params(params, read_preprocessing()))
+    augment(validated, params, Recipes.from_params(params, read_preprocessing()))
 
 
 if __name__ == "__main__":

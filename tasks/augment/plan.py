@@ -37,8 +37,9 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
                 f"{PLACE}.per_class {label!r}: no such class in training; classes: {known}"
             )
     counts = pd.Series(0, sources.index, dtype="int64")
-    own = sources["label"].isin(params.per_class)
-    for label, override in params.per_class.items():
+    numbers = {label: own for label, own in params.per_class.items() if own.has_number}
+    own = sources["label"].isin(numbers)
+    for label, override in numbers.items():
         of_class = sources.index[sources["label"] == label]
         if override.target_per_class is None:
             counts[of_class] = override.variants_per_image

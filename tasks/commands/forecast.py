@@ -17,7 +17,7 @@ from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
@@ -26,7 +26,7 @@ SAMPLED_SOURCES = 24
 def forecast(
     validated: pd.DataFrame,
     params: AugmentParams,
-    recipe: Recipe,
+    recipes: Recipes,
     training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts per class and in all, capacity, warnings, disk space and time.
@@ -34,7 +34,7 @@ def forecast(
     Args:
         validated: the validated manifest.
         params: the augment block.
-        recipe: of these parameters.
+        recipes: of these parameters.
         training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
             leaves that out.
 
@@ -46,7 +46,7 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    inputs = policy_input_sizes(rows, recipe.preprocessing)
+    inputs = policy_input_sizes(rows, recipes.general.preprocessing)
     capacity_index, capacities = checked_capacities(inputs, counts, params)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct
@@ -54,7 +54,7 @@ def forecast(
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    variant_bytes, variant_seconds = sample_cost(rows, recipe)
+    variant_bytes, variant_seconds = sample_cost(rows, recipes)
     total = int(counts.sum())
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
@@ -95,7 +95,7 @@ def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
     }
 
 
-def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
+def sample_cost(rows: pd.DataFrame, recipes: Recipes) -> tuple[float, float]:
     """What a variant takes: bytes in a segment, and seconds of one worker.
 
     Both are means over one variant each of SAMPLED_SOURCES sources; 0 where there is no source.
@@ -104,11 +104,11 @@ def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return 0.0, 0.0
-    expand_source(sources[0], recipe)  # builds the policy
+    expand_source(sources[0], recipes.of(sources[0].label))  # builds the policy
     started = time.perf_counter()
     made: list[Encoded] = []
     for source in sources:
-        made += expand_source(source, recipe)
+        made += expand_source(source, recipes.of(source.label))
     seconds = time.perf_counter() - started
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
     return stored / len(made), seconds / len(made)

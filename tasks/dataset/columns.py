@@ -41,6 +41,7 @@ VALIDATED_COLUMNS = pa.schema(
         ("source_id", pa.string()),  # first 16 hex digits of sha256; unique among the ok rows
         ("sha256", pa.string()),  # of the file's bytes
         ("pixel_sha256", pa.string()),  # of the decoded pixels
+        ("pixel_xxh3", pa.string()),  # of the same, 16 hex digits
         ("file_name", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),  # null unless status is ok
@@ -82,8 +83,7 @@ LEDGER_COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        # XXH3 of a variant's pixels before encoding; 0 where `distinct` did not ask
-        "pixel_hash": pa.int64(),
+        "pixel_hash": pa.int64(),  # XXH3 of a variant's pixels before encoding; 0: it has none
         "width": pa.int32(),
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB
@@ -93,6 +93,7 @@ LEDGER_COLUMNS = pa.schema(
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes
         "status": pa.string(),  # written, rejected
-        "reason": pa.string(),  # not_distinct, failed: ...
+        # not_distinct, one_colour, failed: ..., equals_held_out: ..., equals_other_class: ...
+        "reason": pa.string(),
     }
 )

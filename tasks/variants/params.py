@@ -1,8 +1,8 @@
 """The augment block of params.yaml."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tasks.common.params import Block
 from tasks.pixels.encode import Format
@@ -38,16 +38,32 @@ class Encoding(Block):
         return "jpeg" if source_format in ("JPEG", "MPO", "HEIF") else "png"
 
 
+def _one_step_alone(policy: Any) -> Any:
+    """A policy is a list of steps; a step by itself is a list of one."""
+    return [policy] if isinstance(policy, str | dict) else policy
+
+
+PolicySteps = Annotated[list[Any], BeforeValidator(_one_step_alone)]
+
+
 class ClassPlan(Block):
-    """What one class gets instead: `variants_per_image` or `target_per_class`."""
+    """What one class gets instead: a number, by one of two ways to give it, and a policy."""
 
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
+    policy: PolicySteps | None = None
+
+    @property
+    def has_number(self) -> bool:
+        """Whether it says how many variants the class gets."""
+        return self.variants_per_image is not None or self.target_per_class is not None
 
     @model_validator(mode="after")
     def _one_decides(self) -> "ClassPlan":
-        if (self.variants_per_image is None) == (self.target_per_class is None):
+        if self.variants_per_image is not None and self.target_per_class is not None:
             raise ValueError("needs one of variants_per_image, target_per_class")
+        if not self.has_number and self.policy is None:
+            raise ValueError("needs variants_per_image, target_per_class or policy")
         return self
 
 
@@ -60,15 +76,10 @@ class AugmentParams(Block):
     target_per_class: int | Literal["max"] | None = None
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
-    policy: list[Any]
+    policy: PolicySteps
     encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
-
-    @field_validator("policy", mode="before")
-    @classmethod
-    def _one_step_alone(cls, policy: Any) -> Any:
-        return [policy] if isinstance(policy, str | dict) else policy
 
     @field_validator("target_per_class", mode="before")
     @classmethod
@@ -96,6 +107,11 @@ class AugmentParams(Block):
             if self.max_per_image is not None and wanted > self.max_per_image:
                 raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")
         return self
+
+    def policy_of(self, label: str) -> list[Any]:
+        """The policy of a class."""
+        own = self.per_class.get(label)
+        return self.policy if own is None or own.policy is None else own.policy
 
     def _variants_asked_for(self) -> list[tuple[str, int]]:
         asked = [("variants_per_image", self.variants_per_image)]

@@ -187,8 +187,10 @@ def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
 
 
-def build_transforms(policy: list[Any]) -> list[Any]:
+def build_transforms(policy: list[Any], location: str = LOCATION) -> list[Any]:
     """The transforms of a policy as Albumentations' objects, defaults included.
+
+    `location`: where the policy stands in params.yaml.
 
     Raises:
         UserError: the first mistake, with its location.
@@ -197,9 +199,9 @@ def build_transforms(policy: list[Any]) -> list[Any]:
         json.dumps(policy, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{LOCATION}: needs lists, mappings, texts and finite numbers: {error}"
+            f"{location}: needs lists, mappings, texts and finite numbers: {error}"
         ) from None
-    return [build_step(step, f"{LOCATION}[{i}]") for i, step in enumerate(policy)]
+    return [build_step(step, f"{location}[{i}]") for i, step in enumerate(policy)]
 
 
 def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
@@ -233,13 +235,14 @@ class Policy:
     is given for 8 bits; for images of 16 bits it is scaled, so that 255 is white there too.
     """
 
-    def __init__(self, steps: list[Any]) -> None:
+    def __init__(self, steps: list[Any], location: str = LOCATION) -> None:
         # All steps share one pair of generators, whose state is set for each variant:
         # Compose.set_random_seed() would make new ones for every step, which takes longer than
         # augmenting a small image.
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
-        transforms, deep_transforms = build_transforms(steps), build_transforms(steps)
+        transforms = build_transforms(steps, location)
+        deep_transforms = build_transforms(steps, location)
         for leaf in leaf_transforms(deep_transforms):
             scale_fill(leaf)
         self.compose = self._compose(transforms)

@@ -1,7 +1,8 @@
 """Recipe: everything that decides the pixels and bytes of variants, and the hash that names it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from tasks.pixels.decode import DECODING
@@ -12,7 +13,7 @@ from tasks.variants.policy import Policy, canonical_json, library_versions
 
 # Raise it where a change of the code that makes variants gives other pixels for the same recipe:
 # what was made before would be reused.
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,6 @@ class Recipe:
     distinct: bool
     max_attempts: int
     preprocessing: Preprocessing = AS_DECODED
-
-    @classmethod
-    def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipe":
-        return cls(
-            seed=params.seed,
-            policy=canonical_json(params.policy),
-            encoding=params.encoding,
-            distinct=params.distinct,
-            max_attempts=params.max_attempts,
-            preprocessing=preprocessing,
-        )
 
     @cached_property
     def hash(self) -> str:
@@ -58,6 +48,52 @@ class Recipe:
         return _build_policy(self.policy)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=64)
 def _build_policy(text: str) -> Policy:
     return Policy(json.loads(text))
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipe of each class: `general`, but for the classes that have a policy of their own."""
+
+    general: Recipe
+    by_class: dict[str, Recipe] = field(default_factory=dict)
+
+    @classmethod
+    def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipes":
+        general = Recipe(
+            seed=params.seed,
+            policy=canonical_json(params.policy),
+            encoding=params.encoding,
+            distinct=params.distinct,
+            max_attempts=params.max_attempts,
+            preprocessing=preprocessing,
+        )
+        own = {label: params.policy_of(label) for label in params.per_class}
+        by_class = {
+            label: replace(general, policy=canonical_json(policy)) for label, policy in own.items()
+        }
+        return cls(general, by_class)
+
+    def of(self, label: str) -> Recipe:
+        """The recipe of a class."""
+        return self.by_class.get(label, self.general)
+
+
+def check_policies(params: AugmentParams) -> None:
+    """Check the policies of all classes before any work is done.
+
+    Raises:
+        UserError: the first mistake, with its place in params.yaml.
+    """
+    Policy(params.policy)
+    for label, own in params.per_class.items():
+        if own.policy is not None:
+            Policy(own.policy, f"params.yaml augment.per_class {label!r} policy")
+
+
+def overall_hash(recipe_hashes: Iterable[str]) -> str:
+    """What names a dataset's recipes: the hash of its only one, or a hash over those of several."""
+    distinct = sorted(set(recipe_hashes))
+    return distinct[0] if len(distinct) == 1 else sha256(" ".join(distinct).encode())[:16]

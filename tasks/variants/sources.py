@@ -37,7 +37,7 @@ class Source(NamedTuple):
 LOCATION = Source._fields[:3]  # what image_bytes.locate_images() gives
 FACTS = Source._fields[3:-1]
 # What has to be read of the validated manifest.
-COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "split", "status")
+COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "pixel_xxh3", "split", "status")
 
 
 def training_sources(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from tasks.pixels.encode import encode
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source
 
 EPOCHS = 4
@@ -71,7 +71,7 @@ def test_an_epoch_shows_what_the_segments_hold(
     policy: list, distinct: bool, tmp_path: Path
 ) -> None:
     expected = stored(tmp_path, recipe(policy, distinct))
-    dataset = OnlineVariants(sources(tmp_path, 0), recipe(policy, distinct), EPOCHS)
+    dataset = OnlineVariants(sources(tmp_path, 0), Recipes(recipe(policy, distinct)), EPOCHS)
     for epoch in range(1, EPOCHS + 1):
         dataset.set_epoch(epoch)
         for place in reversed(range(len(dataset))):
@@ -87,7 +87,7 @@ def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
 ) -> None:
     expected = stored(tmp_path, recipe(FLIPS))
     for first in (1, 3):
-        dataset = OnlineVariants(sources(tmp_path, 0), recipe(FLIPS), EPOCHS, finish=_sum)
+        dataset = OnlineVariants(sources(tmp_path, 0), Recipes(recipe(FLIPS)), EPOCHS, finish=_sum)
         loader = OnlineBatches(dataset, workers)
         for epoch in range(first, EPOCHS + 1):
             order = torch.randperm(
@@ -103,7 +103,7 @@ def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
 def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path) -> None:
     expected = stored(tmp_path, recipe(FLIPS))
     two = sources(tmp_path, planned=2)
-    dataset = OnlineVariants(two, recipe(FLIPS), EPOCHS)
+    dataset = OnlineVariants(two, Recipes(recipe(FLIPS)), EPOCHS)
     expanded = chain.from_iterable(expand_source(source, recipe(FLIPS)) for source in two)
     rows = [row for row, _ in expanded]
     dataset.remember(pd.DataFrame(rows))
