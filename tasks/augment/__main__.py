@@ -7,14 +7,18 @@ if __name__ == "__main__":
 
 import gc
 import shutil
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tasks.augment import counts, plan, segment_cache
 from tasks.augment.contact_sheet import sample_sheet
-from tasks.augment.expand import expand_batch
+from tasks.augment.expand import Batch, expand_batch
+from tasks.augment.label_conflicts import find_label_conflicts
 from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
@@ -53,44 +57,68 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     # DVC does so before it runs a stage; by hand an older result may be there
     shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
-    written = [np.zeros(0, np.int64)]
-    reused = 0
     with atomic_write(LEDGER) as temporary:
-        with tables.ParquetWriter(temporary, LEDGER_COLUMNS) as ledger:
-            segment: list[Finished] = []  # what is gathered for the next one
-            # batches that make nothing read and hash, for which threads do: no worker is started
-            expanded = workers.map_ordered(
-                expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
-            )
-            batches_done = events.track(expanded, len(rows), "augmenting", "source", count_sources)
-            for finished in batches_done:
-                for piece in finished:
-                    segment.append(piece)
-                    reused += piece.reused
-                    if piece.ends_segment:
-                        written.append(write_rows(segment, recipes, originals, ledger))
-                        segment = []
-            if segment:
-                written.append(write_rows(segment, recipes, originals, ledger))
-        written_variants = pd.Series(np.concatenate(written), rows.index)
-        lines = counts.count_rows(validated, planned, written_variants)
+        expanded = write_ledger(temporary, batches, len(rows), recipes, originals)
+        label_conflicts = find_label_conflicts(temporary)
+        if label_conflicts:
+            warnings.append(label_conflicts.warning())
+            events.say(f"warning: {warnings[-1]}")
+        lines = counts.count_rows(validated, planned, pd.Series(expanded.written, rows.index))
         tables.write_csv(COUNTS, lines)
-        totals = {**counts.summary(lines, overall_hash(recipe_hashes)), "warnings": warnings}
+        totals = {
+            **counts.summary(lines, overall_hash(recipe_hashes)),
+            "equal_under_two_labels": label_conflicts.variants if label_conflicts else 0,
+            "warnings": warnings,
+        }
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
-    report(totals, reused)
+    report(totals, expanded.reused)
     if events.has_listener():
         sheet = encode(sample_sheet(rows, planned, recipes, SOURCES_SHOWN)[0], "png")
         events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
 
 
-def write_rows(
-    segment: list[Finished], recipes: Recipes, originals: Originals, ledger: tables.ParquetWriter
-) -> np.ndarray:
-    """Store a segment and write its rows; gives the number of variants written of each source."""
-    rows = segment_cache.write_segment(segment, recipes, originals)
-    ledger.write(rows)
-    return written_by_source(rows)
+class Expanded(NamedTuple):
+    """What came of all sources.
+
+    `written`: the variants written of each, int64, in order; `reused`: how many variants were made
+    before.
+    """
+
+    written: np.ndarray
+    reused: int
+
+
+def write_ledger(
+    path: Path, batches: Iterable[Batch], sources: int, recipes: Recipes, originals: Originals
+) -> Expanded:
+    """Make the variants of all batches, store their segments and write their rows to `path`."""
+    written = [np.zeros(0, np.int64)]
+    reused = 0
+    # batches that make nothing read and hash, for which threads do: no worker is started
+    expanded = workers.map_ordered(
+        expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
+    )
+    tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
+    with tables.ParquetWriter(path, LEDGER_COLUMNS) as ledger:
+        for segment in gather_segments(chain.from_iterable(tracked)):
+            rows = segment_cache.write_segment(segment, recipes, originals)
+            ledger.write(rows)
+            written.append(written_by_source(rows))
+            reused += sum(piece.reused for piece in segment)
+    return Expanded(np.concatenate(written), reused)
+
+
+def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:
+    """Finished sources, in order, up to each one that ends a segment."""
+    segment: list[Finished] = []
+    for piece in pieces:
+        segment.append(piece)
+        if piece.ends_segment:
+            yield segment
+            segment = []
+    if segment:
+        yield segment
 
 
 def report(totals: dict[str, Any], reused: int) -> None:
