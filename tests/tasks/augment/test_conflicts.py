@@ -9,11 +9,15 @@ import pytest
 
 from tasks.augment import segments
 from tasks.augment.label_conflicts import find_label_conflicts
+from tasks.commands.verify import remake_variant, verify
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_ledger
 from tasks.pixels.encode import encode
+from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants import recipe as recipes
+from tasks.variants.originals import read_originals
+from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import Dataset, run
 
 MIRROR = [[{"HorizontalFlip": {"p": 1.0}}]]
@@ -39,7 +43,9 @@ def reasons(dataset: Dataset) -> dict[str, str]:
     """Of the variant of each file: why it is rejected."""
     validated = dataset.validated().set_index("source_id")["file_name"]
     variants = read_ledger().query("variant_index > 0").set_index("source_id")
-    return {validated[source_id]: reason for source_id, reason in variants["reason"].fillna("").items()}
+    return {
+        validated[source_id]: reason for source_id, reason in variants["reason"].fillna("").items()
+    }
 
 
 def test_what_other_images_forbid_comes_and_goes_with_them(
@@ -61,6 +67,13 @@ def test_what_other_images_forbid_comes_and_goes_with_them(
     assert rejected["sha256"].isna().all() and rejected["segment"].isna().all()
     assert (rejected["pixel_hash"] != 0).all()
     assert set(rejected["operations"]) != {"[]"}  # which step did it
+    validated, params = mirrored.validated(), mirrored.params()
+    its = Recipes.from_params(params, AS_DECODED)
+    assert verify(validated, its, remake=9)["differences"] == []
+    remade = remake_variant(
+        f"{ids['2.png']}-v001", validated, its, read_originals(validated, AS_DECODED)
+    )
+    assert (remade.row["reason"], remade.data) == (f"equals_other_class: {ids['4.png']}", None)
     assert left == run(mirrored, tmp_path / "cold", monkeypatch)[0]
     monkeypatch.chdir(tmp_path)
     del mirrored.files["0.png"], mirrored.files["4.png"]
