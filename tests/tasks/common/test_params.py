@@ -92,14 +92,15 @@ def error_of(
             "ingest: {label_column: 0}",
             "ingest",
             IngestParams,
-            "params.yaml ingest.label_column: needs a column's name or its number from 1, found 0",
+            "params.yaml ingest.label_column: needs a column's name, in quotes where it is no "
+            "word, or its number from 1, found 0",
         ),
         (
             "ingest: {file_column: true}",
             "ingest",
             IngestParams,
-            "params.yaml ingest.file_column: needs a column's name or its number from 1, "
-            "found True",
+            "params.yaml ingest.file_column: needs a column's name, in quotes where it is no "
+            "word, or its number from 1, found True",
         ),
         (
             "validate: {train: 0.5}",
