@@ -6,6 +6,7 @@ written where DVC keeps it apart from all others; else its quotes are asked for.
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from unicodedata import normalize
 
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -86,13 +87,14 @@ def _take_names(mapping: MappingNode, place: str) -> None:
     for key in keys:
         if not isinstance(key, ScalarNode):
             raise UserError(f"{_at(key, place)}: needs names as keys, found a {key.id}")
-        if key.value in names:
-            other = _line(names[key.value])
+        composed = normalize("NFC", key.value)  # accents have two encodings that look the same
+        if composed in names:
+            other = _line(names[composed])
             raise UserError(f"{_at(key, place)}: {key.value} is on line {other} too; keep one")
         value = _read_by_dvc(key, place)
         if value in values:
             raise _needs_quotes(key, place, f"DVC cannot tell it from {values[value]}")
-        names[key.value], values[value] = key, key.value
+        names[composed], values[value] = key, key.value
     if not _can_be_sorted(values):
         key = next(key for key in keys if key.tag != TEXT)
         raise _needs_quotes(key, place, "DVC cannot sort it among the other names")

@@ -39,25 +39,35 @@ class Encoding(Block):
 
 
 class ClassPlan(Block):
-    """What one class gets instead: `variants_per_image` or `target_per_class`."""
+    """What one class gets instead: `variants_per_image` or `target_per_class`.
+
+    `at_least`: see AugmentParams; a class has one of its own.
+    """
 
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
+    at_least: bool = False
 
     @model_validator(mode="after")
     def _one_decides(self) -> "ClassPlan":
         if (self.variants_per_image is None) == (self.target_per_class is None):
             raise ValueError("needs one of variants_per_image, target_per_class")
+        if self.at_least and self.target_per_class is None:
+            raise ValueError("at_least needs target_per_class beside it, found variants_per_image")
         return self
 
 
 class AugmentParams(Block):
-    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py)."""
+    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py).
+
+    `at_least`: classes with more originals than `target_per_class` stay as they are.
+    """
 
     seed: int = Field(42, ge=0)
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     total: int | None = Field(None, ge=1, le=MOST_IMAGES)
     target_per_class: int | Literal["max"] | None = None
+    at_least: bool = False
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
     policy: list[Any]
@@ -92,6 +102,9 @@ class AugmentParams(Block):
                 f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', "
                 f"found {self.target_per_class}"
             )
+        if self.at_least and not isinstance(self.target_per_class, int):
+            found = "target_per_class: max" if self.target_per_class else given[0]
+            raise ValueError(f"at_least needs a number as target_per_class, found {found}")
         for place, wanted in self._variants_asked_for():
             if self.max_per_image is not None and wanted > self.max_per_image:
                 raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")

@@ -69,6 +69,33 @@ def error_of(
             "params.yaml augment.per_class.cat: needs one of variants_per_image, target_per_class",
         ),
         (
+            "augment: {variants_per_image: 4, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, "
+            "found variants_per_image",
+        ),
+        (
+            "augment: {total: 4, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, found total",
+        ),
+        (
+            "augment: {target_per_class: max, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, "
+            "found target_per_class: max",
+        ),
+        (
+            "augment: {total: 9, policy: [], per_class: {6: {variants_per_image: 1, at_least: true}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.per_class.6: at_least needs target_per_class beside it, "
+            "found variants_per_image",
+        ),
+        (
             "augment: {variants_per_image: 4, policy: [], encoding: {format: gif}}",
             "augment",
             AugmentParams,

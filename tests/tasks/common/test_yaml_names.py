@@ -97,6 +97,10 @@ def test_names_that_are_all_numbers_need_no_quotes() -> None:
         ),
         (["6", "cat", "'6'"], "line 7 augment.per_class: 6 is on line 5 too; keep one"),
         (["cat", "cat"], "line 6 augment.per_class: cat is on line 5 too; keep one"),
+        (
+            ["caf\u00e9", "cafe\u0301"],  # one name, composed and not
+            "line 6 augment.per_class: cafe\u0301 is on line 5 too; keep one",
+        ),
         (["[1, 2]"], "line 5 augment.per_class: needs names as keys, found a sequence"),
     ],
 )
