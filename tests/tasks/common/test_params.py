@@ -89,7 +89,7 @@ def error_of(
             "found target_per_class: max",
         ),
         (
-            "augment: {total: 9, policy: [], per_class: {6: {variants_per_image: 1, at_least: true}}}",
+            "augment: {policy: [], per_class: {6: {variants_per_image: 1, at_least: true}}}",
             "augment",
             AugmentParams,
             "params.yaml augment.per_class.6: at_least needs target_per_class beside it, "
