@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
 from tasks.augment.contact_sheet import sample_sheet
@@ -51,6 +52,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
     shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
     written = [np.zeros(0, np.int64)]
+    rejections: list[pa.Table] = []
     reused = 0
     with atomic_write(LEDGER) as temporary:
         with tables.ParquetWriter(temporary, LEDGER_COLUMNS) as ledger:
@@ -65,14 +67,20 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
                     segment.append(piece)
                     reused += piece.reused
                     if piece.ends_segment:
-                        written.append(write_rows(segment, recipe, ledger))
+                        written.append(write_rows(segment, recipe, ledger, rejections))
                         segment = []
             if segment:
-                written.append(write_rows(segment, recipe, ledger))
+                written.append(write_rows(segment, recipe, ledger, rejections))
         written_variants = pd.Series(np.concatenate(written), rows.index)
         lines = counts.count_rows(validated, planned, written_variants)
+        rejected = counts.sum_rejections(rejections)
+        counts.require_some(lines, rejected)
         tables.write_csv(COUNTS, lines)
-        totals = {**counts.summary(lines, recipe.hash), "warnings": warnings}
+        shortfalls = counts.shortfalls(lines, rejected)
+        for text in shortfalls:
+            events.say(f"warning: {text}")
+        totals = counts.summary(lines, recipe.hash, rejected)
+        totals["warnings"] = [*warnings, *shortfalls]
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
     report(totals, reused)
@@ -81,18 +89,30 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
         events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
 
 
-def write_rows(segment: list[Finished], recipe: Recipe, ledger: tables.ParquetWriter) -> np.ndarray:
-    """Store a segment and write its rows; gives the number of variants written of each source."""
+def write_rows(
+    segment: list[Finished],
+    recipe: Recipe,
+    ledger: tables.ParquetWriter,
+    rejections: list[pa.Table],
+) -> np.ndarray:
+    """Store a segment, write its rows, and count its rejections.
+
+    Returns:
+        The number of variants written of each source.
+    """
     rows = segment_cache.write_segment(segment, recipe.hash)
     ledger.write(rows)
+    rejections.append(counts.count_rejections(rows))
     return written_by_source(rows)
 
 
 def report(totals: dict[str, Any], reused: int) -> None:
-    """Say how many variants there are, and how many of them were made."""
+    """Say how many variants there are, how many of them were made, and why others are not."""
     names = ("sources", "planned", "written", "rejected", "training_images")
     shown = {name: totals[name] for name in names}
     events.report_counts(**shown, made=totals["planned"] - reused, reused=reused)
+    for line in counts.rejection_lines(totals["rejections"]):
+        events.say(f"rejected: {line}")
 
 
 def count_sources(finished: list[Finished]) -> int:

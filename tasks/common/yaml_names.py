@@ -47,9 +47,9 @@ def text_at(text: str, keys: Sequence[str | int]) -> str | None:
 
 
 def quoted(name: str) -> str:
-    """A name as a value in YAML: in quotes where YAML would take it for something else."""
+    """A name as a key or a value in YAML: in quotes where YAML would not take it for a text."""
     try:
-        is_plain = YAML(typ="safe").load(f"key: {name}") == {"key": name}
+        is_plain = YAML(typ="safe").load(f"{{{name}: {name}}}") == {name: name}
     except (YAMLError, ValueError):
         is_plain = False
     return name if is_plain else "'" + name.replace("'", "''") + "'"

@@ -163,9 +163,9 @@ def test_a_text_that_yaml_takes_for_something_else_needs_quotes(value: str, expe
     )
 )
 def test_a_quoted_name_is_read_as_it_was(name: str) -> None:
-    assert YAML(typ="safe").load(f"ingest.label_column: {quoted(name)}") == {
-        "ingest.label_column": name
-    }
+    yaml = YAML(typ="safe")
+    assert yaml.load(f"label_column: {quoted(name)}") == {"label_column": name}
+    assert yaml.load(f"per_class: {{{quoted(name)}: 1}}") == {"per_class": {name: 1}}
 
 
 @pytest.mark.parametrize(
