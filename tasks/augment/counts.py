@@ -210,4 +210,4 @@ def failures(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:
     name = counts.loc[counts["source_id"] == source_id, "file_name"].iloc[0]
     total = int(failed["count"].sum())
     message = str(commonest).removeprefix("failed: ")
-    return [f"of {total:,} that failed, most did with {message} ({name} for one)"]
+    return [f"{total:,} variants failed, mostly with {message} ({name} for one)"]

@@ -123,7 +123,7 @@ def test_a_class_that_lost_much_is_named_with_what_helps() -> None:
     table = lines(**{"cat": (20, 4, 4), "007": (2, 4, 1), "dog": (1, 4, 0), "emu": (1, 4, 2)})
     found = rejected(table, **{"007": "not_distinct", "dog": CROP, "emu": "not_distinct"})
     assert counts.shortfalls(table, found) == [
-        "of 4 that failed, most did with ValueError: crop is larger (dog/s23.png for one)",
+        "4 variants failed, mostly with ValueError: crop is larger (dog/s23.png for one)",
         "class 'dog': none of 4 planned variants written (4 failed); "
         "change the step in augment.policy, or leave it out",
         "class '007': 2 of 8 planned variants written (6 not_distinct); "
@@ -166,7 +166,7 @@ def test_none_written_of_what_was_planned_is_an_error() -> None:
         "params.yaml augment.policy: none of the 10 variants planned was written: "
         "6 failed (a step of the policy, or the encoding, failed on the image), "
         "4 not_distinct (equal to their source or to another variant of it); "
-        "of 6 that failed, most did with ValueError: crop is larger (cat/s1.png for one); "
+        "6 variants failed, mostly with ValueError: crop is larger (cat/s1.png for one); "
         "change the step in augment.policy, or leave it out"
     )
 
