@@ -16,9 +16,10 @@ from rich.text import Text
 
 from tasks.augment.counts import (
     counts_by_class,
+    in_words,
+    kinds_by_class,
     read_counts,
     read_rejections,
-    reasons_by_class,
     rejection_lines,
 )
 from tasks.common.machine import worker_count
@@ -112,8 +113,8 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
         parts.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
         parts += [f"rejected         {line}" for line in rejection_lines(totals["rejections"])]
         parts += not_printed("warning", totals["warnings"], printed)
-        reasons = reasons_by_class(read_rejections()) if totals["rejected"] else {}
-        parts.append(_variants_table(counts_by_class(read_counts()), reasons))
+        lost = kinds_by_class(read_rejections()) if totals["rejected"] else {}
+        parts.append(_variants_table(counts_by_class(read_counts()), lost))
         parts.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
@@ -132,18 +133,18 @@ def _status_counts(found: dict[str, Any]) -> str:
     )
 
 
-def _variants_table(classes: Counts, reasons: dict[str, str]) -> Table:
+def _variants_table(classes: Counts, lost: Counts) -> Table:
     """Of each class its sources, the variants of them, and the sum; where any are rejected, why.
 
-    `reasons`: of the classes that lost variants, see reasons_by_class().
+    `lost`: of the classes that lost variants how many by kind, see kinds_by_class().
     """
     names = ["sources", "written", "training_images"]
     heads = ["class", "sources", "variants", "training images"]
     rows = []
     for label, numbers in classes.items():
         cells = [label, *(f"{numbers[name]:,}" for name in names)]
-        rows.append([*cells, reasons.get(label, "")] if reasons else cells)
-    return table([*heads, "rejected"] if reasons else heads, rows, indent=2)
+        rows.append([*cells, in_words(lost.get(label, {}))] if lost else cells)
+    return table([*heads, "rejected"] if lost else heads, rows, indent=2)
 
 
 def _exposure(found: dict[str, Any]) -> str:

@@ -16,9 +16,10 @@ from tasks.augment.counts import (
     by_kind,
     counts_by_class,
     explain,
+    in_words,
+    kinds_by_class,
     read_counts,
     read_rejections,
-    reasons_by_class,
 )
 
 
@@ -33,9 +34,9 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
 def publish_classes() -> None:
     """The training images of each class, and why variants were rejected, where any were."""
     classes, rejections = counts_by_class(read_counts()), read_rejections()
-    reasons = reasons_by_class(rejections)
+    kinds = kinds_by_class(rejections)
     table = [
-        {"class": code_span(label), **numbers, "reasons": reasons.get(label, "")}
+        {"class": code_span(label), **numbers, "reasons": in_words(kinds.get(label, {}))}
         for label, numbers in classes.items()
     ]
     create_table_artifact(

@@ -117,12 +117,14 @@ def by_kind(rejections: pd.DataFrame) -> dict[str, int]:
     return {str(kind): int(count) for kind, count in counts.items()}
 
 
-def reasons_by_class(rejections: pd.DataFrame) -> dict[str, str]:
-    """Of each class that lost variants their number by kind, as `12 not_distinct, 3 failed`."""
-    return {
-        str(label): ", ".join(f"{count:,} {kind}" for kind, count in by_kind(rows).items())
-        for label, rows in rejections.groupby("label")
-    }
+def kinds_by_class(rejections: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Of each class that lost variants: by_kind()."""
+    return {str(label): by_kind(rows) for label, rows in rejections.groupby("label")}
+
+
+def in_words(kinds: dict[str, int]) -> str:
+    """What by_kind() gives, as `12 not_distinct, 3 failed`."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
 
 
 def explain(kind: str) -> Rejection:
@@ -172,32 +174,30 @@ def shortfalls(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:
         and (most_are_there or not numbers["written"])
     ]
     lost.sort(key=lambda label: (classes[label]["written"] > 0, -classes[label]["rejected"]))
-    reasons = reasons_by_class(rejections)
-    texts = [
-        class_shortfall(label, classes[label], reasons[label]) for label in lost[:CLASSES_NAMED]
-    ]
+    kinds = kinds_by_class(rejections)
+    texts = [class_shortfall(label, classes[label], kinds[label]) for label in lost[:CLASSES_NAMED]]
     if len(lost) > CLASSES_NAMED:
         texts.append(f"{len(lost) - CLASSES_NAMED:,} more classes lost as much: see {COUNTS}")
     return [*failures(counts, rejections), *texts]
 
 
-def class_shortfall(label: str, numbers: dict[str, int], reasons: str) -> str:
+def class_shortfall(label: str, numbers: dict[str, int], kinds: dict[str, int]) -> str:
     """What one class lost.
 
     Args:
         label: its name.
         numbers: see counts_by_class().
-        reasons: see reasons_by_class().
+        kinds: see by_kind().
     """
     written = f"{numbers['written']:,}" if numbers["written"] else "none"
     have = f"class {label!r}: {written} of {numbers['planned']:,} planned variants written"
-    kind = reasons.split(",")[0].split()[1]
-    mend = explain(kind).mend
-    if kind == "not_distinct":
+    commonest = next(iter(kinds))
+    mend = explain(commonest).mend
+    if commonest == "not_distinct":
         each = numbers["written"] // numbers["sources"]
         own = f"per_class: {{{quoted(label)}: {{variants_per_image: {each}}}}}"
         mend = f"`augment.{own}` asks for what there is"
-    return f"{have} ({reasons}); {mend}"
+    return f"{have} ({in_words(kinds)}); {mend}"
 
 
 def failures(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:

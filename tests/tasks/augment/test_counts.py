@@ -53,16 +53,17 @@ def test_rejections_are_counted_by_the_text_before_the_first_colon() -> None:
         ["dog", "failed", CROP, 2, "s3"],
     ]
     assert counts.by_kind(found) == KINDS
-    assert counts.reasons_by_class(found) == {
-        "cat": "2 not_distinct, 1 failed",
-        "dog": "3 failed, 2 equals_held_out",
+    assert counts.kinds_by_class(found) == {
+        "cat": {"not_distinct": 2, "failed": 1},
+        "dog": {"failed": 3, "equals_held_out": 2},
     }
+    assert counts.in_words({"failed": 1_200, "one_colour": 2}) == "1,200 failed, 2 one_colour"
 
 
 def test_nothing_rejected_is_nothing() -> None:
     for parts in ([], [counts.count_rejections(ledger())], [counts.count_rejections(ROWS[:1])]):
         found = counts.sum_rejections(parts)
-        assert (counts.by_kind(found), counts.reasons_by_class(found)) == ({}, {})
+        assert (counts.by_kind(found), counts.kinds_by_class(found)) == ({}, {})
 
 
 @given(
