@@ -48,8 +48,9 @@ def text_at(text: str, keys: Sequence[str | int]) -> str | None:
 
 def quoted(name: str) -> str:
     """A name as a key or a value in YAML: in quotes where YAML would not take it for a text."""
+    alone = f"block: {name}\nflow: {{{name}: {name}}}"  # what a name may not hold differs
     try:
-        is_plain = YAML(typ="safe").load(f"{{{name}: {name}}}") == {name: name}
+        is_plain = YAML(typ="safe").load(alone) == {"block": name, "flow": {name: name}}
     except (YAMLError, ValueError):
         is_plain = False
     return name if is_plain else "'" + name.replace("'", "''") + "'"

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -156,6 +156,8 @@ def test_a_text_that_yaml_takes_for_something_else_needs_quotes(value: str, expe
     assert str(caught.value) == expected
 
 
+@example("-")
+@example("a, b")
 @given(
     st.one_of(
         st.sampled_from(SCALARS),
