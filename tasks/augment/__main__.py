@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
 from tasks.augment.contact_sheet import sample_sheet
@@ -59,16 +60,18 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     SEGMENTS.mkdir(parents=True)
     with atomic_write(LEDGER) as temporary:
         expanded = write_ledger(temporary, batches, len(rows), recipes, originals)
-        label_conflicts = find_label_conflicts(temporary)
-        if label_conflicts:
-            warnings.append(label_conflicts.warning())
-            events.say(f"warning: {warnings[-1]}")
         lines = counts.count_rows(validated, planned, pd.Series(expanded.written, rows.index))
+        counts.require_some(lines, expanded.rejections)
         tables.write_csv(COUNTS, lines)
+        label_conflicts = find_label_conflicts(temporary)
+        found = counts.shortfalls(lines, expanded.rejections)
+        found += [label_conflicts.warning()] if label_conflicts else []
+        for text in found:
+            events.say(f"warning: {text}")
         totals = {
-            **counts.summary(lines, overall_hash(recipe_hashes)),
+            **counts.summary(lines, overall_hash(recipe_hashes), expanded.rejections),
             "equal_under_two_labels": label_conflicts.variants if label_conflicts else 0,
-            "warnings": warnings,
+            "warnings": [*warnings, *found],
         }
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
@@ -81,11 +84,12 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
 class Expanded(NamedTuple):
     """What came of all sources.
 
-    `written`: the variants written of each, int64, in order; `reused`: how many variants were made
-    before.
+    `written`: the variants written of each, int64, in order; `rejections`: see sum_rejections();
+    `reused`: how many variants were made before.
     """
 
     written: np.ndarray
+    rejections: pd.DataFrame
     reused: int
 
 
@@ -94,6 +98,7 @@ def write_ledger(
 ) -> Expanded:
     """Make the variants of all batches, store their segments and write their rows to `path`."""
     written = [np.zeros(0, np.int64)]
+    rejections: list[pa.Table] = []
     reused = 0
     # batches that make nothing read and hash, for which threads do: no worker is started
     expanded = workers.map_ordered(
@@ -105,8 +110,9 @@ def write_ledger(
             rows = segment_cache.write_segment(segment, recipes, originals)
             ledger.write(rows)
             written.append(written_by_source(rows))
+            rejections.append(counts.count_rejections(rows))
             reused += sum(piece.reused for piece in segment)
-    return Expanded(np.concatenate(written), reused)
+    return Expanded(np.concatenate(written), counts.sum_rejections(rejections), reused)
 
 
 def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:
@@ -122,10 +128,12 @@ def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:
 
 
 def report(totals: dict[str, Any], reused: int) -> None:
-    """Say how many variants there are, and how many of them were made."""
+    """Say how many variants there are, how many of them were made, and why others are not."""
     names = ("sources", "planned", "written", "rejected", "training_images")
     shown = {name: totals[name] for name in names}
     events.report_counts(**shown, made=totals["planned"] - reused, reused=reused)
+    for line in counts.rejection_lines(totals["rejections"]):
+        events.say(f"rejected: {line}")
 
 
 def count_sources(finished: list[Finished]) -> int:

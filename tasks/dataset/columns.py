@@ -1,5 +1,7 @@
 """Columns of the manifests: names, types and meaning; the splits, the reasons for quarantine."""
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from tasks.pixels.decode import MAX_PIXELS
@@ -93,7 +95,39 @@ LEDGER_COLUMNS = pa.schema(
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes
         "status": pa.string(),  # written, rejected
-        # not_distinct, one_colour, failed: ..., equals_held_out: ..., equals_other_class: ...
-        "reason": pa.string(),
+        "reason": pa.string(),  # of a rejected variant: one of REJECTIONS, `failed: ...`
     }
 )
+
+
+class Rejection(NamedTuple):
+    """Why variants are rejected, and what helps: both for people."""
+
+    meaning: str
+    mend: str
+
+
+# By kind, which is what the ledger's reason says before its first colon.
+REJECTIONS = {
+    "not_distinct": Rejection(
+        "equal to their source or to another variant of it",
+        "ask for fewer, or add a step to augment.policy: it makes no more different images of them",
+    ),
+    "one_colour": Rejection(
+        "of one single colour, which their source is not",
+        "make the holes or the crops of augment.policy smaller, or their p lower",
+    ),
+    "failed": Rejection(
+        "a step of the policy, or the encoding, failed on the image",
+        "change the step in augment.policy, or leave it out",
+    ),
+    "equals_held_out": Rejection(
+        "equal to an image of validation or test, which training must not see",
+        "put both images into one group, or leave out the step that makes one the other",
+    ),
+    "equals_other_class": Rejection(
+        "equal to an original of another class",
+        "leave out the step that turns one class into another, or give such classes a policy "
+        "without it in augment.per_class",
+    ),
+}

@@ -47,10 +47,14 @@ PolicySteps = Annotated[list[Any], BeforeValidator(_one_step_alone)]
 
 
 class ClassPlan(Block):
-    """What one class gets instead: a number, by one of two ways to give it, and a policy."""
+    """What one class gets instead: a number, by one of two ways to give it, and a policy.
+
+    `at_least`: see AugmentParams; a class has one of its own.
+    """
 
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
+    at_least: bool = False
     policy: PolicySteps | None = None
 
     @property
@@ -64,16 +68,23 @@ class ClassPlan(Block):
             raise ValueError("needs one of variants_per_image, target_per_class")
         if not self.has_number and self.policy is None:
             raise ValueError("needs variants_per_image, target_per_class or policy")
+        if self.at_least and self.target_per_class is None:
+            found = "policy" if self.variants_per_image is None else "variants_per_image"
+            raise ValueError(f"at_least needs target_per_class beside it, found {found}")
         return self
 
 
 class AugmentParams(Block):
-    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py)."""
+    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py).
+
+    `at_least`: classes with more originals than `target_per_class` stay as they are.
+    """
 
     seed: int = Field(42, ge=0)
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     total: int | None = Field(None, ge=1, le=MOST_IMAGES)
     target_per_class: int | Literal["max"] | None = None
+    at_least: bool = False
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
     policy: PolicySteps
@@ -103,15 +114,13 @@ class AugmentParams(Block):
                 f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', "
                 f"found {self.target_per_class}"
             )
+        if self.at_least and not isinstance(self.target_per_class, int):
+            found = "target_per_class: max" if self.target_per_class else given[0]
+            raise ValueError(f"at_least needs a number as target_per_class, found {found}")
         for place, wanted in self._variants_asked_for():
             if self.max_per_image is not None and wanted > self.max_per_image:
                 raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")
         return self
-
-    def policy_of(self, label: str) -> list[Any]:
-        """The policy of a class."""
-        own = self.per_class.get(label)
-        return self.policy if own is None or own.policy is None else own.policy
 
     def _variants_asked_for(self) -> list[tuple[str, int]]:
         asked = [("variants_per_image", self.variants_per_image)]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from unicodedata import normalize
 
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
@@ -55,7 +56,10 @@ def _build_policy(text: str) -> Policy:
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipe of each class: `general`, but for the classes that have a policy of their own."""
+    """The recipe of each class: `general`, but for the classes that have a policy of their own.
+
+    `by_class`: by names in Unicode's composed form, as folders may have either.
+    """
 
     general: Recipe
     by_class: dict[str, Recipe] = field(default_factory=dict)
@@ -70,15 +74,16 @@ class Recipes:
             max_attempts=params.max_attempts,
             preprocessing=preprocessing,
         )
-        own = {label: params.policy_of(label) for label in params.per_class}
         by_class = {
-            label: replace(general, policy=canonical_json(policy)) for label, policy in own.items()
+            normalize("NFC", label): replace(general, policy=canonical_json(own.policy))
+            for label, own in params.per_class.items()
+            if own.policy is not None
         }
         return cls(general, by_class)
 
     def of(self, label: str) -> Recipe:
         """The recipe of a class."""
-        return self.by_class.get(label, self.general)
+        return self.by_class.get(normalize("NFC", label), self.general)
 
 
 def check_policies(params: AugmentParams) -> None:

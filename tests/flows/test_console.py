@@ -163,24 +163,36 @@ def test_findings_have_their_mend_below(printed: Any) -> None:
     ]
 
 
-def test_rejected_variants_are_counted_where_there_are_any(
+def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
     printed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = {"sources": 1_000, "planned": 4, "written": 3, "rejected": 1}
-    classes = {"cat": {**numbers, "training_images": 1_003}}
-    monkeypatch.setattr(
-        console,
-        "read_metrics",
-        lambda stage: {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]},
-    )
+    classes = {
+        "cat": {**numbers, "training_images": 1_003},
+        "dog": {**numbers, "written": 4, "rejected": 0, "training_images": 1_004},
+    }
+    found = {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]}
+    found["rejections"] = {"equals_other_class": 1}
+    lost = {"label": ["cat"], "kind": ["equals_other_class"], "count": [1]}
+    monkeypatch.setattr(console, "read_metrics", lambda stage: found)
     monkeypatch.setattr(console, "read_counts", lambda: None)
+    monkeypatch.setattr(console, "read_rejections", lambda: pd.DataFrame(lost))
     monkeypatch.setattr(console, "counts_by_class", lambda counts: classes)
     assert printed(console.run_summary(["augment"], ["warning: printed"])) == [
         "variants         3 of 4 planned",
+        "rejected         1 equals_other_class: equal to an original of another class; "
+        "leave out the step of augment.policy that turns one class into another",
         "warning          new",
-        "  class  sources  variants  training images  rejected",
-        "  cat      1,000         3            1,003         1",
+        "  class  sources  variants  training images              rejected",
+        "  cat      1,000         3            1,003  1 equals_other_class",
+        "  dog      1,000         4            1,004",
         "training images  1,003",
+    ]
+    found |= {"rejected": 0, "rejections": {}, "warnings": []}
+    assert printed(console.run_summary(["augment"], []))[:3] == [
+        "variants         3 of 4 planned",
+        "  class  sources  variants  training images",
+        "  cat      1,000         3            1,003",
     ]
 
 
