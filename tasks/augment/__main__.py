@@ -39,7 +39,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    inputs = sources.policy_input_sizes(rows, recipe.preprocessing)
+    inputs = sources.policy_inputs(rows, recipe.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
     warnings = plan_warnings(params.policy, inputs, planned, *capacities, params.distinct)
     for text in warnings:

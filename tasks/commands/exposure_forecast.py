@@ -101,5 +101,5 @@ def _distinct_stored(capacity: Capacity, planned: int, distinct: bool) -> float:
     """How many different images, the source aside, its planned variants are expected to be."""
     if not distinct:
         return capacity.expected_new(planned)
-    new = capacity.new()
-    return planned if new is None else min(planned, new)
+    most = capacity.most_written()
+    return planned if most is None else min(planned, most)

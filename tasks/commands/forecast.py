@@ -18,7 +18,7 @@ from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipe
-from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
+from tasks.variants.sources import policy_inputs, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
 
@@ -46,7 +46,7 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    inputs = policy_input_sizes(rows, recipe.preprocessing)
+    inputs = policy_inputs(rows, recipe.preprocessing)
     capacity_index, capacities = checked_capacities(inputs, counts, params)
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_distinct

@@ -17,7 +17,7 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     Equal for equal pixels, whatever the file's format; RGB of three equal channels is hashed as
     grey.
     """
-    if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
+    if pixels.ndim == 3 and is_grey(pixels):
         pixels = pixels[:, :, 0]
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)
@@ -35,7 +35,12 @@ def fast_pixel_hash(pixels: np.ndarray) -> int:
     return int.from_bytes(digest.digest(), signed=True) or 1
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether an image has no colours: one channel, or three that are equal."""
+    return pixels.ndim == 2 or (_equal_channels(pixels[:1]) and _equal_channels(pixels))
+
+
+def _equal_channels(pixels: np.ndarray) -> bool:
     return bool(
         (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all()
     )

@@ -13,7 +13,7 @@ from tasks.augment.plan_warnings import plan_warnings
 from tasks.capacity.count import capacities_by_source
 from tests.tasks.augment.datasets import Dataset, run
 
-SIZES = pd.DataFrame({"height": [8, 20, 30], "width": [9, 20, 30]})
+SIZES = pd.DataFrame({"height": [8, 20, 30], "width": [9, 20, 30], "grey": 0})
 
 
 def warned(

@@ -291,7 +291,7 @@ def test_states_that_are_taken_together_are_bounds_still(
 ) -> None:
     policy = [FLIP, {"randaugment": {"n": 1, "p": 0.5}}, INVERT, {"randaugment": {"n": 1}}]
     apart = capacity(policy, 5, 4)
-    monkeypatch.setattr("tasks.capacity.count.MOST_STATES", 8)
+    monkeypatch.setattr("tasks.capacity.follow.MOST_STATES", 8)
     together = capacity(policy, 5, 4)
     assert len(together.outcomes) < len(apart.outcomes)
     assert together.count >= apart.count and not together.exact
@@ -334,7 +334,7 @@ def test_expected_distinct_is_the_mean_of_many_trials(policy: list) -> None:
 
 
 def test_capacities_by_source_are_those_of_each_size() -> None:
-    rows = pd.DataFrame({"height": [8, 1, 4, 30, 8], "width": [6, 6, 4, 5, 6]})
+    rows = pd.DataFrame({"height": [8, 1, 4, 30, 8], "width": [6, 6, 4, 5, 6], "grey": 0})
     for policy in (
         ["D4"],
         [crop(4, 4), FLIP],
@@ -348,7 +348,9 @@ def test_capacities_by_source_are_those_of_each_size() -> None:
 
 
 def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_certain() -> None:
-    rows = pd.DataFrame({"height": [8, 4], "width": [8, 6], "file_name": ["a.png", "b.png"]})
+    rows = pd.DataFrame(
+        {"height": [8, 4], "width": [8, 6], "grey": 0, "label": "x", "file_name": ["a.png", "b.png"]}
+    )
 
     def check(policy: list, planned: int, distinct: bool = True) -> None:
         params = AugmentParams(policy=policy, variants_per_image=planned, distinct=distinct)
