@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.augment.step_warnings import step_warnings
 from tasks.capacity.count import Capacity
 from tasks.variants.policy import build_transforms, leaf_transforms
 
@@ -47,7 +48,7 @@ def plan_warnings(
 
     Args:
         policy: as in params.yaml.
-        rows: label, height and width of each training source.
+        rows: label, height, width and grey of each training source, as the policy gets it.
         counts: variants planned of each.
         capacity_index: int (sources,), the index of each source's capacity in `capacities`.
         capacities: see capacities_by_source().
@@ -59,7 +60,7 @@ def plan_warnings(
         *repeated_resampling(transforms),
         *far_rotations(transforms),
         *meant_for_all(transforms),
-        *too_small(rows, counts, capacity_index, capacities),
+        *step_warnings(transforms, rows, counts, capacity_index, capacities),
         *too_many(counts, capacity_index, capacities, distinct),
     ]
 
@@ -124,23 +125,6 @@ def _written(step: str) -> str:
     return f"{{{step}}}" if ":" in step else step
 
 
-def too_small(
-    rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
-) -> list[str]:
-    """Images that are smaller than a crop."""
-    failing = np.array([capacity.failing for capacity in capacities], float)[capacity_index]
-    small = rows[(failing > 0) & (counts.to_numpy() > 0)]
-    if small.empty:
-        return []
-    example = small.loc[(small["height"] * small["width"]).idxmin()]
-    share = "variants" if failing.min(initial=1, where=failing > 0) == 1 else "some variants"
-    return [
-        f"a crop is larger than {len(small):,} of {len(rows):,} training images (one has "
-        f"{example['width']} x {example['height']} pixels), and {share} of theirs will be "
-        "rejected; crop less or set pad_if_needed: true"
-    ]
-
-
 def too_many(
     counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity], distinct: bool
 ) -> list[str]:
@@ -159,9 +143,12 @@ def too_many(
 
 
 def _most_new(capacity: Capacity) -> float:
-    """How many new images there can be; infinite without a bound, or where too_small() warns."""
-    new = capacity.new()
-    return math.inf if new is None or capacity.failing else new
+    """How many variants there can be; infinite without a bound, or where a step cannot be applied.
+
+    step_warnings() tells of the latter.
+    """
+    most = capacity.most_written()
+    return math.inf if most is None or capacity.failing else most
 
 
 def _applied(transforms: list[Any]) -> list[Any]:

@@ -24,7 +24,7 @@ KEEP_GREY = (
     "XYMasking", *PUBLISHED,
 )  # fmt: skip
 EXACT_GREY = ("weighted_average", "desaturation", "average", "max")  # methods of ToGray
-ALONE_COLOUR = {  # what it takes for a transform to change no pixel of a grey image
+CONDITIONS = {  # what it takes for a transform to change no pixel of a grey image
     "ChannelShuffle": lambda transform: True,
     "ColorJitter": lambda transform: transform.brightness == transform.contrast == (1, 1),
     "HueSaturationValue": lambda transform: transform.val_shift_limit == (0, 0),
@@ -33,6 +33,8 @@ ALONE_COLOUR = {  # what it takes for a transform to change no pixel of a grey i
     ),
     "ToRGB": lambda transform: True,
 }
+OF_ONE_CHANNEL = {"ToGray": True, "ToRGB": False, "ToSepia": True}  # whether they change nothing
+COLOUR_ALONE = (*CONDITIONS, "ToSepia")  # transforms of colour, for some images or arguments
 
 
 def leaves_as_it_is(transform: Any, grey: int) -> bool:
@@ -41,9 +43,9 @@ def leaves_as_it_is(transform: Any, grey: int) -> bool:
     `grey`: of how many equal channels the image is; 0 where it may have colours.
     """
     name = type(transform).__name__
-    if grey == 1 and name in ("ToGray", "ToRGB", "ToSepia"):
-        return name != "ToRGB"
-    return grey > 0 and name in ALONE_COLOUR and ALONE_COLOUR[name](transform)
+    if grey == 1 and name in OF_ONE_CHANNEL:
+        return OF_ONE_CHANNEL[name]
+    return grey > 0 and name in CONDITIONS and CONDITIONS[name](transform)
 
 
 def grey_after(transform: Any, grey: int) -> int:

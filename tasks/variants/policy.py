@@ -204,11 +204,17 @@ def build_transforms(policy: list[Any]) -> list[Any]:
 
 def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
     """The transforms of a list in order, and of each composite in it those that it contains."""
-    for transform in transforms:
-        if type(transform).__name__ in COMPOSITES:  # ColorJitter has `transforms` as well
-            yield from leaf_transforms(transform.transforms)
+    return (leaf for _, leaf in located_leaves(transforms))
+
+
+def located_leaves(transforms: list[Any], location: str = LOCATION) -> Iterator[tuple[str, Any]]:
+    """leaf_transforms(), each after its place, as in `params.yaml augment.policy[0] Blur`."""
+    for i, transform in enumerate(transforms):
+        place, name = f"{location}[{i}]", type(transform).__name__
+        if name in COMPOSITES:  # ColorJitter has `transforms` as well
+            yield from located_leaves(transform.transforms, f"{place}.transforms")
         else:
-            yield transform
+            yield f"{place} {name}", transform
 
 
 def takes_grey(transforms: list[Any]) -> bool:
