@@ -26,7 +26,7 @@ SMALLER: dict[str, Callable[[int], str]] = {
     "drop_length": lambda side: f"drop_length: {max(1, side // 4)}",
     "max_delta": lambda side: f"max_delta: {max(1, side // 8)}",
     "min_max_height": lambda side: f"min_max_height: [{max(1, side // 2)}, {side}]",
-    "num_steps": lambda side: f"num_steps: {max(1, side // 4)}",
+    "num_steps": lambda side: f"num_steps: {max(1, min(5, side))}",
     "padding": lambda side: f"padding: {max(1, side // 8)}",
     "px": lambda side: "percent: [-0.1, 0.1]",
     "radius": lambda side: f"radius: [1, {max(1, side // 8)}]",

@@ -86,6 +86,14 @@ class Capacity:
         """How many of these are expected to differ from the source too."""
         return self.expected_distinct(draws) - _distinct(self.untouched, 1, draws)
 
+    def expected_shown(self, draws: float) -> float:
+        """How many different images are expected to be shown by variants made on the fly.
+
+        The source stands in for what is rejected.
+        """
+        source_shown = min(self.untouched + self.failing + self.covered, 1.0)
+        return self.expected_new(draws) + _distinct(source_shown, 1, draws)
+
 
 def capacity(policy: list[Any], height: int, width: int, grey: int = 0) -> Capacity:
     """The capacity of a policy for images of (height, width) whose pixels all differ.
@@ -151,12 +159,16 @@ def checked_capacities(
     """
     capacity_index, capacities = capacities_by_source(rows, params.policy)
     if params.distinct:
-        _require_enough_variants(rows, counts, capacity_index, capacities)
+        _require_enough_variants(rows, counts, params.policy, capacity_index, capacities)
     return capacity_index, capacities
 
 
 def _require_enough_variants(
-    rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
+    rows: pd.DataFrame,
+    counts: pd.Series,
+    policy: list[Any],
+    capacity_index: np.ndarray,
+    capacities: list[Capacity],
 ) -> None:
     known = [_exactly_new(capacity) for capacity in capacities]
     planned = counts.to_numpy(np.int64)
@@ -172,8 +184,26 @@ def _require_enough_variants(
     raise UserError(
         f"params.yaml augment.policy: {planned[place]} distinct variants are asked for, and it "
         f"makes {found.new()} of {kind} of {example['width']} x {example['height']} "
-        f"({example['file_name']}); ask for fewer, widen the policy or set augment.distinct: false"
+        f"({example['file_name']}){_why(found, policy)}; ask for fewer, widen the policy or set "
+        "augment.distinct: false"
     )
+
+
+def _why(found: Capacity, policy: list[Any]) -> str:
+    """The transforms that leave an image as it is, or nothing of it."""
+    leaves = [type(leaf).__name__ for leaf in leaf_transforms(build_transforms(policy))]
+    named = list(zip(leaves, found.effects, strict=True))
+    idle = [name for name, effect in named if effect.unchanged == 1 and name != "NoOp"]
+    covering = [name for name, effect in named if effect.covered == 1]
+    reasons = [
+        f"; {', '.join(names)} {does}"
+        for names, does in (
+            (dict.fromkeys(idle), "changes no pixel of it"),
+            (dict.fromkeys(covering), "leaves nothing of it"),
+        )
+        if names
+    ]
+    return "".join(reasons)
 
 
 def _exactly_new(capacity: Capacity) -> float:

@@ -89,7 +89,7 @@ def _expected_distinct(
     """
     made = epochs * (1 - missed)
     if mode == "online":
-        return capacity.expected_distinct(made)
+        return capacity.expected_shown(made)
     seen = 1 - missed**epochs  # the probability that a stored image is seen at all
     from_disk = seen * (1 + _distinct_stored(capacity, planned, distinct))
     if mode == "offline":

@@ -94,7 +94,7 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
         "a dog        1     2,000     2,001  2001.00     2,000",
         "all          2     4,000     4,002  2001.00     2,012",
         "",
-        "capacity   one source has exactly 7 to 9, by its size, different images",
+        "capacity   one source has exactly 7 to 9, by its size and colours, different images",
         "distinct   of the variants, about how many are expected to differ without drawing again",
         "disk       about 1.2 MB of segments",
         "time       about 61 s here, with 3 workers",
