@@ -136,9 +136,11 @@ def _does_nothing(leaf: Any, unchanged: pd.DataFrame, sources: int) -> str | Non
     if unchanged.empty or name == "NoOp":
         return None
     if name in HOLES:
+        inpaints = str(leaf.fill).startswith("inpaint")
+        holes = "cover all of an image" if inpaints else "have less than a pixel"
         return (
-            f"its holes have less than a pixel in {_counted(unchanged, sources)}, so it does "
-            f"nothing for them; {_smaller(leaf, unchanged)}"
+            f"does nothing for {_counted(unchanged, sources)}: its holes {holes}; "
+            f"{_smaller(leaf, unchanged)}"
         )
     grey = unchanged[unchanged["grey"] > 0]
     if grey.empty or name not in COLOUR_ALONE:

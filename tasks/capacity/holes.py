@@ -13,6 +13,7 @@ import numpy as np
 
 from tasks.capacity.states import FAILED, OneColour, Size, State, redrawn
 
+LEAST = 1e-12  # a probability below it comes from rounding
 Sides = dict[int, float]  # the lengths that a side of a hole can have, with their probabilities
 
 
@@ -35,17 +36,20 @@ def after_holes(transform: Any, state: State) -> list[tuple[float, State]]:
         return [(1.0, redrawn(state, None, math.inf, None))]
     found = holes_in(transform, state.size)
     rest = 1 - found.fails - found.covers - found.nothing
-    followed = [(found.fails, FAILED), (found.nothing, state)]
     others: float = found.others
-    if not isinstance(transform.fill, str):
-        covered = State(state.size, origin=OneColour(repr(transform.fill)))
-        followed.append((found.covers, covered))
-    else:  # inpainted, or of random pixels
-        rest += found.covers
-        others = math.inf if transform.fill.startswith("random") else others + 1
+    covered = State(state.size, origin=OneColour(repr(transform.fill)))
+    if isinstance(transform.fill, str):
+        # inpainting changes nothing where there is nothing to inpaint from
+        covered = (
+            state
+            if transform.fill.startswith("inpaint")
+            else redrawn(state, state.size, math.inf, None)
+        )
+        others = others if transform.fill.startswith("inpaint") else math.inf
+    weighed = [(found.fails, FAILED), (found.nothing, state), (found.covers, covered)]
     if others:
-        followed.append((rest, redrawn(state, state.size, others, id(transform))))
-    return [(p, new) for p, new in followed if p > 1e-12]
+        weighed.append((rest, redrawn(state, state.size, others, id(transform))))
+    return [(p, new) for p, new in weighed if p > LEAST]
 
 
 @lru_cache(maxsize=1024)
@@ -78,8 +82,8 @@ def _several(numbers: tuple[int, int], size: Size, heights: Sides, widths: Sides
         fails=1 - sum(kept) / len(counts),
         covers=(sum(kept) - sum(uncovered)) / len(counts),
         nothing=sum(one.nothing**n for n in counts) / len(counts),
-        # as many holes or fewer: those that have a side of 0 do not count, nor does their order
-        others=math.comb(one.others + numbers[1], numbers[1]) - 1,
+        # one place or several: holes of 0 pixels do not count, nor two in one place, nor the order
+        others=sum(math.comb(one.others, n) for n in range(1, numbers[1] + 1)),
     )
 
 

@@ -104,6 +104,21 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
     ]
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (None, None, "any number of different images of one source"),
+        (1, None, "by its size and colours, one source has 1 different images or any number"),
+        (1_200, 1_200, "one source has exactly 1,200 different images"),
+    ],
+)
+def test_a_plan_says_what_its_policy_can_make(
+    printed: Any, least: int | None, most: int | None, text: str
+) -> None:
+    found = forecast(capacity_per_image=least, capacity_per_image_most=most)
+    assert f"capacity   {text}" in printed(console.plan_forecast(found))
+
+
 def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(printed: Any) -> None:
     row = {
         "stored_images": 50_000_050,
