@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.capacity.count import Capacity
+from tasks.capacity.count import ALWAYS, Capacity
 from tasks.capacity.grey_images import COLOUR_ALONE
 from tasks.capacity.pixel_arguments import REACHES, reach
 from tasks.capacity.steps import CROPS, HOLES
 from tasks.variants.policy import LOCATION, located_leaves
 
 RARELY = 0.02  # a smaller share of what a step makes is not worth a warning
-ALWAYS = 0.999
 HOLES_AS_SHARES = (
     "give shares of the image, hole_height_range: [0.1, 0.3] and hole_width_range: [0.1, 0.3]"
 )

@@ -31,6 +31,8 @@ from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import build_transforms, leaf_transforms, takes_grey
 
+ALWAYS = 0.999  # a share of what a step is applied to, but for rounding
+
 
 class Outcome(NamedTuple):
     """A result with its `probability`, and of how many equally likely images it is one.
@@ -190,26 +192,24 @@ def _require_enough_variants(
 
 
 def _why(found: Capacity, policy: list[Any]) -> str:
-    """The transforms that leave an image as it is, or nothing of it."""
-    leaves = [type(leaf).__name__ for leaf in leaf_transforms(build_transforms(policy))]
-    named = list(zip(leaves, found.effects, strict=True))
-    idle = [name for name, effect in named if effect.unchanged == 1 and name != "NoOp"]
-    covering = [name for name, effect in named if effect.covered == 1]
-    reasons = [
-        f"; {', '.join(names)} {does}"
-        for names, does in (
-            (dict.fromkeys(idle), "changes no pixel of it"),
-            (dict.fromkeys(covering), "leaves nothing of it"),
-        )
-        if names
-    ]
-    return "".join(reasons)
+    """The transforms that leave an image as it is, in words."""
+    leaves = leaf_transforms(build_transforms(policy))
+    names = [type(leaf).__name__ for leaf in leaves]
+    named = dict.fromkeys(
+        name
+        for name, effect in zip(names, found.effects, strict=True)
+        if effect.unchanged > ALWAYS and name != "NoOp"
+    )
+    return f"; {', '.join(named)}: changes no pixel of it" if named else ""
 
 
 def _exactly_new(capacity: Capacity) -> float:
-    """How many new images there are, if that is known; infinite else."""
+    """How many new images there are, if that is known; infinite else.
+
+    Whether one of a single colour is written depends on the pixels of its source.
+    """
     new = capacity.new()
-    return math.inf if new is None or not capacity.exact else new
+    return math.inf if new is None or not capacity.exact or capacity.covered else new
 
 
 def _distinct(probability: float, images: float, draws: float) -> float:

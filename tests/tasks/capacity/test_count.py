@@ -499,12 +499,12 @@ def test_a_class_is_refused_only_where_no_image_of_it_can_have_its_variants() ->
         check([2, 2, 1, 0], [HUE])  # of the dogs only a grey one is to have any
     assert str(caught.value) == (
         "params.yaml augment.policy: 1 distinct variants are asked for, and it makes 0 of a grey "
-        "image of 8 x 8 (c.png); HueSaturationValue changes no pixel of it; ask for fewer, widen "
+        "image of 8 x 8 (c.png); HueSaturationValue: changes no pixel of it; ask for fewer, widen "
         "the policy or set augment.distinct: false"
     )
     hole = {"hole_height_range": [8, 32], "hole_width_range": [8, 32], "p": 1.0}
-    with pytest.raises(UserError, match=r"makes 1 of an image .* CoarseDropout leaves nothing of"):
-        check([2, 0, 0, 0], [{"CoarseDropout": hole}])
+    # whether an image of one colour is written depends on its source: the run will tell
+    assert check([2, 0, 0, 0], [{"CoarseDropout": hole}])[0] == 0
 
 
 def test_images_on_the_fly_show_the_source_where_nothing_is_left_of_them() -> None:
