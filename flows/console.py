@@ -262,9 +262,11 @@ def _capacity(found: dict[str, Any]) -> str:
     least, most = found["capacity_per_image"], found["capacity_per_image_most"]
     if least is None:
         return "any number of different images of one source"
+    if most is None:
+        return f"by its size and colours, one source has {least:,} different images or any number"
     kind = "exactly" if found["capacity_exact"] else "at most"
-    by_size = f" to {most:,}, by its size," if most > least else ""
-    return f"one source has {kind} {least:,}{by_size} different images"
+    by_source = f" to {most:,}, by its size and colours," if most > least else ""
+    return f"one source has {kind} {least:,}{by_source} different images"
 
 
 def training_forecast(training: dict[str, Any]) -> list[Part]:

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
+from tasks.augment.conflicts import find_label_conflicts
 from tasks.augment.contact_sheet import sample_sheet
 from tasks.augment.expand import Batch, expand_batch
-from tasks.augment.label_conflicts import find_label_conflicts
 from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
@@ -44,9 +44,9 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    inputs = sources.policy_input_sizes(rows, recipes.general.preprocessing)
+    inputs = sources.policy_inputs(rows, recipes.general.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
-    warnings = plan_warnings(params.policy, inputs, planned, *capacities, params.distinct)
+    warnings = plan_warnings(params, inputs, planned, *capacities)
     for text in warnings:
         events.say(f"warning: {text}")
     limit_bytes = machine.cache_limit_bytes()

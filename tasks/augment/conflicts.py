@@ -1,21 +1,24 @@
-"""Leave variants out of a segment that equal another class's or a held-out original.
+"""Variants against all other images: what may not be written, and equal variants of two classes.
 
-The private cache keeps what recipes make. What the other images of the dataset forbid is decided
+The private cache keeps what recipes make. What the other images of the dataset forbid is left out
 here, each time that a segment is assembled: a held-out image that is new is looked at, and one that
-is gone frees its variant.
+is gone frees its variant. Variants that are equal under two labels are written, and told.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks.augment.segments import locations, name_of, sizes_in_tar, with_columns
 from tasks.augment.tar_format import BLOCK, END
 from tasks.variants.originals import Originals
 
 OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length")  # null where rejected
+HASHED = ["variant_id", "label", "pixel_hash", "variant_index", "status"]
 
 
 def find_conflicts(rows: pa.Table, originals: Originals) -> pa.Array:
@@ -56,3 +59,35 @@ def _members(data: bytes, rows: pa.Table, kept: np.ndarray) -> list[bytes]:
     starts = rows["offset"].fill_null(0).to_numpy() - BLOCK
     chosen = np.flatnonzero(kept & (sizes > 0))
     return [data[starts[row] : starts[row] + sizes[row]] for row in chosen]
+
+
+class LabelConflicts(NamedTuple):
+    """How many written variants equal one of another class, and two such, with their labels."""
+
+    variants: int
+    example: list[tuple[str, str]]
+
+    def warning(self) -> str:
+        """One line for people, with what helps."""
+        (first, label), (second, other) = self.example
+        return (
+            f"{self.variants:,} variants are equal to a variant of another class, as {first} "
+            f"({label}) and {second} ({other}): training sees one image under two labels; in "
+            f"augment.per_class, {label!r} can have a policy without the step that does it"
+        )
+
+
+def find_label_conflicts(ledger: Path) -> LabelConflicts | None:
+    """Compare the pixels of all written variants of a ledger by their hashes."""
+    rows = pq.read_table(ledger, columns=HASHED[1:], read_dictionary=["label", "status"])
+    rows = rows.to_pandas()
+    written = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
+    images = written[["pixel_hash", "label"]].drop_duplicates()
+    twice = images["pixel_hash"][images["pixel_hash"].duplicated()]
+    if twice.empty:
+        return None
+    found = written[written["pixel_hash"].isin(twice)]
+    pair = found[found["pixel_hash"] == found["pixel_hash"].iloc[0]].drop_duplicates("label")[:2]
+    ids = pq.read_table(ledger, columns=["variant_id"])["variant_id"]
+    example = [(ids[row].as_py(), label) for row, label in pair["label"].items()]
+    return LabelConflicts(len(found), example)

@@ -30,6 +30,7 @@ MEASURED_COLUMNS = pa.schema(
         "width": pa.int32(),  # upright, in pixels
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB, as decoded
+        "grey": pa.bool_(),  # whether it has no colours: one channel, or three that are equal
         "bits": pa.int8(),  # of a sample, 8 or 16
         "lowest": pa.int32(),  # smallest and largest sample, as deep as the file is: 0..65535
         "highest": pa.int32(),

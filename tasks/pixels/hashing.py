@@ -46,14 +46,19 @@ def from_hex(hashes: Iterable[str]) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(hashes)), ">i8").astype(np.int64)
 
 
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether an image has no colours: one channel, or three that are equal."""
+    return pixels.ndim == 2 or (_equal_channels(pixels[:1]) and _equal_channels(pixels))
+
+
 def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
     """The pixels, contiguous; of RGB with three equal channels one of them."""
-    if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
+    if pixels.ndim == 3 and is_grey(pixels):
         pixels = pixels[:, :, 0]
     return np.ascontiguousarray(pixels)
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
+def _equal_channels(pixels: np.ndarray) -> bool:
     return bool(
         (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all()
     )

@@ -228,6 +228,7 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "channels": 1 if pixels.ndim == 2 else 3,
+        "grey": hashing.is_grey(pixels),
         "bits": decoded.bits,
         "lowest": lowest,
         "highest": highest,

@@ -206,12 +206,22 @@ def build_transforms(policy: list[Any], location: str = LOCATION) -> list[Any]:
 
 def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
     """The transforms of a list in order, and of each composite in it those that it contains."""
-    for transform in transforms:
-        inner = getattr(transform, "transforms", None)
-        if isinstance(inner, list | tuple):
-            yield from leaf_transforms(list(inner))
+    return (leaf for _, leaf in located_leaves(transforms))
+
+
+def located_leaves(transforms: list[Any], location: str = LOCATION) -> Iterator[tuple[str, Any]]:
+    """leaf_transforms(), each after its place, as in `params.yaml augment.policy[0] Blur`."""
+    for i, transform in enumerate(transforms):
+        place, name = f"{location}[{i}]", type(transform).__name__
+        if name in COMPOSITES:  # ColorJitter has `transforms` as well
+            yield from located_leaves(transform.transforms, f"{place}.transforms")
         else:
-            yield transform
+            yield f"{place} {name}", transform
+
+
+def takes_grey(transforms: list[Any]) -> bool:
+    """Whether every transform works on images of one channel."""
+    return {type(leaf).__name__ for leaf in leaf_transforms(transforms)}.isdisjoint(NEED_COLOUR)
 
 
 def scale_fill(transform: Any) -> None:
@@ -250,7 +260,7 @@ class Policy:
         leaves = list(leaf_transforms(transforms))
         names = {type(leaf).__name__ for leaf in leaves}
         self.takes_16_bits = names.issubset(TAKE_16_BITS) and not any(map(inpaints, leaves))
-        self.takes_grey = names.isdisjoint(NEED_COLOUR)
+        self.takes_grey = takes_grey(transforms)
 
     def _compose(self, transforms: list[Any]) -> A.Compose:
         compose = A.Compose(transforms, save_applied_params=True)

@@ -96,6 +96,7 @@ class Dataset:
                 "height": shape[0],
                 "width": shape[1],
                 "channels": 1 if len(shape) == 2 else 3,
+                "grey": len(shape) == 2,
                 "bits": 8,
             }
             rows.append(

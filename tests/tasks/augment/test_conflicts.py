@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.augment import segments
-from tasks.augment.label_conflicts import find_label_conflicts
+from tasks.augment.conflicts import find_label_conflicts
 from tasks.commands.verify import remake_variant, verify
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS

@@ -66,7 +66,8 @@ def error_of(
             "augment: {variants_per_image: 4, policy: [], per_class: {cat: {}}}",
             "augment",
             AugmentParams,
-            "params.yaml augment.per_class.cat: needs variants_per_image, target_per_class or policy",
+            "params.yaml augment.per_class.cat: needs variants_per_image, target_per_class "
+            "or policy",
         ),
         (
             "augment: {variants_per_image: 4, at_least: true, policy: []}",

@@ -28,3 +28,16 @@ def test_facts_of_undecodable_images_are_null_but_for_the_reason() -> None:
     (row,) = measure.as_table([("0", {"reason": "corrupt", "detail": "half"})]).to_pylist()
     found = {name for name, value in row.items() if value is not None}
     assert found == {"sha256", "reason", "detail"}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_without_colours_are_grey_whatever_their_channels(dtype: type) -> None:
+    levels = np.arange(63, dtype=dtype).reshape(9, 7)
+    equal = np.repeat(levels[..., None], 3, axis=2)
+    coloured = equal.copy()
+    coloured[8, 6, 2] += 1  # the last pixel alone
+    found = [
+        measure.measure_pixels("0", Decoded(pixels, "PNG", 8)).facts["grey"]
+        for pixels in (levels, equal, coloured)
+    ]
+    assert found == [True, True, False]
