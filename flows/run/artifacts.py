@@ -13,6 +13,11 @@ from prefect.artifacts import (
 
 from flows.versions.diff import as_markdown, code_span
 from tasks.augment.counts import counts_by_class, read_counts
+from tasks.dataset.paths import COUNTS
+
+# Prefect sends each artifact as an event too, and refuses those of more than 1.5 MB.
+MOST_BYTES_OF_PICTURE = 1_400_000
+MOST_CLASSES = 2_000  # of a table
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -20,11 +25,17 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
-        classes = counts_by_class(read_counts())
-        table = [{"class": code_span(label), **numbers} for label, numbers in classes.items()]
-        create_table_artifact(
-            table, key="images-per-class", description="Training images per class, before and after"
-        )
+        publish_classes(counts_by_class(read_counts()))
+
+
+def publish_classes(classes: dict[str, dict[str, int]]) -> None:
+    """The training images of each class; of very many classes the first."""
+    table = [{"class": code_span(label), **numbers} for label, numbers in classes.items()]
+    description = "Training images per class, before and after"
+    if len(table) > MOST_CLASSES:
+        whole = code_span(str(COUNTS.resolve()))
+        description += f"; the first {MOST_CLASSES:,} of {len(table):,} classes, from {whole}"
+    create_table_artifact(table[:MOST_CLASSES], key="images-per-class", description=description)
 
 
 def publish_link(stage: str, text: str, path: str) -> None:
@@ -37,8 +48,15 @@ def publish_link(stage: str, text: str, path: str) -> None:
 def publish_picture(text: str, uri: str) -> None:
     """A picture, given as a `data:` URI."""
     create_markdown_artifact(
-        f"![{text}]({uri})", key=text.replace(" ", "-"), description=text.capitalize()
+        picture_or_size(text, uri), key=text.replace(" ", "-"), description=text.capitalize()
     )
+
+
+def picture_or_size(text: str, uri: str) -> str:
+    """Markdown that shows a picture; one that Prefect would refuse is only named."""
+    if len(uri) > MOST_BYTES_OF_PICTURE:
+        return f"The {text} is too large for this page: {len(uri):,} bytes."
+    return f"![{text}]({uri})"
 
 
 def publish_changes(found: dict[str, Any] | None) -> None:

@@ -33,6 +33,7 @@ from tasks.variants.policy import Policy
 from tasks.variants.recipe import Recipe
 
 SOURCES_SHOWN = 8  # on the contact sheet
+SHEET_QUALITY = 80  # as PNG, photos are more than Prefect takes
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> None:
@@ -77,8 +78,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> N
     segment_cache.trim_cache(limit_bytes)
     report(totals, reused)
     if events.has_listener():
-        sheet = encode(sample_sheet(rows, planned, recipe, SOURCES_SHOWN)[0], "png")
-        events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
+        sheet = encode(sample_sheet(rows, planned, recipe, SOURCES_SHOWN)[0], "jpeg", SHEET_QUALITY)
+        events.emit("picture", text="contact sheet", uri=data_uri(sheet, "jpeg"))
 
 
 def write_rows(segment: list[Finished], recipe: Recipe, ledger: tables.ParquetWriter) -> np.ndarray:
