@@ -116,7 +116,7 @@ def fit(
         validation_accuracy.
 
     Raises:
-        UserError: where the loss becomes infinite or no number.
+        UserError: where the loss becomes infinite or no number, or the GPU's memory is too small.
     """
     network.to(device)
     if device.type == "cuda":
@@ -129,7 +129,13 @@ def fit(
     history = []
     for epoch in range(1, params.epochs + 1):
         shown = training.epoch(epoch, params.batch_size, generator)
-        train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+        try:
+            train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"params.yaml train.batch_size: {params.batch_size} images at once do not fit in "
+                f"the memory of {device}; lower it, or train.image_size"
+            ) from None
         judged = judge(network, validation, device)
         if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
             raise UserError(

@@ -101,6 +101,22 @@ def test_a_loss_without_bounds_is_one_line() -> None:
         fit(network, Feed(images, labels), (images, labels), PARAMS, torch.device("cpu"))
 
 
+def test_a_batch_that_a_gpu_has_no_room_for_is_one_line() -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    images, labels = two_classes(32)
+    core = build_model("small_cnn", 2, 8)
+    core.register_forward_pre_hook(full)
+    with pytest.raises(
+        UserError,
+        match=r"^params\.yaml train\.batch_size: 16 images at once do not fit in the memory of "
+        r"cpu; lower it, or train\.image_size$",
+    ):
+        network = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), core)
+        fit(network, Feed(images, labels), (images, labels), PARAMS, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("name", ["foo", "meta", "cuda:99"])
 def test_a_device_that_is_not_here_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_DEVICE", name)
