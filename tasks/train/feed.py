@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.train.inference import on_device
 from tasks.train.online import OnlineBatches
+
+COPIED_AT_ONCE = 1024  # images, on their way to a GPU
 
 
 def shuffled_batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
@@ -42,6 +45,8 @@ class Feed:
         self, array: np.ndarray, labels: Tensor, online: OnlineBatches | None = None
     ) -> None:
         self.array = array
+        self.resident: Tensor | None = None  # the array, where it lies on a GPU
+        self.device = torch.device("cpu")
         self.online = online
         self.labels = labels
         self.shown = np.zeros(len(labels), np.int64)
@@ -50,6 +55,20 @@ class Feed:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def to(self, device: torch.device) -> None:
+        """Give batches on `device`.
+
+        The array is copied to a GPU where it takes less than half of the memory that is free there,
+        and the batches are then gathered there: else the host does that for every batch.
+        """
+        self.device = device
+        self.labels = self.labels.to(device)
+        if device.type == "cuda" and self.array.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+            self.resident = torch.empty(self.array.shape, dtype=torch.uint8, device=device)
+            for start in range(0, len(self.array), COPIED_AT_ONCE):
+                part = np.array(self.array[start : start + COPIED_AT_ONCE])
+                self.resident[start : start + len(part)] = torch.from_numpy(part)
 
     def epoch(
         self, number: int, batch_size: int, generator: torch.Generator
@@ -62,7 +81,7 @@ class Feed:
             generator: of the order.
 
         Yields:
-            uint8 (batch, 3, size, size) and the class numbers, int64 (batch,).
+            uint8 (batch, 3, size, size) and the class numbers, int64 (batch,), on the device.
         """
         order = list(shuffled_batches(len(self), batch_size, generator))
         self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
@@ -70,14 +89,21 @@ class Feed:
         to_make = [samples[samples >= len(self.array)] for samples in order]
         online = self._make_online(number, to_make)
         for decoded, made in zip(from_array, to_make, strict=True):
-            images = torch.from_numpy(self.array[decoded])
+            samples = np.concatenate([decoded, made])
+            places = on_device(torch.from_numpy(samples), self.device)
+            images = self._gather(decoded, places[: len(decoded)])
             if len(made):
                 online_images, succeeded = next(online)
-                images = torch.cat([images, online_images])
+                images = torch.cat([images, on_device(online_images, self.device)])
                 self.replaced[made] += ~succeeded.numpy()
-            samples = np.concatenate([decoded, made])
             self.shown[samples] += 1
-            yield images, self.labels[samples]
+            yield images, self.labels[places]
+
+    def _gather(self, samples: np.ndarray, places: Tensor) -> Tensor:
+        """Images of the array on the device; `places`: the samples, there."""
+        if self.resident is not None:
+            return self.resident[places]
+        return on_device(torch.from_numpy(self.array[samples]), self.device)
 
     def _make_online(
         self, number: int, to_make: list[np.ndarray]

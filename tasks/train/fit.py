@@ -13,7 +13,7 @@ from torch.nn import functional
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.train.feed import Feed, shuffled_batches
-from tasks.train.inference import autocast, on_device, predict
+from tasks.train.inference import autocast, predict
 from tasks.train.params import TrainParams
 
 
@@ -53,7 +53,7 @@ def train_epoch(
     params: TrainParams,
     device: torch.device,
 ) -> float:
-    """One pass over the batches of an epoch; see Feed.epoch().
+    """One pass over the batches of an epoch, which lie on `device`; see Feed.epoch().
 
     Returns:
         The mean training loss of a sample.
@@ -63,9 +63,9 @@ def train_epoch(
     seen = 0
     for images, labels in batches:
         with autocast(device):
-            logits = network(on_device(images, device))
+            logits = network(images)
         loss = functional.cross_entropy(
-            logits.float(), labels.to(device), label_smoothing=params.label_smoothing
+            logits.float(), labels, label_smoothing=params.label_smoothing
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -81,7 +81,10 @@ def build_optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW, and one cycle of its learning rate over all steps; `images`: shown in an epoch."""
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+        network.parameters(),
+        lr=params.learning_rate,
+        weight_decay=params.weight_decay,
+        fused=next(network.parameters()).is_cuda,
     )
     batches = list(shuffled_batches(images, params.batch_size, torch.Generator()))
     steps = params.epochs * len(batches)
@@ -113,11 +116,12 @@ def fit(
         validation_accuracy.
 
     Raises:
-        UserError: where the loss becomes infinite or no number.
+        UserError: where the loss becomes infinite or no number, or the GPU's memory is too small.
     """
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
+    training.to(device)
     optimizer, schedule = build_optimizer(network, len(training), params)
     generator = torch.Generator().manual_seed(params.seed)
     best_weights: dict[str, Tensor] = {}
@@ -125,7 +129,13 @@ def fit(
     history = []
     for epoch in range(1, params.epochs + 1):
         shown = training.epoch(epoch, params.batch_size, generator)
-        train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+        try:
+            train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"params.yaml train.batch_size: {params.batch_size} images at once do not fit in "
+                f"the memory of {device}; lower it, or train.image_size"
+            ) from None
         judged = judge(network, validation, device)
         if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
             raise UserError(
@@ -157,9 +167,15 @@ def judge(
 
 
 def copy_of_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The network's weights by name, on the CPU; later training does not change them."""
+    """The network's weights by name, on the CPU; later training does not change them.
+
+    Each is contiguous, which on a GPU they are not: safetensors saves no others.
+    """
     weights = network.state_dict()
-    return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+    return {
+        name: weight.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, weight in weights.items()
+    }
 
 
 def report_epoch(row: dict[str, float], epochs: int) -> None:

@@ -1,7 +1,10 @@
 """Networks by name: torchvision's classifiers, and a small CNN for small images."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tasks.common.errors import UserError
 from tasks.train.params import SMALL_CNN_SIZES
@@ -41,6 +44,34 @@ def _convolution(before: int, width: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()]
 
 
+class AveragePool(nn.Module):
+    """Adaptive average pooling whose gradient on CUDA is the same each time; torch's is not.
+
+    From (batch, channels, height, width) to (batch, channels, *size).
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not images.is_cuda:
+            return functional.adaptive_avg_pool2d(images, self.size)
+        rows, columns = (
+            shares(before, after).to(images)
+            for before, after in zip(images.shape[2:], self.size, strict=True)
+        )
+        return rows @ images @ columns.T
+
+
+def shares(before: int, after: int) -> Tensor:
+    """What each of `before` places has in the means of `after`: (after, before)."""
+    places, means = torch.arange(before), torch.arange(after)[:, None]
+    first, end = means * before // after, -((means + 1) * -before // after)
+    inside = (places >= first) & (places < end)
+    return inside / inside.sum(dim=1, keepdim=True)
+
+
 def build_model(name: str, classes: int, size: int) -> nn.Module:
     """The network `name`, untrained, for square images of `size` pixels.
 
@@ -57,6 +88,7 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
     extra = {"image_size": size} if name.startswith("vit_") else EXTRA_ARGUMENTS.get(name, {})
     try:
         network = get_model(name, weights=None, num_classes=classes, **extra)
+        replace_pooling(network)
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -64,6 +96,14 @@ def build_model(name: str, classes: int, size: int) -> nn.Module:
             f"params.yaml train.image_size: {name} does not take {size} pixels: {error}"
         ) from None
     return network
+
+
+def replace_pooling(network: nn.Module) -> None:
+    """Put AveragePool where AlexNet and VGG pool to several places; other networks pool to one."""
+    for module in network.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
+                setattr(module, name, AveragePool(cast(tuple[int, int], child.output_size)))
 
 
 def check_name(name: str) -> None:

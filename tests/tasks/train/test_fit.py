@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 from torch import nn
 
 from tasks.common.errors import UserError
 from tasks.train.feed import Feed, shuffled_batches
-from tasks.train.fit import channel_statistics, fit
-from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
+from tasks.train.fit import channel_statistics, copy_of_weights, fit
+from tasks.train.inference import Normalise, choose_device, fix_randomness, on_device, predict
 from tasks.train.model import build_model
 from tasks.train.params import TrainParams
 
@@ -49,6 +50,45 @@ def test_it_learns_on_the_gpu_and_does_so_again_bit_for_bit() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_weights_that_are_channels_last_as_on_a_gpu_can_be_saved() -> None:
+    network = build_model("small_cnn", 2, 8)
+    expected = copy_of_weights(network)
+    network.to(memory_format=torch.channels_last)
+    weights = copy_of_weights(network)
+    assert not network.features[0].weight.is_contiguous()
+    assert all(torch.equal(weight, expected[name]) for name, weight in load(save(weights)).items())
+
+
+def test_an_array_on_the_device_gives_the_batches_that_the_host_gives() -> None:
+    images, labels = two_classes(21)
+    feeds = [Feed(images, labels) for _ in range(2)]
+    feeds[1].resident = torch.from_numpy(images)
+    first, second = (list(feed.epoch(1, 4, torch.Generator().manual_seed(3))) for feed in feeds)
+    assert [len(batch) for batch, _ in first] == [4] * 5  # the last sample, alone, is left out
+    for one, other in zip(first, second, strict=True):
+        assert all(map(torch.equal, one, other))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gets_the_batches_that_the_host_gathers() -> None:
+    images, labels = two_classes(21)
+    feeds = [Feed(images, labels) for _ in range(3)]
+    for feed in feeds[1:]:
+        feed.to(torch.device("cuda"))
+    assert feeds[1].resident is not None
+    feeds[2].resident = None  # as where the array is too large
+    epochs = [list(feed.epoch(1, 4, torch.Generator().manual_seed(3))) for feed in feeds]
+    for expected, *found in zip(*epochs, strict=True):
+        for batch in found:
+            assert all(part.is_cuda for part in batch)
+            assert all(map(torch.equal, expected, [part.cpu() for part in batch]))
+
+
+def test_a_batch_that_is_on_the_device_stays_as_it_is() -> None:
+    batch = torch.ones(3)
+    assert on_device(batch, torch.device("cpu")) is batch
+
+
 def test_a_loss_without_bounds_is_one_line() -> None:
     images, labels = two_classes(32)
     core = build_model("small_cnn", 2, 8)
@@ -58,6 +98,22 @@ def test_a_loss_without_bounds_is_one_line() -> None:
         UserError,
         match=r"^params\.yaml train: the loss left all bounds in epoch 1; lower train\.lea",
     ):
+        fit(network, Feed(images, labels), (images, labels), PARAMS, torch.device("cpu"))
+
+
+def test_a_batch_that_a_gpu_has_no_room_for_is_one_line() -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    images, labels = two_classes(32)
+    core = build_model("small_cnn", 2, 8)
+    core.register_forward_pre_hook(full)
+    with pytest.raises(
+        UserError,
+        match=r"^params\.yaml train\.batch_size: 16 images at once do not fit in the memory of "
+        r"cpu; lower it, or train\.image_size$",
+    ):
+        network = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), core)
         fit(network, Feed(images, labels), (images, labels), PARAMS, torch.device("cpu"))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasks.common.errors import UserError
-from tasks.train.model import build_model, choose_size
+from tasks.train.model import AveragePool, build_model, choose_size, shares
 
 
 @pytest.mark.parametrize("size", [8, 32, 33, 64])
@@ -59,3 +59,16 @@ def test_the_size_follows_the_images(
     name: str, given: int | str, sides: list[int], expected: int
 ) -> None:
     assert choose_size(name, given, sides) == expected
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11"])
+def test_pooling_to_several_places_is_replaced(name: str) -> None:
+    assert isinstance(build_model(name, 2, 64).avgpool, AveragePool)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (6, 13), (1, 3), (10, 2)])
+def test_pooling_by_matrices_is_torchs(height: int, width: int) -> None:
+    images = torch.rand(2, 3, height, width)
+    expected = torch.nn.functional.adaptive_avg_pool2d(images, (4, 7))
+    assert torch.allclose(shares(height, 4) @ images @ shares(width, 7).T, expected)
+    assert torch.equal(AveragePool((4, 7))(images), expected)
