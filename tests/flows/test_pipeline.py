@@ -215,12 +215,14 @@ def test_what_dvc_refuses_is_one_line(finished: Project, prefect_server: Environ
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.services
 def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
     home = str(checkout.path("prefect-home"))
     done = checkout.variegate("run", "--until", "ingest", PREFECT_HOME=home, PREFECT_API_URL="")
     assert stages_line(done.stdout) == "data/raw cached, ingest ran"
 
 
+@pytest.mark.services
 @pytest.mark.slow
 def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
     checkout.set_params(augment__variants_per_image=3000)
