@@ -145,15 +145,20 @@ def digits(project: Project) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def checkout_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Project:
+def checkout(checkout_once: Project, tmp_path: Path) -> Project:
     """A git and DVC checkout of the working tree: 18 digits in data/raw, a short training."""
-    return make_checkout(tmp_path)
+    return copy_of(checkout_once, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = make_checkout(tmp_path_factory.mktemp("finished"))
+def finished_once(checkout_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of(checkout_once, tmp_path_factory.mktemp("finished"))
     project.run("dvc", "repro")
     return project
 
@@ -161,9 +166,14 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def finished(finished_once: Project, tmp_path: Path) -> Project:
     """A checkout in which `dvc repro` has run."""
-    shutil.copytree(finished_once.root, tmp_path, dirs_exist_ok=True, symlinks=True)
-    project = Project(tmp_path)
-    project.environment["PYTHONPATH"] = str(tmp_path)
+    return copy_of(finished_once, tmp_path)
+
+
+def copy_of(checkout: Project, place: Path) -> Project:
+    """A copy of a checkout, which runs its own code, in an empty folder."""
+    shutil.copytree(checkout.root, place, dirs_exist_ok=True, symlinks=True)
+    project = Project(place)
+    project.environment["PYTHONPATH"] = str(place)
     return project
 
 
