@@ -66,6 +66,8 @@ def test_a_batch_has_the_images_of_its_labels_decoded_ones_first() -> None:
     assert feed.shown.tolist() == [2] * 8
     assert feed.replaced.tolist() == [0, 0, 0, 0, 0, 0, 2, 0]
     assert feed.left_out.tolist() == [0] * 8
+    counts = (feed.shown, feed.replaced, feed.left_out)
+    assert {each.dtype for each in counts} == {np.dtype(np.int64)}
     for number, (epoch, asked) in enumerate(online.asked, start=1):
         assert epoch == number
         wanted = [[n - 5 for n in batch if n >= 5] for batch in batches_of(8, 3, number)]

@@ -332,6 +332,13 @@ def test_the_range_of_few_samples_in_many_images() -> None:
     high = {**DETECTOR, "lowest": 40_000, "highest": 44_000}
     text = found(rows_with(*[high] * 3, good=0))["small_range"]
     assert text.endswith("set ingest.range: [40000, 44000]")
+    # other thresholds: little of the range, by others than a detector's samples from 0 on
+    middle = rows_with(*[{**DETECTOR, "lowest": 9_000, "highest": 10_000}] * 3, good=0)
+    text = found(middle, small_range=Check(threshold=0.1))["small_range"]
+    assert text.endswith("set ingest.range: [9000, 10000]")
+    half = rows_with(*[{**DETECTOR, "lowest": 5, "highest": 20_000}] * 3, good=0)
+    text = found(half, small_range=Check(threshold=0.5))["small_range"]
+    assert text.endswith("set ingest.range: [5, 20000]")
     spread = [{**DETECTOR, "lowest": low, "highest": low + 100} for low in (0, 30_000)]
     assert "small_range" not in found(rows_with(*spread, good=0))
 

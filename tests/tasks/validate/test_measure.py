@@ -206,3 +206,15 @@ def test_a_file_at_which_decoders_crashed_is_not_decoded(
     )
     assert cleared == [True]
     assert list(measure.measure_rows(rows.iloc[:0], "decoding")) == [] and cleared == [True]
+
+
+def test_progress_is_counted_in_images(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = written(place, *(np.full((5, 6), value, np.uint8) for value in range(5)))
+    monkeypatch.setattr(measure, "IMAGES_PER_TASK", 2)
+    monkeypatch.setattr("tasks.common.events.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert len(measure.measure_all(rows)) == 5
+    told = [line.partition(" images, ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["decoding: 2 of 5", "decoding: 4 of 5"]
