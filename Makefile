@@ -30,11 +30,11 @@ test-faults: $(READY)
 test-unit: $(READY)
 	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 -m "not starts and not slow"
 
-# Do the unit tests notice small changes of the code? An environment of its own, on top of this one.
+# Do the unit tests notice small changes of the code? In an environment on top of this one.
 test-mutants: $(READY)
-	@test -d .venv/mutants || $(PYTHON) -m venv .venv/mutants
-	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-	    > "$$(.venv/mutants/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth"
+	@test -d .venv/mutants || $(BIN)/python -m venv .venv/mutants
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	    > $$(.venv/mutants/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth
 	@.venv/mutants/bin/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
 	@OMP_NUM_THREADS=1 .venv/mutants/bin/python tests/mutants.py $(MUTANTS)
 
