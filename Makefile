@@ -36,7 +36,7 @@ test-mutants: $(READY)
 	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	    > $$(.venv/mutants/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth
 	@.venv/mutants/bin/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
-	@OMP_NUM_THREADS=1 .venv/mutants/bin/python tests/mutants.py $(MUTANTS)
+	@.venv/mutants/bin/python tests/mutants.py $(MUTANTS)
 
 lint: $(READY)
 	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy

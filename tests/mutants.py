@@ -8,6 +8,7 @@ each module a sample is tried, the same whenever its code is the same.
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -18,11 +19,14 @@ ROOT = Path(__file__).parent.parent
 COPY = ROOT / "mutants"  # mutmut's copy of the code, with all mutants in it
 NOTICED = (1, 3)  # exit codes of mutmut: a test failed, or pytest did
 TOO_SLOW = (24, -24, 36, 152, 255)  # stopped for its time, as a loop without end
+# mutmut forks: no threads may wait in OpenMP, and no worker may start from mutmut's own process
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "VARIEGATE_WORKERS": "1"}
 
 
 def mutmut(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("mutmut")
-    return subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True)
+    command = [program, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 def exit_codes() -> dict[str, dict[str, int | None]]:

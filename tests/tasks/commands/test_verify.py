@@ -1,5 +1,6 @@
 """Verify in this process: what it counts, and each difference that it can find."""
 
+import gzip
 import io
 import random
 import tarfile
@@ -40,7 +41,7 @@ class Made(NamedTuple):
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+def augmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
     dataset = Dataset(random.Random(3))
     contents = [dataset.content() for _ in range(4)]
@@ -53,7 +54,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     return Made(dataset.validated(), recipe, read_ledger(), segment)
 
 
-def test_what_is_counted_where_all_is_well(made: Made) -> None:
+def test_what_is_counted_where_all_is_well(augmented: Made) -> None:
     expected = {
         "sources": 3,
         "planned": 6,
@@ -63,9 +64,9 @@ def test_what_is_counted_where_all_is_well(made: Made) -> None:
         "differences": [],
         "damaged": [],
     }
-    assert made.verify() == {**expected, "remade": 0}
-    assert made.verify(remake=4) == {**expected, "remade": 4}
-    assert made.verify(remake=99) == {**expected, "remade": 6}
+    assert augmented.verify() == {**expected, "remade": 0}
+    assert augmented.verify(remake=4) == {**expected, "remade": 4}
+    assert augmented.verify(remake=99) == {**expected, "remade": 6}
 
 
 def members_of(made: Made) -> list[tuple[str, bytes]]:
@@ -78,52 +79,54 @@ def replace(made: Made, data: bytes) -> None:
     made.segment.write_bytes(data)
 
 
-def test_members_are_held_against_the_ledger(made: Made) -> None:
-    members, name = members_of(made), made.segment.name
-    assert commands.read_members(made.segment.read_bytes()) == members
+def test_members_are_held_against_the_ledger(augmented: Made) -> None:
+    members, name = members_of(augmented), augmented.segment.name
+    assert commands.read_members(augmented.segment.read_bytes()) == members
     ids = [member.partition(".")[0] for member, _ in members]
-    assert ids == written_variants(made.ledger)["variant_id"].tolist()
+    assert ids == written_variants(augmented.ledger)["variant_id"].tolist()
 
-    replace(made, tar_bytes([members[0], (members[1][0], b"other"), ("new-v001.png", b"new")]))
-    assert made.differences() == sorted(
+    replace(augmented, tar_bytes([members[0], (members[1][0], b"other"), ("new-v001.png", b"new")]))
+    assert augmented.differences() == sorted(
         [
             f"{name}: {ids[2]} is missing",
             f"{name}: new-v001 is not in the ledger",
             f"{name}: {ids[1]} has other bytes",
         ]
     )
-    assert made.verify()["damaged"] == [name]
-    replace(made, tar_bytes([members[1], members[0], members[2]]))
+    assert augmented.verify()["damaged"] == [name]
+    replace(augmented, tar_bytes([members[1], members[0], members[2]]))
     where = "does not lie where the ledger says"
-    assert made.differences() == sorted(f"{name}: {each} {where}" for each in ids[:2])
-    replace(made, tar_bytes(members) + b"\0")
-    assert made.differences() == [f"{name}: bytes between the images differ"]
-    replace(made, b"no tar")
-    assert made.differences() == [f"{name}: cannot be read: truncated header"]
-    made.segment.unlink()
-    missing = f"[Errno 2] No such file or directory: '{made.segment}'"
-    assert made.differences() == [f"{name}: cannot be read: {missing}"]
+    assert augmented.differences() == sorted(f"{name}: {each} {where}" for each in ids[:2])
+    replace(augmented, tar_bytes(members) + b"\0")
+    assert augmented.differences() == [f"{name}: bytes between the images differ"]
+    replace(augmented, gzip.compress(tar_bytes(members)))
+    assert augmented.differences()[0].startswith(f"{name}: cannot be read: ")
+    replace(augmented, b"no tar")
+    assert augmented.differences() == [f"{name}: cannot be read: truncated header"]
+    augmented.segment.unlink()
+    missing = f"[Errno 2] No such file or directory: '{augmented.segment}'"
+    assert augmented.differences() == [f"{name}: cannot be read: {missing}"]
 
 
-def test_segments_that_no_row_names_are_told_first(made: Made) -> None:
+def test_segments_that_no_row_names_are_told_first(augmented: Made) -> None:
     for name in ("z.tar", "b.txt"):
         (SEGMENTS / name).write_bytes(b"")
-    made.segment.unlink()
-    found = made.verify()
-    assert found["damaged"] == ["b.txt", "z.tar", made.segment.name]
+    augmented.segment.unlink()
+    found = augmented.verify()
+    assert found["damaged"] == ["b.txt", "z.tar", augmented.segment.name]
     assert found["differences"][:2] == ["b.txt: not in the ledger", "z.tar: not in the ledger"]
     assert len(found["differences"]) == 3
 
 
-def test_counts_are_held_against_the_ledger(made: Made) -> None:
+def test_counts_are_held_against_the_ledger(augmented: Made) -> None:
     counts = pd.read_csv(COUNTS, dtype=str)
-    one, two = made.id_of(0), made.id_of(1)
+    one, two = augmented.id_of(0), augmented.id_of(1)
 
     def told(table: pd.DataFrame) -> list[str]:
         COUNTS.unlink(missing_ok=True)
         table.to_csv(COUNTS, index=False)
-        assert made.verify()["damaged"] == (["counts.csv"] if made.differences() else [])
-        return made.differences()
+        assert augmented.verify()["damaged"] == (["counts.csv"] if augmented.differences() else [])
+        return augmented.differences()
 
     def changed(source: str, **values: int) -> pd.DataFrame:
         table = counts.copy()
@@ -140,7 +143,7 @@ def test_counts_are_held_against_the_ledger(made: Made) -> None:
     lost = counts[counts["source_id"] != two]
     assert told(lost) == [told_of(two)]
     held_out = str(counts["source_id"].iloc[0])
-    assert held_out not in set(made.ledger["source_id"])
+    assert held_out not in set(augmented.ledger["source_id"])
     assert told(changed(held_out, planned=1, written=1)) == [told_of(held_out)]
     assert told(changed(held_out, planned=1)) == [told_of(held_out)]
     both = changed(one, planned=9)
@@ -150,40 +153,40 @@ def test_counts_are_held_against_the_ledger(made: Made) -> None:
     assert told(counts.drop(columns="written"))[0].startswith(unread)
     assert told(changed(one, planned=1).replace("1", "x"))[0].startswith(unread)
     COUNTS.unlink()
-    assert made.differences() == [f"{unread}[Errno 2] No such file or directory: '{COUNTS}'"]
+    assert augmented.differences() == [f"{unread}[Errno 2] No such file or directory: '{COUNTS}'"]
 
 
-def test_a_source_that_lost_its_line_and_had_no_variant_is_told(made: Made) -> None:
-    is_variant = made.ledger["variant_index"] > 0
-    bare = made.ledger[~is_variant | (made.ledger["source_id"] != made.id_of(0))]
+def test_a_source_that_lost_its_line_and_had_no_variant_is_told(augmented: Made) -> None:
+    is_variant = augmented.ledger["variant_index"] > 0
+    bare = augmented.ledger[~is_variant | (augmented.ledger["source_id"] != augmented.id_of(0))]
     counts = pd.read_csv(COUNTS, dtype=str)
-    counts.loc[counts["source_id"] == made.id_of(0), ["planned", "written", "rejected"]] = "0"
+    counts.loc[counts["source_id"] == augmented.id_of(0), ["planned", "written", "rejected"]] = "0"
     counts.to_csv(COUNTS, index=False)
     assert commands.check_counts(bare) == []
-    counts[counts["source_id"] != made.id_of(0)].to_csv(COUNTS, index=False)
-    told = f"counts.csv: {made.id_of(0)} does not reconcile with the ledger"
+    counts[counts["source_id"] != augmented.id_of(0)].to_csv(COUNTS, index=False)
+    told = f"counts.csv: {augmented.id_of(0)} does not reconcile with the ledger"
     assert commands.check_counts(bare) == [told]
 
 
-def test_originals_are_the_files_that_were_read(made: Made) -> None:
-    ids = [f"{made.id_of(source)}-v000" for source in range(3)]
+def test_originals_are_the_files_that_were_read(augmented: Made) -> None:
+    ids = [f"{augmented.id_of(source)}-v000" for source in range(3)]
     (RAW / "101.png").write_bytes(b"x" * (RAW / "101.png").stat().st_size)
     (RAW / "303.png").unlink()
     (RAW / "012.png").unlink()  # of the test split: no source
-    rows = made.validated.copy()
+    rows = augmented.validated.copy()
     rows.loc[rows["file_name"] == "202.png", "status"] = "quarantined"
-    assert made._replace(validated=rows).differences() == [
+    assert augmented._replace(validated=rows).differences() == [
         f"{ids[0]}: {RAW}/101.png has other bytes",
         f"{ids[1]}: is no usable image of data/validated/manifest.parquet",
         f"{ids[2]}: {RAW}/303.png: No such file or directory",
     ]
 
 
-def test_variants_made_again_have_the_ledgers_bytes_and_facts(made: Made) -> None:
-    chosen = made.ledger[made.ledger["variant_index"] > 0]
+def test_variants_made_again_have_the_ledgers_bytes_and_facts(augmented: Made) -> None:
+    chosen = augmented.ledger[augmented.ledger["variant_index"] > 0]
 
     def told(rows: pd.DataFrame) -> list[str]:
-        return commands.check_remade(rows, made.validated, made.recipe)
+        return commands.check_remade(rows, augmented.validated, augmented.recipe)
 
     assert told(chosen) == []
     ids = chosen["variant_id"].tolist()
@@ -200,26 +203,27 @@ def test_variants_made_again_have_the_ledgers_bytes_and_facts(made: Made) -> Non
     assert told(unknown) == [f"0123-v001: cannot be made again: {need}"]
     was = chosen.assign(recipe_hash="0123")
     assert told(was) == [
-        "the ledger's variants were made by recipe 0123; params.yaml now says " + made.recipe.hash
+        "the ledger's variants were made by recipe 0123; params.yaml now says "
+        + augmented.recipe.hash
     ]
 
 
-def test_one_variant_is_made_again(made: Made) -> None:
-    first, data = members_of(made)[0]
+def test_one_variant_is_made_again(augmented: Made) -> None:
+    first, data = members_of(augmented)[0]
     variant, _, extension = first.partition(".")
-    found = commands.replay(variant, made.validated, made.recipe)
+    found = commands.replay(variant, augmented.validated, augmented.recipe)
     assert (found.data, found.extension, found.row["variant_id"]) == (data, extension, variant)
-    second = f"{made.id_of(0)}-v002"
-    rejected = commands.replay(second, made.validated, made.recipe)
+    second = f"{augmented.id_of(0)}-v002"
+    rejected = commands.replay(second, augmented.validated, augmented.recipe)
     assert rejected.data is None and rejected.row["variant_index"] == 2
-    for unknown in ("x-v001", f"{made.id_of(0)}-v000", f"{made.id_of(0)}-v003"):
+    for unknown in ("x-v001", f"{augmented.id_of(0)}-v000", f"{augmented.id_of(0)}-v003"):
         with pytest.raises(UserError) as caught:
-            commands.replay(unknown, made.validated, made.recipe)
+            commands.replay(unknown, augmented.validated, augmented.recipe)
         need = f"needs an augmented variant's id of {LEDGER}"
         assert str(caught.value) == f"variant {unknown!r}: {need}"
     (RAW / "101.png").unlink()
     with pytest.raises(UserError) as caught:
-        commands.replay(second, made.validated, made.recipe)
+        commands.replay(second, augmented.validated, augmented.recipe)
     gone = "gone since it was validated; run from ingest again"
     assert str(caught.value) == (
         f"variant {second!r}: {second}: cannot be made again: {RAW}/101.png: {gone}"

@@ -122,12 +122,15 @@ def test_different_images_are_those_from_disk_that_were_shown_and_those_made() -
     online = SHOWN[SHOWN["kind"] == "online"]
     assert exposure.distinct_images(online) == 3 + 1
     assert exposure.distinct_images(online.assign(replaced=[3, 0])) == 2 + 1
+    assert exposure.distinct_images(online.assign(replaced=[1, 0])) == 4 + 1
     assert exposure.distinct_images(online.assign(replaced=0)) == 5
 
 
 def test_the_summary_by_hand() -> None:
     sources = exposure.exposure_by_source(SHOWN)
-    assert exposure.summary(sources, "both", 3, 6) == {
+    found = exposure.summary(sources, "both", 3, 6)
+    assert type(found["samples_per_epoch"]) is int
+    assert found == {
         "augmentation": "both",
         "epochs": 3,
         "sources": 2,

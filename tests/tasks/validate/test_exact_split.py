@@ -148,6 +148,22 @@ def test_pairs_among_single_images_leave_totals_and_classes_exact(
     assert (splits.groupby(lineages).nunique() == 1).all()
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 15)), min_size=6, max_size=40),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_lineages_changes_nothing(images: list[tuple], random: object) -> None:
+    labels = pd.Series([label for label, _ in images])
+    lineages = np.array([number for _, number in images])
+    hashes = pd.Series([split_hash(42, str(number)) for number in lineages])
+    first = exact_split(hashes, labels, pd.factorize(lineages)[0], FRACTIONS)
+    order = list(range(len(images)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    numbers = pd.factorize(lineages[order])[0]
+    other = exact_split(hashes[order], labels[order], numbers, FRACTIONS)
+    assert other[first.index].tolist() == first.tolist()
+
+
 @pytest.mark.parametrize(
     ("lineages", "totals"),
     [

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tasks.common import fact_cache
 from tasks.common.errors import UserError
 from tasks.pixels.decode import Decoded
 from tasks.pixels.hashing import sha256
@@ -148,6 +149,10 @@ def test_each_content_is_decoded_once_and_remembered(
     assert (first["width"], first["height"], first["contrast"]) == (6, 5, 0.0)
     assert facts["reason"].fillna("").tolist() == ["", "not_an_image"]
     assert second["detail"] and pd.isna(second["width"])
+
+    with fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails:
+        keys = [bytes.fromhex(text) for text in facts.index]
+        assert thumbnails.get(keys) == {keys[0]: bytes(32 * 32 * 3)}
 
     asked = []
     monkeypatch.setattr(measure, "decode", lambda data, **_: asked.append(data))

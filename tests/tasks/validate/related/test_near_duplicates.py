@@ -56,6 +56,7 @@ def pairs_of(images: list[Measured], which: str = "auto") -> list[tuple[int, int
         rows.assign(status="ok", file_name="x", container=None, offset=None, bytes=0),
         ValidateParams(near_duplicates=which),
     )
+    assert pairs.index.tolist() == list(range(len(pairs)))
     return [tuple(pair) for pair in pairs.to_numpy().tolist()]
 
 
