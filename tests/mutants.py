@@ -64,15 +64,16 @@ def main() -> None:
     if tried.returncode:
         sys.exit(tried.stdout[-2000:] + tried.stderr)
 
-    codes, survivors = exit_codes(), []
+    codes, slow, survivors = exit_codes(), [], []
     for name, mutants in chosen.items():
-        noticed = [each for each in mutants if codes[name][each] in NOTICED + TOO_SLOW]
-        print(f"{name:44} {len(noticed):3} of {len(mutants):3} noticed")
-        survivors += sorted(set(mutants) - set(noticed))
-    for each in survivors:
+        missed = [each for each in mutants if codes[name][each] not in NOTICED + TOO_SLOW]
+        print(f"{name:44} {len(mutants) - len(missed):3} of {len(mutants):3} noticed")
+        survivors += missed
+        slow += [each for each in mutants if codes[name][each] in TOO_SLOW]
+    for each in survivors + slow:
         print(mutmut("show", each).stdout)
     total = sum(map(len, chosen.values()))
-    print(f"{total - len(survivors)} of {total} mutants noticed")
+    print(f"{total - len(survivors)} of {total} mutants noticed, {len(slow)} for their time alone")
 
 
 if __name__ == "__main__":
