@@ -57,4 +57,5 @@ def test_grey_is_rounded_as_pillow_rounds_it() -> None:
     grey = [np.asarray(Image.fromarray(picture).convert("L"), float) for picture in pixels]
     found = symmetries.low_frequencies(pixels.reshape(3, -1))
     assert found.shape == (3, 8, 8)
-    assert np.allclose(found[:, 0, 0], [4 * picture.sum() for picture in grey])
+    wanted = [4 * picture.sum() for picture in grey]
+    assert np.allclose(found[:, 0, 0], wanted, rtol=0, atol=0.1)
