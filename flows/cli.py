@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tasks.variants.params import AugmentParams
-    from tasks.variants.recipe import Recipe
+    from tasks.variants.recipe import Recipes
 
 INTERRUPTED = "interrupted; what was finished is kept, and the next run goes on from there"
 
@@ -379,7 +379,7 @@ def plan(
     refresh_stages("validate")
     inputs = _read_inputs()
     training = None if epochs is None else _training(epochs)
-    found = forecast(inputs.validated, inputs.params, inputs.recipe, training)
+    found = forecast(inputs.validated, inputs.params, inputs.recipes, training)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -424,7 +424,7 @@ def preview(
         counts = plan_counts(rows, inputs.params)
     else:
         counts = pd.Series(variants, rows.index)
-    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipe, sources)
+    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipes, sources)
     _write_image(output, encode(sheet, "png"), ("png",))
     print(f"wrote {output}: {sources} sources, {shown} variants")
 
@@ -451,7 +451,7 @@ def verify(
     inputs = _read_inputs()
     if repair:
         _repair(inputs)
-    found = reconcile(inputs.validated, inputs.recipe, remake)
+    found = reconcile(inputs.validated, inputs.recipes, remake)
     differences = found["differences"]
     if as_json:
         print(json.dumps(found, indent=2))
@@ -471,7 +471,7 @@ def _repair(inputs: "Inputs") -> None:
     from tasks.dataset.paths import LEDGER
 
     try:
-        damaged = reconcile(inputs.validated, inputs.recipe)["damaged"]
+        damaged = reconcile(inputs.validated, inputs.recipes)["damaged"]
     except UserError:  # the ledger cannot be read
         damaged = [LEDGER.name]
     for name in damaged:
@@ -494,7 +494,7 @@ def replay(
     from tasks.commands.verify import replay as make_again
 
     inputs = _read_inputs()
-    variant = make_again(variant_id, inputs.validated, inputs.recipe)
+    variant = make_again(variant_id, inputs.validated, inputs.recipes)
     row = variant.row
     if variant.data is None:
         raise UserError(
@@ -615,10 +615,10 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 class Inputs(NamedTuple):
-    """What variants are made from: the parameters of augment, their recipe, the images."""
+    """What variants are made from: the parameters of augment, their recipes, the images."""
 
     params: "AugmentParams"
-    recipe: "Recipe"
+    recipes: "Recipes"
     validated: "pd.DataFrame"
 
 
@@ -626,13 +626,12 @@ def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
     from tasks.dataset.manifests import read_preprocessing, read_validated
     from tasks.variants.params import AugmentParams
-    from tasks.variants.policy import Policy
-    from tasks.variants.recipe import Recipe
+    from tasks.variants.recipe import Recipes, check_policies
 
     params = read_params("augment", AugmentParams)
-    Policy(params.policy)
+    check_policies(params)
     validated = read_validated()
-    return Inputs(params, Recipe.from_params(params, read_preprocessing()), validated)
+    return Inputs(params, Recipes.from_params(params, read_preprocessing()), validated)
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.augment.counts import counts_by_class, read_counts
+from tasks.augment.counts import (
+    counts_by_class,
+    in_words,
+    kinds_by_class,
+    read_counts,
+    read_rejections,
+    rejection_lines,
+)
 from tasks.common.machine import worker_count
 from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
@@ -104,8 +111,10 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
     if "augment" in stages:
         totals = read_metrics("augment")
         parts.append(f"variants         {totals['written']:,} of {totals['planned']:,} planned")
+        parts += [f"rejected         {line}" for line in rejection_lines(totals["rejections"])]
         parts += not_printed("warning", totals["warnings"], printed)
-        parts.append(_variants_table(counts_by_class(read_counts())))
+        lost = kinds_by_class(read_rejections()) if totals["rejected"] else {}
+        parts.append(_variants_table(counts_by_class(read_counts()), lost))
         parts.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
@@ -124,16 +133,18 @@ def _status_counts(found: dict[str, Any]) -> str:
     )
 
 
-def _variants_table(classes: Counts) -> Table:
-    """Of each class its sources, the variants of them, and the sum; rejected ones where any are."""
+def _variants_table(classes: Counts, lost: Counts) -> Table:
+    """Of each class its sources, the variants of them, and the sum; where any are rejected, why.
+
+    `lost`: of the classes that lost variants how many by kind, see kinds_by_class().
+    """
     names = ["sources", "written", "training_images"]
     heads = ["class", "sources", "variants", "training images"]
-    if any(numbers["rejected"] for numbers in classes.values()):
-        names, heads = [*names, "rejected"], [*heads, "rejected"]
     rows = []
     for label, numbers in classes.items():
-        rows.append([label, *(f"{numbers[name]:,}" for name in names)])
-    return table(heads, rows, indent=2)
+        cells = [label, *(f"{numbers[name]:,}" for name in names)]
+        rows.append([*cells, in_words(lost.get(label, {}))] if lost else cells)
+    return table([*heads, "rejected"] if lost else heads, rows, indent=2)
 
 
 def _exposure(found: dict[str, Any]) -> str:
@@ -251,9 +262,11 @@ def _capacity(found: dict[str, Any]) -> str:
     least, most = found["capacity_per_image"], found["capacity_per_image_most"]
     if least is None:
         return "any number of different images of one source"
+    if most is None:
+        return f"by its size and colours, one source has {least:,} different images or any number"
     kind = "exactly" if found["capacity_exact"] else "at most"
-    by_size = f" to {most:,}, by its size," if most > least else ""
-    return f"one source has {kind} {least:,}{by_size} different images"
+    by_source = f" to {most:,}, by its size and colours," if most > least else ""
+    return f"one source has {kind} {least:,}{by_source} different images"
 
 
 def training_forecast(training: dict[str, Any]) -> list[Part]:

@@ -25,7 +25,7 @@ def check_params() -> None:
     from tasks.train.params import TrainParams
     from tasks.validate.params import ValidateParams
     from tasks.variants.params import AugmentParams
-    from tasks.variants.policy import Policy
+    from tasks.variants.recipe import check_policies
 
     blocks = read_blocks()
     missing = [stage for stage in STAGES if stage not in blocks]
@@ -35,7 +35,7 @@ def check_params() -> None:
         raise UserError(f"{PARAMS_FILE}: needs the block {block}: DVC tracks it; {mend}")
     read_params("ingest", IngestParams)
     read_params("validate", ValidateParams)
-    Policy(read_params("augment", AugmentParams).policy)
+    check_policies(read_params("augment", AugmentParams))
     train = read_params("train", TrainParams)
     read_params("evaluate", EvaluateParams)
     if train.model != "small_cnn":

@@ -12,7 +12,15 @@ from prefect.artifacts import (
 )
 
 from flows.versions.diff import as_markdown, code_span
-from tasks.augment.counts import counts_by_class, read_counts
+from tasks.augment.counts import (
+    by_kind,
+    counts_by_class,
+    explain,
+    in_words,
+    kinds_by_class,
+    read_counts,
+    read_rejections,
+)
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -20,11 +28,27 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     rows = [{"name": name.replace("_", " "), "value": value} for name, value in counts.items()]
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
-        classes = counts_by_class(read_counts())
-        table = [{"class": code_span(label), **numbers} for label, numbers in classes.items()]
-        create_table_artifact(
-            table, key="images-per-class", description="Training images per class, before and after"
-        )
+        publish_classes()
+
+
+def publish_classes() -> None:
+    """The training images of each class, and why variants were rejected, where any were."""
+    classes, rejections = counts_by_class(read_counts()), read_rejections()
+    kinds = kinds_by_class(rejections)
+    table = [
+        {"class": code_span(label), **numbers, "reasons": in_words(kinds.get(label, {}))}
+        for label, numbers in classes.items()
+    ]
+    create_table_artifact(
+        table, key="images-per-class", description="Training images per class, before and after"
+    )
+    lost = [
+        {"reason": kind, "variants": count, **explain(kind)._asdict()}
+        for kind, count in by_kind(rejections).items()
+    ]
+    if lost:
+        text = "Why variants were rejected, and what helps"
+        create_table_artifact(lost, key="rejected-variants", description=text)
 
 
 def publish_link(stage: str, text: str, path: str) -> None:

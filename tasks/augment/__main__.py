@@ -7,14 +7,19 @@ if __name__ == "__main__":
 
 import gc
 import shutil
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
+from tasks.augment.conflicts import find_label_conflicts
 from tasks.augment.contact_sheet import sample_sheet
-from tasks.augment.expand import expand_batch
+from tasks.augment.expand import Batch, expand_batch
 from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
@@ -28,71 +33,107 @@ from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGM
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tasks.variants import sources
+from tasks.variants.originals import Originals, read_originals
 from tasks.variants.params import AugmentParams
-from tasks.variants.policy import Policy
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes, check_policies, overall_hash
 
 SOURCES_SHOWN = 8  # on the contact sheet
 
 
-def augment(validated: pd.DataFrame, params: AugmentParams, recipe: Recipe) -> None:
+def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
     planned = plan.plan_counts(rows, params)
-    inputs = sources.policy_input_sizes(rows, recipe.preprocessing)
+    inputs = sources.policy_inputs(rows, recipes.general.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
-    warnings = plan_warnings(params.policy, inputs, planned, *capacities, params.distinct)
+    warnings = plan_warnings(params, inputs, planned, *capacities)
     for text in warnings:
         events.say(f"warning: {text}")
     limit_bytes = machine.cache_limit_bytes()
-    earlier = EarlierVariants(recipe.hash, rows["sha256"].to_numpy(), planned.to_numpy())
-    batches = earlier.batches(sources.to_sources(rows, planned), recipe)
+    originals = read_originals(validated, recipes.general.preprocessing)
+    recipe_hashes = [recipes.of(label).hash for label in rows["label"]]
+    keys = segment_cache.source_keys(list(rows["sha256"]), recipe_hashes)
+    earlier = EarlierVariants(keys, planned.to_numpy())
+    batches = earlier.batches(sources.to_sources(rows, planned), recipes)
     # DVC does so before it runs a stage; by hand an older result may be there
     shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
-    written = [np.zeros(0, np.int64)]
-    reused = 0
     with atomic_write(LEDGER) as temporary:
-        with tables.ParquetWriter(temporary, LEDGER_COLUMNS) as ledger:
-            segment: list[Finished] = []  # what is gathered for the next one
-            # batches that make nothing read and hash, for which threads do: no worker is started
-            expanded = workers.map_ordered(
-                expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
-            )
-            batches_done = events.track(expanded, len(rows), "augmenting", "source", count_sources)
-            for finished in batches_done:
-                for piece in finished:
-                    segment.append(piece)
-                    reused += piece.reused
-                    if piece.ends_segment:
-                        written.append(write_rows(segment, recipe, ledger))
-                        segment = []
-            if segment:
-                written.append(write_rows(segment, recipe, ledger))
-        written_variants = pd.Series(np.concatenate(written), rows.index)
-        lines = counts.count_rows(validated, planned, written_variants)
+        expanded = write_ledger(temporary, batches, len(rows), recipes, originals)
+        lines = counts.count_rows(validated, planned, pd.Series(expanded.written, rows.index))
+        counts.require_some(lines, expanded.rejections)
         tables.write_csv(COUNTS, lines)
-        totals = {**counts.summary(lines, recipe.hash), "warnings": warnings}
+        label_conflicts = find_label_conflicts(temporary)
+        found = counts.shortfalls(lines, expanded.rejections)
+        found += [label_conflicts.warning()] if label_conflicts else []
+        for text in found:
+            events.say(f"warning: {text}")
+        totals = {
+            **counts.summary(lines, overall_hash(recipe_hashes), expanded.rejections),
+            "equal_under_two_labels": label_conflicts.variants if label_conflicts else 0,
+            "warnings": [*warnings, *found],
+        }
         tables.write_json(AUGMENT_METRICS, totals)
     segment_cache.trim_cache(limit_bytes)
-    report(totals, reused)
+    report(totals, expanded.reused)
     if events.has_listener():
-        sheet = encode(sample_sheet(rows, planned, recipe, SOURCES_SHOWN)[0], "png")
+        sheet = encode(sample_sheet(rows, planned, recipes, SOURCES_SHOWN)[0], "png")
         events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
 
 
-def write_rows(segment: list[Finished], recipe: Recipe, ledger: tables.ParquetWriter) -> np.ndarray:
-    """Store a segment and write its rows; gives the number of variants written of each source."""
-    rows = segment_cache.write_segment(segment, recipe.hash)
-    ledger.write(rows)
-    return written_by_source(rows)
+class Expanded(NamedTuple):
+    """What came of all sources.
+
+    `written`: the variants written of each, int64, in order; `rejections`: see sum_rejections();
+    `reused`: how many variants were made before.
+    """
+
+    written: np.ndarray
+    rejections: pd.DataFrame
+    reused: int
+
+
+def write_ledger(
+    path: Path, batches: Iterable[Batch], sources: int, recipes: Recipes, originals: Originals
+) -> Expanded:
+    """Make the variants of all batches, store their segments and write their rows to `path`."""
+    written = [np.zeros(0, np.int64)]
+    rejections: list[pa.Table] = []
+    reused = 0
+    # batches that make nothing read and hash, for which threads do: no worker is started
+    expanded = workers.map_ordered(
+        expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
+    )
+    tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
+    with tables.ParquetWriter(path, LEDGER_COLUMNS) as ledger:
+        for segment in gather_segments(chain.from_iterable(tracked)):
+            rows = segment_cache.write_segment(segment, recipes, originals)
+            ledger.write(rows)
+            written.append(written_by_source(rows))
+            rejections.append(counts.count_rejections(rows))
+            reused += sum(piece.reused for piece in segment)
+    return Expanded(np.concatenate(written), counts.sum_rejections(rejections), reused)
+
+
+def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:
+    """Finished sources, in order, up to each one that ends a segment."""
+    segment: list[Finished] = []
+    for piece in pieces:
+        segment.append(piece)
+        if piece.ends_segment:
+            yield segment
+            segment = []
+    if segment:
+        yield segment
 
 
 def report(totals: dict[str, Any], reused: int) -> None:
-    """Say how many variants there are, and how many of them were made."""
+    """Say how many variants there are, how many of them were made, and why others are not."""
     names = ("sources", "planned", "written", "rejected", "training_images")
     shown = {name: totals[name] for name in names}
     events.report_counts(**shown, made=totals["planned"] - reused, reused=reused)
+    for line in counts.rejection_lines(totals["rejections"]):
+        events.say(f"rejected: {line}")
 
 
 def count_sources(finished: list[Finished]) -> int:
@@ -104,9 +145,9 @@ def main() -> None:
     """Run the stage."""
     gc.freeze()  # what was imported stays: the collector need not look at it again and again
     params = read_params("augment", AugmentParams)
-    Policy(params.policy)  # an error in it is told before any work
+    check_policies(params)
     validated = read_validated(sources.COLUMNS)
-    augment(validated, params, Recipe.from_params(params, read_preprocessing()))
+    augment(validated, params, Recipes.from_params(params, read_preprocessing()))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.paths import AUGMENTED, LEDGER, SEGMENTS
 
 COMMITS = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
-NEEDED = ("recipe_hash", "sha256", "variant_index", "length", "segment")  # of a ledger's columns
+# of a ledger's columns
+NEEDED = ("recipe_hash", "sha256", "variant_index", "length", "segment", "reason")
 
 
-def read_committed(recipe_hash: str) -> Iterator[tuple[StoredSegment, np.ndarray]]:
+def read_committed() -> Iterator[tuple[StoredSegment, np.ndarray]]:
     """The segments of the commits' datasets, each with its sources; see SOURCE_INDEX."""
     for commit in COMMITS:
         files = committed_files(commit, dvc_cache())
@@ -35,14 +36,14 @@ def read_committed(recipe_hash: str) -> Iterator[tuple[StoredSegment, np.ndarray
             if name.startswith(SEGMENTS.name)
         }
         if LEDGER.name in files:
-            yield from read_segments(files[LEDGER.name], recipe_hash, tars)
+            yield from read_segments(files[LEDGER.name], tars)
 
 
 def read_segments(
-    ledger: Path, recipe_hash: str, tars: dict[str, Path]
+    ledger: Path, tars: dict[str, Path]
 ) -> Iterator[tuple[StoredSegment, np.ndarray]]:
     """The segments that a ledger names, each with its sources; `tars`: where their images lie."""
-    sources, names = _read_sound(ledger, recipe_hash)
+    sources, names = _read_sound(ledger)
     if not len(sources):
         return
     ends = np.flatnonzero(names[1:] != names[:-1]) + 1
@@ -53,8 +54,8 @@ def read_segments(
             yield StoredSegment(name, tars[name], ledger, first, int(own["rows"].sum())), own
 
 
-def _read_sound(ledger: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray]:
-    """The sources of a ledger and the segment of each; none of another recipe or a damaged file.
+def _read_sound(ledger: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The sources of a ledger and the segment of each; none of a damaged file.
 
     A source without images stands in the segment that comes after it, or in the last.
     """
@@ -67,8 +68,6 @@ def _read_sound(ledger: Path, recipe_hash: str) -> tuple[np.ndarray, np.ndarray]
     if not groups:
         return nothing
     rows = pa.concat_tables(groups)
-    if rows["recipe_hash"].unique().to_pylist() != [recipe_hash]:
-        return nothing
     sources = index_sources(rows)
     segments = pd.Series(rows["segment"].to_numpy(), dtype=object)
     of_source = np.repeat(np.arange(len(sources)), sources["rows"])

@@ -8,7 +8,7 @@ from tasks.augment.expand import expand_source
 from tasks.dataset.selections import example_rows
 from tasks.pixels.decode import decode
 from tasks.pixels.thumbnails import thumbnail
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_pixels, to_sources
 
 CELL = 128  # pixels a side
@@ -18,7 +18,7 @@ MOST_SHOWN = 8  # variants of one source
 
 
 def sample_sheet(
-    rows: pd.DataFrame, counts: pd.Series, recipe: Recipe, sources: int
+    rows: pd.DataFrame, counts: pd.Series, recipes: Recipes, sources: int
 ) -> tuple[np.ndarray, int, int]:
     """The contact sheet of some training rows, and how many sources and variants it shows.
 
@@ -29,19 +29,21 @@ def sample_sheet(
     """
     chosen = example_rows(rows, sources)
     shown = counts[chosen.index].clip(upper=MOST_SHOWN)
-    sheet = contact_sheet(list(to_sources(chosen, shown)), list(chosen["label"]), recipe)
+    sheet = contact_sheet(list(to_sources(chosen, shown)), recipes)
     return sheet, len(chosen), int(shown.sum())
 
 
-def contact_sheet(sources: list[Source], labels: list[str], recipe: Recipe) -> np.ndarray:
+def contact_sheet(sources: list[Source], recipes: Recipes) -> np.ndarray:
     """A row per source: itself, then its planned variants. uint8 (height, width, 3), RGB."""
     columns = 1 + max((source.planned for source in sources), default=0)
     size = (GAP + columns * (CELL + GAP), GAP + len(sources) * (CELL + CAPTION + GAP))
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for line, (source, label) in enumerate(zip(sources, labels, strict=True)):
+    for line, source in enumerate(sources):
         top = GAP + line * (CELL + CAPTION + GAP)
-        cells = [(f"{label}  {source.source_id[:8]}", read_pixels(source, recipe.preprocessing))]
+        recipe = recipes.of(source.label)
+        pixels = read_pixels(source, recipe.preprocessing)
+        cells = [(f"{source.label}  {source.source_id[:8]}", pixels)]
         for row, data in expand_source(source, recipe):
             if data is not None:
                 cells.append((f"v{row['variant_index']:03d}", decode(data).pixels))

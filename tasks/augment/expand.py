@@ -22,7 +22,8 @@ from tasks.variants.make import (
     variant_id,
     variant_seed,
 )
-from tasks.variants.recipe import Recipe
+from tasks.variants.originals import OF_THE_DATASET
+from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
 
 Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
@@ -40,7 +41,7 @@ class Batch:
         pixels: how much work it is.
     """
 
-    recipe: Recipe
+    recipes: Recipes
     runs: list[Finished | list[Source]] = field(default_factory=list)
     earlier: dict[str, StoredRows] = field(default_factory=dict)
     pixels: int = 0
@@ -70,11 +71,12 @@ def expand_batch(batch: Batch) -> list[Finished]:
                 made.append(piece)
                 images.append([])
                 finished.append(piece)
-            reusable = read_reusable(source, batch.recipe, batch.earlier.get(source.source_id))
-            encoded = expand_source(source, batch.recipe, reusable)
+            recipe = batch.recipes.of(source.label)
+            reusable = read_reusable(source, recipe, batch.earlier.get(source.source_id))
+            encoded = expand_source(source, recipe, reusable)
             rows.append(source_row(source))
             rows.extend(row for row, _ in encoded)
-            images[-1].append(tar_members(source, batch.recipe, encoded))
+            images[-1].append(tar_members(source, recipe, encoded))
             piece.add(source, len(images[-1][-1]), len(reusable), len(rows))
     # one table for all: it crosses to another process once, and takes longer to begin than to fill
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
@@ -153,7 +155,7 @@ def _read_variant(
     if row["seed"] != variant_seed(recipe.seed, source.sha256, index, attempt):
         return None
     if row["status"] == "rejected":
-        return row, None
+        return None if row["reason"].startswith(OF_THE_DATASET) else (row, None)
     try:
         with stored.tar.open("rb") as file:
             file.seek(row["offset"])

@@ -6,6 +6,9 @@ the plan is the same on every machine, and a source that comes or goes changes t
 others as the arithmetic allows.
 """
 
+from difflib import SequenceMatcher
+from unicodedata import normalize
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +16,8 @@ from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 
 PLACE = "params.yaml augment"
+CLASSES_SHOWN = 10
+LEAST_LIKENESS = 0.6  # of names that are shown as near, as difflib has it
 
 
 def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
@@ -30,22 +35,22 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
             `max_per_image`.
     """
     sizes = sources["label"].value_counts()
-    for label in params.per_class:
-        if label not in sizes:
-            known = ", ".join(sorted(sizes.index))
-            raise UserError(
-                f"{PLACE}.per_class {label!r}: no such class in training; classes: {known}"
-            )
+    own_plans = {class_named(name, sizes.index): own for name, own in params.per_class.items()}
     counts = pd.Series(0, sources.index, dtype="int64")
-    own = sources["label"].isin(params.per_class)
-    for label, override in params.per_class.items():
+    numbers = {label: own for label, own in own_plans.items() if own.has_number}
+    own = sources["label"].isin(numbers)
+    for label, override in numbers.items():
         of_class = sources.index[sources["label"] == label]
         if override.target_per_class is None:
             counts[of_class] = override.variants_per_image
         else:
             place = f"{PLACE}.per_class {label!r} target_per_class"
-            counts[of_class] = _fill(
-                sources.loc[of_class], override.target_per_class, params.max_per_image, place
+            counts[of_class] = _fill_class(
+                sources.loc[of_class],
+                override.target_per_class,
+                override.at_least,
+                params.max_per_image,
+                place,
             )
     rest = sources.loc[~own, ["source_id", "label"]]
     if params.variants_per_image is not None:
@@ -54,7 +59,9 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
         target = int(sizes.max()) if params.target_per_class == "max" else params.target_per_class
         for label, of_class in rest.groupby("label"):
             place = f"{PLACE}.target_per_class, class {label!r}"
-            counts[of_class.index] = _fill(of_class, target, params.max_per_image, place)
+            counts[of_class.index] = _fill_class(
+                of_class, target, params.at_least, params.max_per_image, place
+            )
     elif params.total is not None:
         spent = int(own.sum() + counts.sum())
         counts[rest.index] = _fill(
@@ -63,18 +70,65 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
     return counts
 
 
+def class_named(name: str, classes: pd.Index) -> str:
+    """The class that params.yaml calls `name`, whichever way its accents are encoded.
+
+    Raises:
+        UserError: where there is none.
+    """
+    if name in classes:
+        return name
+    composed = normalize("NFC", name)
+    found = [str(label) for label in classes if normalize("NFC", label) == composed]
+    if len(found) == 1:
+        return found[0]
+    known = sorted(classes)
+    shown = ", ".join(known[:CLASSES_SHOWN])
+    more = f" and {len(known) - CLASSES_SHOWN:,} more" if len(known) > CLASSES_SHOWN else ""
+    near = _near_names(name, known)
+    likely = f"near it: {', '.join(near)}; " if near else ""
+    need = f"no such class in training; {likely}classes: {shown}{more}"
+    raise UserError(f"{PLACE}.per_class {name!r}: {need}")
+
+
+def _near_names(name: str, known: list[str]) -> list[str]:
+    """Up to three names that differ from `name` in little, the nearest first."""
+    plain = name.casefold()
+    likeness = {other: SequenceMatcher(None, plain, other.casefold()).ratio() for other in known}
+    nearest = sorted(known, key=lambda other: -likeness[other])[:3]
+    return [other for other in nearest if likeness[other] >= LEAST_LIKENESS]
+
+
+def _fill_class(
+    sources: pd.DataFrame, target: int, at_least: bool, max_per_image: int | None, place: str
+) -> np.ndarray:
+    """Variants that raise a class of these sources to `target` images, int64.
+
+    `at_least`: none where there are more already.
+    """
+    target = max(target, len(sources)) if at_least else target
+    way_out = "; `at_least: true` beside it leaves larger classes as they are"
+    return _fill(sources, target, max_per_image, place, way_out=way_out)
+
+
 def _fill(
-    sources: pd.DataFrame, target: int, max_per_image: int | None, place: str, spent: int = 0
+    sources: pd.DataFrame,
+    target: int,
+    max_per_image: int | None,
+    place: str,
+    spent: int = 0,
+    way_out: str = "",
 ) -> np.ndarray:
     """Variants that raise `sources` to `target` images, int64.
 
-    `spent`: images of other sources, which are part of the numbers that people see.
+    `spent`: images of other sources, which are part of the numbers that people see. `way_out`: what
+    helps where there are more sources than that.
     """
     missing = target - len(sources)
     if missing < 0:
         raise UserError(
             f"{place}: needs at least the {len(sources) + spent:,} originals there are "
-            f"(nothing is undersampled), found {target + spent:,}"
+            f"(nothing is undersampled), found {target + spent:,}{way_out}"
         )
     if max_per_image is not None and missing > len(sources) * max_per_image:
         largest = len(sources) * (1 + max_per_image) + spent

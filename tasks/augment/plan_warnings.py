@@ -1,13 +1,16 @@
 """Warnings about a plan: what its owner may not want, such as flipped digits, and what to do."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tasks.augment.step_warnings import step_warnings
 from tasks.capacity.count import Capacity
+from tasks.variants.params import AugmentParams
 from tasks.variants.policy import build_transforms, leaf_transforms
+from tasks.variants.recipe import ClassPolicy, rows_of_policies
 
 FLIPS = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
 RESAMPLING = (
@@ -36,36 +39,52 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def plan_warnings(
-    policy: list[Any],
+    params: AugmentParams,
     rows: pd.DataFrame,
     counts: pd.Series,
     capacity_index: np.ndarray,
     capacities: list[Capacity],
-    distinct: bool = True,
 ) -> list[str]:
     """All warnings about a plan, a sentence each.
 
     Args:
-        policy: as in params.yaml.
-        rows: label, height and width of each training source.
+        params: the augment block.
+        rows: label, height, width and grey of each training source, as the policy gets it.
         counts: variants planned of each.
         capacity_index: int (sources,), the index of each source's capacity in `capacities`.
-        capacities: see capacities_by_source().
-        distinct: whether variants that are equal to others are rejected.
+        capacities: see checked_capacities().
     """
-    transforms = build_transforms(policy)
+    warnings = []
+    for policy, its in rows_of_policies(rows["label"], params):
+        of_its = Planned(rows[its], counts[its], capacity_index[its], capacities)
+        warnings += policy_warnings(policy, of_its)
+    return [*warnings, *too_many(counts, capacity_index, capacities, params.distinct)]
+
+
+class Planned(NamedTuple):
+    """Training sources and what is planned of each; see plan_warnings()."""
+
+    rows: pd.DataFrame
+    counts: pd.Series
+    capacity_index: np.ndarray
+    capacities: list[Capacity]
+
+
+def policy_warnings(policy: ClassPolicy, planned: Planned) -> list[str]:
+    """Warnings about one policy and the sources that it is for."""
+    transforms = build_transforms(policy.steps, policy.location)
+    place = policy.location.removeprefix("params.yaml ")
     return [
-        *flipped_symbols(transforms, sorted(rows["label"].unique())),
+        *flipped_symbols(transforms, sorted(planned.rows["label"].unique()), place),
         *repeated_resampling(transforms),
         *far_rotations(transforms),
         *meant_for_all(transforms),
-        *too_small(rows, counts, capacity_index, capacities),
-        *too_many(counts, capacity_index, capacities, distinct),
+        *step_warnings(transforms, *planned, policy.location),
     ]
 
 
-def flipped_symbols(transforms: list[Any], classes: list[str]) -> list[str]:
-    """Flips and quarter turns of what looks like digits or letters."""
+def flipped_symbols(transforms: list[Any], classes: list[str], place: str) -> list[str]:
+    """Flips and quarter turns of what looks like digits or letters; `place`: of the policy."""
     names = sorted({_name(leaf) for leaf in _applied(transforms)} & set(FLIPS))
     symbols = all(
         len(label) == 1 or label.isdigit() or label.lower() in NUMBERS for label in classes
@@ -75,7 +94,7 @@ def flipped_symbols(transforms: list[Any], classes: list[str]) -> list[str]:
     examples = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
     return [
         f"{', '.join(names)}: the classes ({examples}) look like digits or letters, and a flipped "
-        "or turned one may be another or none; leave it out of augment.policy"
+        f"or turned one may be another or none; leave it out of {place}"
     ]
 
 
@@ -124,23 +143,6 @@ def _written(step: str) -> str:
     return f"{{{step}}}" if ":" in step else step
 
 
-def too_small(
-    rows: pd.DataFrame, counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity]
-) -> list[str]:
-    """Images that are smaller than a crop."""
-    failing = np.array([capacity.failing for capacity in capacities], float)[capacity_index]
-    small = rows[(failing > 0) & (counts.to_numpy() > 0)]
-    if small.empty:
-        return []
-    example = small.loc[(small["height"] * small["width"]).idxmin()]
-    share = "variants" if failing.min(initial=1, where=failing > 0) == 1 else "some variants"
-    return [
-        f"a crop is larger than {len(small):,} of {len(rows):,} training images (one has "
-        f"{example['width']} x {example['height']} pixels), and {share} of theirs will be "
-        "rejected; crop less or set pad_if_needed: true"
-    ]
-
-
 def too_many(
     counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity], distinct: bool
 ) -> list[str]:
@@ -159,9 +161,12 @@ def too_many(
 
 
 def _most_new(capacity: Capacity) -> float:
-    """How many new images there can be; infinite without a bound, or where too_small() warns."""
-    new = capacity.new()
-    return math.inf if new is None or capacity.failing else new
+    """How many variants there can be; infinite without a bound, or where a step cannot be applied.
+
+    step_warnings() tells of the latter.
+    """
+    most = capacity.most_written()
+    return math.inf if most is None or capacity.failing else most
 
 
 def _applied(transforms: list[Any]) -> list[Any]:

@@ -1,8 +1,8 @@
 """Find which variants were made before, and put the sources into batches.
 
 Found in the private cache, which is also what a killed run resumes from, and in the datasets of the
-last commits. They are keyed by (source SHA-256, recipe_hash), so a renamed, relabelled or moved
-image keeps its variants.
+last commits. They are keyed by (source SHA-256, recipe_hash), so an image that is renamed or moved,
+or relabelled without another recipe, keeps its variants.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from tasks.augment.committed_segments import read_committed
 from tasks.augment.expand import Batch
 from tasks.augment.segment_cache import SOURCE_INDEX, read_cached
 from tasks.augment.segments import Finished, StoredSegment
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source
 
 PIXELS_PER_BATCH = 2**24
@@ -23,36 +23,39 @@ SEGMENTS_PER_BATCH = 2
 
 
 class EarlierVariants:
-    """The variants of one recipe that were made before, found by their source.
+    """The variants that were made before, found by their source and its recipe.
 
     DVC's cache is asked where the private cache lacks more than one in MISSED of the sources: for
     fewer, making their variants again takes less time than reading a whole ledger.
+
+    Args:
+        keys: of each source, see source_keys().
+        planned: how many variants of it.
     """
 
-    def __init__(self, recipe_hash: str, sha256: np.ndarray, planned: np.ndarray) -> None:
-        keys = sha256.astype("S64")
-        found = list(read_cached(recipe_hash))
+    def __init__(self, keys: np.ndarray, planned: np.ndarray) -> None:
+        found = list(read_cached())
         table, first, beyond = _look_up(keys, found)
         most = np.where(first < beyond, np.append(table["rows"], 0)[beyond - 1], 0)
         if (most < 1 + planned).sum() > len(keys) / MISSED:
-            found = [*read_committed(recipe_hash), *found]  # the last of equal ones is taken
+            found = [*read_committed(), *found]  # the last of equal ones is taken
             table, first, beyond = _look_up(keys, found)
         self.segments = [segment for segment, _ in found]
         # of a memoryview, items come one by one three times as fast as of an array
-        self.segment, self.start, self.rows, self.size = (
-            table[name].copy().data for name in ("segment", "start", "rows", "size")
+        self.segment, self.start, self.rows, self.size, self.complete = (
+            table[name].copy().data for name in ("segment", "start", "rows", "size", "complete")
         )
         self.entries = map(range, first.data, beyond.data)  # of each source, in this table
 
-    def batches(self, sources: Iterable[Source], recipe: Recipe) -> Iterator[Batch]:
+    def batches(self, sources: Iterable[Source], recipes: Recipes) -> Iterator[Batch]:
         """The sources, in order, in batches: those made before in runs, the others to be made.
 
         A batch holds the sources to make between many runs: handing out a batch takes longer than
         making one source's variants.
         """
-        batch = Batch(recipe)
+        batch = Batch(recipes)
         for source, entries in zip(sources, self.entries, strict=True):
-            exact = [entry for entry in entries if self.rows[entry] == 1 + source.planned]
+            exact = [entry for entry in entries if self._is_exact(entry, source)]
             last = batch.runs[-1] if batch.runs else None
             following = [entry for entry in exact if self._follows(entry, last)]
             if isinstance(last, Finished) and following:
@@ -61,7 +64,7 @@ class EarlierVariants:
             entry = max(exact, key=self._preference) if exact else None
             if self._is_full(batch, entry):
                 yield batch
-                batch = Batch(recipe)
+                batch = Batch(recipes)
             if entry is not None:
                 stored, start = self.segments[self.segment[entry]], self.start[entry]
                 run = Finished(start, start, stored=stored)
@@ -71,6 +74,10 @@ class EarlierVariants:
                 self._add_to_make(batch, source, entries)
         if batch.runs:
             yield batch
+
+    def _is_exact(self, entry: int, source: Source) -> bool:
+        """Whether what lies there is just what is planned, and nothing was left out of it."""
+        return bool(self.complete[entry]) and self.rows[entry] == 1 + source.planned
 
     def _follows(self, entry: int, last: Finished | list[Source] | None) -> bool:
         """Whether a source stands right after the last run, in its segment."""
@@ -120,11 +127,11 @@ class EarlierVariants:
 def _look_up(
     keys: np.ndarray, found: list[tuple[StoredSegment, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything found, by SHA-256 and number of rows; where each key begins there, and ends."""
+    """Everything found, by key and number of rows; where each key begins there, and ends."""
     for number, (_, sources) in enumerate(found):
         sources["segment"] = number
     table = np.concatenate([np.zeros(0, SOURCE_INDEX), *(sources for _, sources in found)])
     table = table[np.argsort(table["rows"], kind="stable")]
-    table = table[np.argsort(table["sha256"], kind="stable")]
-    first, beyond = (np.searchsorted(table["sha256"], keys, side) for side in ("left", "right"))
+    table = table[np.argsort(table["key"], kind="stable")]
+    first, beyond = (np.searchsorted(table["key"], keys, side) for side in ("left", "right"))
     return table, first, beyond

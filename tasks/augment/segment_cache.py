@@ -1,19 +1,22 @@
 """Segment cache: finished segments kept in the private cache, for later runs and for killed ones.
 
-`segments/<recipe_hash>/` holds each tar, its rows of the ledger, and an index of its sources. DVC
-removes a stage's outputs before it runs the stage again, so data/augmented is no such place. All of
-it is disposable: without it everything is made anew, with equal bytes.
+`segments/` holds each tar, its rows of the ledger, and an index of its sources, as their recipes
+make them: what other images of the dataset forbid is left out of data/augmented alone. DVC removes
+a stage's outputs before it runs the stage again, so data/augmented is no such place. All of it is
+disposable: without it everything is made anew, with equal bytes.
 """
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
+from tasks.augment.conflicts import find_conflicts, leave_out
 from tasks.augment.segments import (
     Finished,
     StoredSegment,
@@ -25,37 +28,52 @@ from tasks.common import machine
 from tasks.common.tables import ParquetWriter
 from tasks.common.temporary import atomic_write, remove_abandoned
 from tasks.dataset.paths import SEGMENTS
+from tasks.variants.originals import OF_THE_DATASET, Originals
+from tasks.variants.recipe import Recipes
 
 DIGEST_BYTES = 8  # of an XXH3
 
-# What is known of a source in a segment: its first row there, how many rows it has (itself and its
-# variants), and what its variants take in the tar.
+# What is known of a source in a segment: its key, see source_keys(), its first row there, how many
+# rows it has (itself and its variants), what its variants take in the tar, and whether all that its
+# recipe makes is there.
 SOURCE_INDEX = np.dtype(
     [
-        ("sha256", "S64"),
+        ("key", "S80"),
         ("start", np.int64),
         ("rows", np.int64),
         ("size", np.int64),
         ("segment", np.int64),
+        ("complete", bool),
     ]
 )
+
+
+def source_keys(sha256: Sequence[str], recipe_hashes: Sequence[str]) -> np.ndarray:
+    """By what variants made before are found: bytes of the SHA-256 and the recipe's hash, S80."""
+    pairs = zip(sha256, recipe_hashes, strict=True)
+    return np.array([source + recipe for source, recipe in pairs], "S80")
 
 
 def index_sources(rows: pa.Table) -> np.ndarray:
     """The sources in rows of a ledger, an array of SOURCE_INDEX."""
     is_source = rows["variant_index"].to_numpy() == 0
     first = np.flatnonzero(is_source)
+    of_sources = rows.filter(pa.array(is_source))
+    left_out = pc.starts_with(rows["reason"], OF_THE_DATASET).fill_null(False).to_numpy()
     sources = np.zeros(len(first), SOURCE_INDEX)
-    sources["sha256"] = rows["sha256"].filter(pa.array(is_source)).to_numpy().astype("S64")
+    sources["key"] = source_keys(
+        of_sources["sha256"].to_pylist(), of_sources["recipe_hash"].to_pylist()
+    )
     sources["start"] = first
     sources["rows"] = np.diff([*first, len(rows)])
     sources["size"] = np.add.reduceat(sizes_in_tar(rows), first)
+    sources["complete"] = ~np.logical_or.reduceat(left_out, first)
     return sources
 
 
-def read_cached(recipe_hash: str) -> Iterator[tuple[StoredSegment, np.ndarray]]:
+def read_cached() -> Iterator[tuple[StoredSegment, np.ndarray]]:
     """The segments in the cache, each with its sources; the last used come last."""
-    for index in sorted(_folder(recipe_hash).glob("*.sources"), key=_last_used):
+    for index in sorted(_folder().glob("*.sources"), key=_last_used):
         data = index.read_bytes()
         digest, data = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
         tar, rows = _tar_of(index), index.with_suffix(".parquet")
@@ -65,26 +83,36 @@ def read_cached(recipe_hash: str) -> Iterator[tuple[StoredSegment, np.ndarray]]:
             yield StoredSegment(tar.name, tar, rows, 0, int(sources["rows"].sum()), digest), sources
 
 
-def write_segment(finished: list[Finished], recipe_hash: str) -> pa.Table:
-    """Store the segment of these sources in the cache and link it into data/augmented.
+def write_segment(finished: list[Finished], recipes: Recipes, originals: Originals) -> pa.Table:
+    """Store the segment of these sources in the cache, and what may be written in data/augmented.
 
     Returns:
         Its rows of the ledger. Sources without an image make rows, and no file.
     """
-    name, data, rows = assemble_segment(finished, recipe_hash)
+    name, data, rows = assemble_segment(finished, recipes)
     if name is None:
         return rows
-    path = _folder(recipe_hash) / name
+    path = _folder() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = finished[0].whole
     if not data and whole and whole.tar != path:
         _link(whole.tar, path)
     elif data and not has_bytes_of(path, name):
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            file.writelines(data)
+        _write_parts(path, data)
     _write_rows(path, rows)
-    _link(path, SEGMENTS / name)
+    reasons = find_conflicts(rows, originals)
+    if reasons.null_count == len(rows):
+        _link(path, SEGMENTS / name)
+        return rows
+    name, data, rows = leave_out(rows, reasons, path)
+    if name is not None:
+        _write_parts(SEGMENTS / name, data)
     return rows
+
+
+def _write_parts(path: Path, data: list[bytes]) -> None:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.writelines(data)
 
 
 def _write_rows(tar: Path, rows: pa.Table) -> None:
@@ -114,14 +142,13 @@ def forget_segment(stored: StoredSegment) -> None:
 
 def trim_cache(limit_bytes: int) -> None:
     """Remove what killed runs left, and the segments longest unused beyond `limit_bytes`."""
-    folder = machine.cache_folder() / "segments"
-    for recipe_folder in folder.glob("*"):
-        remove_abandoned(recipe_folder)
-    sizes = {tar: tar.stat().st_size for tar in folder.glob("*/*.tar")}
+    folder = _folder()
+    remove_abandoned(folder)
+    sizes = {tar: tar.stat().st_size for tar in folder.rglob("*.tar")}
     excess = sum(sizes.values()) - limit_bytes
     if excess <= 0:
         return
-    indexes = sorted(folder.glob("*/*.sources"), key=_last_used)
+    indexes = sorted(folder.glob("*.sources"), key=_last_used)
     used = {_tar_of(index): place for place, index in enumerate(indexes)}
     for tar in sorted(sizes, key=lambda tar: (used.get(tar, -1), tar)):
         for file in [*tar.parent.glob(f"{tar.stem}-*"), tar]:
@@ -132,12 +159,12 @@ def trim_cache(limit_bytes: int) -> None:
 
 
 def cached_copies(file_name: str) -> list[Path]:
-    """The files that the cache keeps of a segment, under any recipe."""
-    return list((machine.cache_folder() / "segments").glob(f"*/{Path(file_name).stem}*"))
+    """The files that the cache keeps of a segment."""
+    return list(_folder().glob(f"{Path(file_name).stem}*"))
 
 
-def _folder(recipe_hash: str) -> Path:
-    return machine.cache_folder() / "segments" / recipe_hash
+def _folder() -> Path:
+    return machine.cache_folder() / "segments"
 
 
 def _tar_of(index: Path) -> Path:

@@ -23,6 +23,7 @@ import xxhash
 from tasks.augment.tar_format import BLOCK, END
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source
 
 MEAN_BYTES = 4 * 2**20
@@ -58,7 +59,7 @@ class Finished:
     """Sources next to each other with their variants, of which only the last may end a segment.
 
     They were made, and their rows are in `table` and their images in `tar`; or they lie finished in
-    a `stored` segment. Labels and offsets are still to come: see place_rows().
+    a `stored` segment. Labels, recipes and offsets are still to come: see place_rows().
 
     Attributes:
         start, stop: the first of their rows, and the one after the last.
@@ -127,7 +128,7 @@ def sizes_in_tar(rows: pa.Table) -> np.ndarray:
 
 
 def assemble_segment(
-    finished: list[Finished], recipe_hash: str
+    finished: list[Finished], recipes: Recipes
 ) -> tuple[str | None, list[bytes], pa.Table]:
     """The segment of these sources.
 
@@ -140,27 +141,41 @@ def assemble_segment(
     name = whole.name if whole else name_of(data) if any(data[:-1]) else None
     sources = list(chain.from_iterable(one.sources for one in finished))
     rows = pa.concat_tables([one.rows for one in finished])
-    return name, data, place_rows(rows, sources, name, recipe_hash)
+    return name, data, place_rows(rows, name, sources, recipes)
 
 
 def place_rows(
-    rows: pa.Table, sources: list[Source], name: str | None, recipe_hash: str
+    rows: pa.Table, name: str | None, sources: list[Source], recipes: Recipes
 ) -> pa.Table:
-    """`rows` with what only the segment `name` decides: labels, and where each image lies in it."""
+    """`rows` with what is not known before their segment `name` is: see Finished."""
+    firsts = np.flatnonzero(rows["variant_index"].to_numpy() == 0)
+    counts = np.diff([*firsts, len(rows)])
+    labels = [source.label for source in sources]
+    hashes = [recipes.of(label).hash for label in labels]
+    columns = {
+        "label": pa.array(np.repeat(np.array(labels, object), counts), pa.string()),
+        "split": pa.repeat("train", len(rows)),
+        "recipe_hash": pa.array(np.repeat(np.array(hashes, object), counts), pa.string()),
+        **locations(rows, name),
+    }
+    return with_columns(rows, columns)
+
+
+def locations(rows: pa.Table, name: str | None) -> dict[str, pa.Array]:
+    """The columns `segment` and `offset` of rows whose images lie one after the other in `name`."""
     sizes = sizes_in_tar(rows)
     written = sizes > 0
     offsets = np.cumsum(sizes) - sizes + BLOCK
-    firsts = np.flatnonzero(rows["variant_index"].to_numpy() == 0)
-    labels = np.array([source.label for source in sources], object)
-    columns = {
-        "label": pa.array(np.repeat(labels, np.diff([*firsts, len(rows)])), pa.string()),
-        "split": pa.repeat("train", len(rows)),
-        "recipe_hash": pa.repeat(recipe_hash, len(rows)),
+    return {
         "segment": pc.if_else(pa.array(written), pa.scalar(name, pa.string()), None),
         "offset": pa.array(offsets, mask=~written),
     }
-    placed = [columns.get(column, rows[column]) for column in rows.column_names]
-    return pa.table(placed, schema=rows.schema).combine_chunks()
+
+
+def with_columns(rows: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:
+    """`rows` with some columns replaced."""
+    replaced = [columns.get(column, rows[column]) for column in rows.column_names]
+    return pa.table(replaced, schema=rows.schema).combine_chunks()
 
 
 def written_by_source(rows: pa.Table) -> np.ndarray:

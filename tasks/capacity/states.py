@@ -15,6 +15,12 @@ Size: TypeAlias = tuple[int, int]  # height, width
 MOST_COUNTED = 10**18  # more counts as having no bound
 
 
+class OneColour(NamedTuple):
+    """The origin of images of which a step has left nothing; they are filled with one colour."""
+
+    fill: str
+
+
 class State(NamedTuple):
     """A set of `images` images, all equally likely.
 
@@ -27,6 +33,7 @@ class State(NamedTuple):
         origin: None for the source, else what the picture was made of.
         pictures: how many pictures there can be at most: infinite after a continuous step, 0 where
             a step cannot be applied.
+        grey: of how many equal channels the images are, 1 or 3; 0 where they may have colours.
     """
 
     size: Size | None
@@ -36,11 +43,17 @@ class State(NamedTuple):
     left: tuple[int, int] = (0, 0)
     origin: Hashable = None
     pictures: float = 1
+    grey: int = 0
 
     @property
     def images(self) -> float:
         """How many images there are at most: of each picture, each position of the window."""
         return self.pictures * (self.top[1] - self.top[0] + 1) * (self.left[1] - self.left[0] + 1)
+
+    @property
+    def one_colour(self) -> bool:
+        """Whether it is one image of one colour, which a flip or a crop of it has too."""
+        return isinstance(self.origin, OneColour)
 
 
 FAILED = State(None, origin="failed", pictures=0)
@@ -61,7 +74,7 @@ def reoriented(state: State, moves: str) -> State:
         else:
             horizontal = not horizontal
     size = state.size and (height, width)
-    if math.isinf(state.pictures):
+    if math.isinf(state.pictures) or state.one_colour:
         return state._replace(size=size)
     return state._replace(
         size=size,
@@ -74,7 +87,7 @@ def reoriented(state: State, moves: str) -> State:
 def cropped(state: State, size: Size, positions: Sequence[tuple[int, int]]) -> State:
     """A window of `size`, which fits; `positions`: its first and last top, first and last left."""
     assert state.size is not None
-    if math.isinf(state.pictures):
+    if math.isinf(state.pictures) or state.one_colour:
         return state._replace(size=size)
     room = state.size[0] - size[0], state.size[1] - size[1]
     in_picture = [

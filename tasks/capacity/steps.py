@@ -6,13 +6,16 @@ window that can lie at several positions. Posterize to 4 to 6 bits gives one, of
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tasks.capacity import pixel_arguments
 from tasks.capacity.draws import count_draws
-from tasks.capacity.states import FAILED, Size, State, cropped, redrawn, reoriented
-from tasks.variants.published_policies import PUBLISHED, operation_sequences
+from tasks.capacity.grey_images import grey_after, leaves_as_it_is
+from tasks.capacity.holes import after_holes
+from tasks.capacity.states import FAILED, OneColour, Size, State, cropped, redrawn, reoriented
+from tasks.variants.published_policies import PUBLISHED, Effect, operation_sequences
 
 # Transforms that only reorient: what they may do, all equally likely (see reoriented()).
 QUARTER_TURNS = ("", "tv", "vh", "th")
@@ -28,23 +31,42 @@ MOVES = {
 }
 CROPS = ("CenterCrop", "Crop", "RandomCrop")
 RESIZED_CROPS = ("RandomResizedCrop", "RandomSizedCrop")
+HOLES = ("CoarseDropout", "XYMasking")
 # Transforms to a size: they return an image unchanged that already has it.
 TO_SIZE = ("LongestMaxSize", "Pad", "PadIfNeeded", "RandomScale", "Resize", "SmallestMaxSize")
 # What these make depends on the image's size, not only on whether a side is one pixel.
 SIZED = frozenset(
-    (*CROPS, *RESIZED_CROPS, *TO_SIZE, "RandomCropFromBorders", "RandomGridShuffle", *PUBLISHED)
-) - {"Pad"}
+    (*CROPS, *RESIZED_CROPS, *TO_SIZE, *HOLES, "RandomCropFromBorders", "RandomGridShuffle",
+     *PUBLISHED)
+) - {"Pad"}  # fmt: skip
 
 
 def states_after(transform: Any, state: State) -> list[tuple[float, State]]:
     """The states after the transform, with their probabilities."""
-    name = type(transform).__name__
-    if state.pictures == 0:
+    if state.pictures == 0 or leaves_as_it_is(transform, state.grey):
         return [(1.0, state)]
+    if state.size and _too_small(state.size, pixel_arguments.needed_size(transform)):
+        return [(1.0, FAILED)]
+    grey = grey_after(transform, state.grey)
+    return [
+        (p, new._replace(grey=grey) if new.pictures else new)
+        for p, new in _followed(transform, state)
+    ]
+
+
+def _too_small(size: Size, needed: Size) -> bool:
+    return size[0] < needed[0] or size[1] < needed[1]
+
+
+def _followed(transform: Any, state: State) -> list[tuple[float, State]]:
+    """The states after the transform, whose `grey` is still to be set."""
+    name = type(transform).__name__
     if name in MOVES:
         return [(1 / len(MOVES[name]), reoriented(state, moves)) for moves in MOVES[name]]
     if name in CROPS:
         return [(1.0, _crop(transform, state))]
+    if name in HOLES:
+        return after_holes(transform, state)
     if name in (*RESIZED_CROPS, "RandomCropFromBorders"):
         size = None if name == "RandomCropFromBorders" else tuple(transform.size)
         ways = _windows(transform, *state.size) if state.size else math.inf
@@ -62,31 +84,60 @@ def _published(transform: Any, state: State) -> list[tuple[float, State]]:
     """
     if state.size is None:
         return [(1.0, redrawn(state, None, math.inf, None))]
-    untouched, groups = _groups(transform, *state.size)
-    rest = 1 - untouched - sum(p for p, _ in groups)
-    followed = [(untouched, state)]
-    followed += [(p, redrawn(state, state.size, len(group), group)) for p, group in groups]
+    found = _combinations(transform, *state.size, state.grey > 0)
+    rest = 1 - found.unchanged - found.moved_out - sum(p for p, _ in found.groups)
+    followed = [(p, redrawn(state, state.size, len(group), group)) for p, group in found.groups]
+    if found.unchanged:
+        followed.append((found.unchanged, state))
+    if found.moved_out:
+        followed.append((found.moved_out, State(state.size, origin=OneColour(repr(0.0)))))
     if rest > 1e-9:
         followed.append((rest, redrawn(state, state.size, math.inf, None)))
     return followed
 
 
-@lru_cache(maxsize=1024)
-def _groups(transform: Any, height: int, width: int) -> tuple[float, list[tuple[float, frozenset]]]:
-    """The combinations of operations that a published policy can apply, grouped by probability.
+class Combinations(NamedTuple):
+    """What a published policy can apply to an image.
 
-    Returns:
-        The probability that nothing changes; and each group with the probability of all of it.
+    `unchanged`: the probability that nothing changes. `moved_out`: that one shift alone moves all
+    pixels out of the image. `groups`: the other combinations of operations, those that are equally
+    likely together, with the probability of all of them.
     """
-    combinations = operation_sequences(transform, height, width)
-    untouched = combinations.pop((), 0.0)
+
+    unchanged: float
+    moved_out: float
+    groups: list[tuple[float, frozenset]]
+
+
+@lru_cache(maxsize=1024)
+def _combinations(transform: Any, height: int, width: int, grey: bool) -> Combinations:
+    """What a published policy can apply to an image of (height, width)."""
+    unchanged = moved_out = 0.0
     groups: dict[float, list[Any]] = {}
     totals: dict[float, float] = {}
-    for applied, p in combinations.items():
-        key = round(p, 12)
-        groups.setdefault(key, []).append(applied)
-        totals[key] = totals.get(key, 0) + p
-    return untouched, [(totals[key], frozenset(group)) for key, group in groups.items()]
+    reach = {"TranslateX": width, "TranslateY": height}
+    for applied, p in _changing(transform, height, width, grey).items():
+        if not applied:
+            unchanged = p
+        elif len(applied) == 1 and abs(applied[0][1] or 0) >= reach.get(applied[0][0], math.inf):
+            moved_out += p
+        else:
+            key = round(p, 12)
+            groups.setdefault(key, []).append(applied)
+            totals[key] = totals.get(key, 0) + p
+    together = [(totals[key], frozenset(group)) for key, group in groups.items()]
+    return Combinations(unchanged, moved_out, together)
+
+
+def _changing(
+    transform: Any, height: int, width: int, grey: bool
+) -> dict[tuple[Effect, ...], float]:
+    """The sequences of operations that have an effect: on a grey image Color has none."""
+    found: dict[tuple[Effect, ...], float] = {}
+    for applied, p in operation_sequences(transform, height, width).items():
+        kept = tuple(effect for effect in applied if not (grey and effect[0] == "Color"))
+        found[kept] = found.get(kept, 0.0) + p
+    return found
 
 
 def _crop(transform: Any, state: State) -> State:

@@ -89,7 +89,7 @@ def _expected_distinct(
     """
     made = epochs * (1 - missed)
     if mode == "online":
-        return capacity.expected_distinct(made)
+        return capacity.expected_shown(made)
     seen = 1 - missed**epochs  # the probability that a stored image is seen at all
     from_disk = seen * (1 + _distinct_stored(capacity, planned, distinct))
     if mode == "offline":
@@ -101,5 +101,5 @@ def _distinct_stored(capacity: Capacity, planned: int, distinct: bool) -> float:
     """How many different images, the source aside, its planned variants are expected to be."""
     if not distinct:
         return capacity.expected_new(planned)
-    new = capacity.new()
-    return planned if new is None else min(planned, new)
+    most = capacity.most_written()
+    return planned if most is None else min(planned, most)

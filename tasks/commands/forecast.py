@@ -4,7 +4,8 @@ Nothing is written. Cost is measured: a few variants are made, and their bytes a
 """
 
 import time
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,16 +18,25 @@ from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
-from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
+from tasks.variants.recipe import Recipes
+from tasks.variants.sources import policy_inputs, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
+
+
+class Sample(NamedTuple):
+    """Variants made to know what they take: means over them, and reasons of those rejected."""
+
+    bytes: float  # of a variant in a segment
+    seconds: float  # of one worker, for a variant
+    made: int
+    rejected: Counter[str]
 
 
 def forecast(
     validated: pd.DataFrame,
     params: AugmentParams,
-    recipe: Recipe,
+    recipes: Recipes,
     training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts per class and in all, capacity, warnings, disk space and time.
@@ -34,7 +44,7 @@ def forecast(
     Args:
         validated: the validated manifest.
         params: the augment block.
-        recipe: of these parameters.
+        recipes: of these parameters.
         training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
             leaves that out.
 
@@ -46,15 +56,15 @@ def forecast(
     """
     rows = training_sources(validated)
     counts = plan.plan_counts(rows, params)
-    inputs = policy_input_sizes(rows, recipe.preprocessing)
+    inputs = policy_inputs(rows, recipes.general.preprocessing)
     capacity_index, capacities = checked_capacities(inputs, counts, params)
     distinct = exposure_forecast.forecast_per_source(
-        counts, capacity_index, capacities, Capacity.expected_distinct
+        counts, capacity_index, capacities, Capacity.expected_new
     )
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    variant_bytes, variant_seconds = sample_cost(rows, recipe)
+    sample = draw_sample(rows, recipes)
     total = int(counts.sum())
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
@@ -64,11 +74,12 @@ def forecast(
         "multiplier": (len(rows) + total) / max(len(rows), 1),
         **capacity_range(capacities),
         "expected_distinct": round(float(distinct.sum()), 1),
-        "disk_bytes": round(total * variant_bytes),
-        "seconds": round(total * variant_seconds / worker_count(), 1),
-        "warnings": plan_warnings(
-            params.policy, inputs, counts, capacity_index, capacities, params.distinct
-        ),
+        "disk_bytes": round(total * sample.bytes),
+        "seconds": round(total * sample.seconds / worker_count(), 1),
+        "warnings": [
+            *plan_warnings(params, inputs, counts, capacity_index, capacities),
+            *(rejected_samples(sample) if total else []),
+        ],
     }
     if training is not None:
         modes = exposure_forecast.forecast_exposure(
@@ -84,31 +95,42 @@ def forecast(
 
 
 def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
-    """The least and the most different images of one source; None where there is no bound."""
+    """The least and the most different images of one source.
+
+    Without a bound for some, there is no most; without one for all, no least either.
+    """
     counts = [capacity.count for capacity in capacities if capacity.count is not None]
-    if len(counts) < len(capacities):  # one of them has no bound
-        counts = []
+    bounded = len(counts) == len(capacities)
     return {
         "capacity_per_image": min(counts, default=None),
-        "capacity_per_image_most": max(counts, default=None),
+        "capacity_per_image_most": max(counts, default=None) if bounded else None,
         "capacity_exact": all(capacity.exact for capacity in capacities),
     }
 
 
-def sample_cost(rows: pd.DataFrame, recipe: Recipe) -> tuple[float, float]:
-    """What a variant takes: bytes in a segment, and seconds of one worker.
-
-    Both are means over one variant each of SAMPLED_SOURCES sources; 0 where there is no source.
-    """
+def draw_sample(rows: pd.DataFrame, recipes: Recipes) -> Sample:
+    """Make one variant each of SAMPLED_SOURCES sources, or of none where there is no source."""
     chosen = example_rows(rows, SAMPLED_SOURCES)
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
-        return 0.0, 0.0
-    expand_source(sources[0], recipe)  # builds the policy
+        return Sample(0.0, 0.0, 0, Counter())
+    expand_source(sources[0], recipes.of(sources[0].label))  # builds the policy
     started = time.perf_counter()
     made: list[Encoded] = []
     for source in sources:
-        made += expand_source(source, recipe)
+        made += expand_source(source, recipes.of(source.label))
     seconds = time.perf_counter() - started
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
-    return stored / len(made), seconds / len(made)
+    reasons = Counter(str(row["reason"]) for row, data in made if data is None)
+    return Sample(stored / len(made), seconds / len(made), len(made), reasons)
+
+
+def rejected_samples(sample: Sample) -> list[str]:
+    """A warning where variants of the sample were rejected."""
+    if not sample.rejected:
+        return []
+    reasons = ", ".join(f"{number} {reason}" for reason, number in sample.rejected.most_common())
+    return [
+        f"of {sample.made} variants made as a sample, {sample.rejected.total()} were rejected: "
+        f"{reasons}"
+    ]

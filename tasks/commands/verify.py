@@ -2,11 +2,13 @@
 
 import io
 import tarfile
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from tasks.augment.conflicts import OF_THE_IMAGE
 from tasks.augment.counts import read_counts
 from tasks.augment.expand import expand_source
 from tasks.augment.tar_format import tar_bytes
@@ -23,11 +25,12 @@ from tasks.dataset.selections import (
 )
 from tasks.pixels.hashing import sha256
 from tasks.variants.make import extension_of
-from tasks.variants.recipe import Recipe
+from tasks.variants.originals import NO_ORIGINALS, Originals, read_originals
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import to_sources, training_sources
 
 
-def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str, Any]:
+def verify(validated: pd.DataFrame, recipes: Recipes, remake: int = 0) -> dict[str, Any]:
     """Reconcile ledger, counts.csv and segments; make `remake` variants again and compare bytes.
 
     Returns:
@@ -42,7 +45,7 @@ def verify(validated: pd.DataFrame, recipe: Recipe, remake: int = 0) -> dict[str
     differences = list(chain.from_iterable(in_segments.values()))
     differences += in_counts
     differences += check_originals(ledger, validated)
-    differences += check_remade(remade, validated, recipe)
+    differences += check_remade(remade, validated, recipes)
     return {
         "sources": len(originals(ledger)),
         "planned": len(variants),
@@ -134,16 +137,18 @@ def check_originals(ledger: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
     return differences
 
 
-def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) -> list[str]:
+def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipes: Recipes) -> list[str]:
     """Make the chosen variants again; their bytes need the ledger's hash."""
-    others = set(chosen["recipe_hash"]) - {recipe.hash}
-    if others:
-        made_by = f"the ledger's variants were made by recipe {', '.join(others)}"
-        return [f"{made_by}; params.yaml now says {recipe.hash}"]
+    made_by, now = chosen["recipe_hash"], [recipes.of(label).hash for label in chosen["label"]]
+    others = chosen[made_by != now]
+    if len(others):
+        theirs = f"the ledger's variants were made by recipe {_listed(others['recipe_hash'])}"
+        return [f"{theirs}; params.yaml now says {_listed(now)}"]
+    originals = _originals(validated, recipes) if len(chosen) else NO_ORIGINALS
     differences = []
     for row in chosen.itertuples():
         try:
-            remade = remake_variant(str(row.variant_id), validated, recipe).row
+            remade = remake_variant(str(row.variant_id), validated, recipes, originals).row
         except UserError as error:
             differences.append(f"{row.variant_id}: cannot be made again: {error}")
             continue
@@ -157,6 +162,10 @@ def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipe: Recipe) 
     return differences
 
 
+def _listed(hashes: Iterable[str]) -> str:
+    return ", ".join(sorted(set(hashes)))
+
+
 class Remade(NamedTuple):
     """A variant made again: its row of the ledger and its bytes (None where it is rejected)."""
 
@@ -165,7 +174,7 @@ class Remade(NamedTuple):
     extension: str
 
 
-def replay(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Remade:
+def replay(variant_id: str, validated: pd.DataFrame, recipes: Recipes) -> Remade:
     """Make one variant of the ledger again, and hold it against the ledger.
 
     Raises:
@@ -176,14 +185,20 @@ def replay(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Remade:
     if rows.empty:
         need = f"needs an augmented variant's id of {LEDGER}"
         raise UserError(f"variant {variant_id!r}: {need}")
-    differences = check_remade(rows, validated, recipe)
+    differences = check_remade(rows, validated, recipes)
     if differences:
         raise UserError(f"variant {variant_id!r}: {differences[0]}")
-    return remake_variant(variant_id, validated, recipe)
+    return remake_variant(variant_id, validated, recipes, _originals(validated, recipes))
 
 
-def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> Remade:
-    """Make one variant from its source and the recipe.
+def _originals(validated: pd.DataFrame, recipes: Recipes) -> Originals:
+    return read_originals(validated, recipes.general.preprocessing)
+
+
+def remake_variant(
+    variant_id: str, validated: pd.DataFrame, recipes: Recipes, originals: Originals
+) -> Remade:
+    """Make one variant from its source and its recipe.
 
     Its siblings before it are made too: under `distinct` they decide which attempt is kept.
 
@@ -196,5 +211,10 @@ def remake_variant(variant_id: str, validated: pd.DataFrame, recipe: Recipe) -> 
     if rows.empty:
         raise UserError(f"no training source has the id {source_id!r}")
     (source,) = to_sources(rows, pd.Series(int(index), rows.index))
+    recipe = recipes.of(source.label)
     row, data = expand_source(source, recipe)[-1]
+    conflict = originals.conflict(row["pixel_hash"], source.label) if data else None
+    if conflict:
+        image = dict.fromkeys(OF_THE_IMAGE)
+        row, data = {**row, **image, "status": "rejected", "reason": conflict}, None
     return Remade(row, data, extension_of(source, recipe))

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAMLError
 
+from tasks.common import yaml_names
 from tasks.common.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
@@ -40,7 +41,18 @@ def read_params(stage: str, model: type[B], path: Path = PARAMS_FILE) -> B:
     try:
         return model.model_validate(block)
     except ValidationError as error:
-        raise UserError(f"{path} {key_and_problem(error, stage, model)}") from None
+        need = _text_in_quotes(error, stage, path) or key_and_problem(error, stage, model)
+        raise UserError(f"{path} {need}") from None
+
+
+def _text_in_quotes(error: ValidationError, stage: str, path: Path) -> str | None:
+    """What to write where a text is needed, and YAML took what is written for something else."""
+    first = error.errors()[0]
+    keys = (stage, *first["loc"])
+    written = yaml_names.text_at(path.read_text(encoding="utf-8"), keys)
+    if first["type"] != "string_type" or written is None:
+        return None
+    return f"{yaml_names.place_of(keys)}: needs a text: write '{written}', in quotes"
 
 
 def key_and_problem(error: ValidationError, block: str, model: type[BaseModel]) -> str:
@@ -48,7 +60,7 @@ def key_and_problem(error: ValidationError, block: str, model: type[BaseModel]) 
     first = error.errors()[0]
     # pydantic adds the types of a union that it tried, as in `list[int]`: they are no keys
     keys = [part for part in first["loc"] if "[" not in str(part)]
-    path = block + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys)
+    path = yaml_names.place_of([block, *keys])
     if first["type"] == "extra_forbidden":
         known = f"; known: {', '.join(model.model_fields)}" if len(first["loc"]) == 1 else ""
         return f"{path}: unknown key{known}"
@@ -61,16 +73,18 @@ def key_and_problem(error: ValidationError, block: str, model: type[BaseModel]) 
 
 
 def read_blocks(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """All blocks of params.yaml, by stage, as they are written there.
+    """All blocks of params.yaml, by stage; keys are texts, as they are written there.
 
     Raises:
-        UserError: where there is no such file, or it does not hold blocks.
+        UserError: where there is no such file, it does not hold blocks, or a name needs quotes.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found in {Path.cwd()}; run this from the project's root")
     try:
-        blocks = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        blocks = yaml_names.load(path.read_text(encoding="utf-8"))
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = " ".join(str(getattr(error, "problem", None) or error).split())

@@ -1,5 +1,7 @@
 """Columns of the manifests: names, types and meaning; the splits, the reasons for quarantine."""
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from tasks.pixels.decode import MAX_PIXELS
@@ -28,6 +30,7 @@ MEASURED_COLUMNS = pa.schema(
         "width": pa.int32(),  # upright, in pixels
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB, as decoded
+        "grey": pa.bool_(),  # whether it has no colours: one channel, or three that are equal
         "bits": pa.int8(),  # of a sample, 8 or 16
         "lowest": pa.int32(),  # smallest and largest sample, as deep as the file is: 0..65535
         "highest": pa.int32(),
@@ -41,6 +44,7 @@ VALIDATED_COLUMNS = pa.schema(
         ("source_id", pa.string()),  # first 16 hex digits of sha256; unique among the ok rows
         ("sha256", pa.string()),  # of the file's bytes
         ("pixel_sha256", pa.string()),  # of the decoded pixels
+        ("pixel_xxh3", pa.string()),  # of the same, 16 hex digits
         ("file_name", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),  # null unless status is ok
@@ -82,8 +86,7 @@ LEDGER_COLUMNS = pa.schema(
         "recipe_hash": pa.string(),
         "operations": pa.string(),  # JSON: name and applied parameters of each
         "sha256": pa.string(),  # of the encoded bytes
-        # XXH3 of a variant's pixels before encoding; 0 where `distinct` did not ask
-        "pixel_hash": pa.int64(),
+        "pixel_hash": pa.int64(),  # XXH3 of a variant's pixels before encoding; 0: it has none
         "width": pa.int32(),
         "height": pa.int32(),
         "channels": pa.int8(),  # 1: grey, 3: RGB
@@ -93,6 +96,39 @@ LEDGER_COLUMNS = pa.schema(
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes
         "status": pa.string(),  # written, rejected
-        "reason": pa.string(),  # not_distinct, failed: ...
+        "reason": pa.string(),  # of a rejected variant: one of REJECTIONS, `failed: ...`
     }
 )
+
+
+class Rejection(NamedTuple):
+    """Why variants are rejected, and what helps: both for people."""
+
+    meaning: str
+    mend: str
+
+
+# By kind, which is what the ledger's reason says before its first colon.
+REJECTIONS = {
+    "not_distinct": Rejection(
+        "equal to their source or to another variant of it",
+        "ask for fewer, or add a step to augment.policy: it makes no more different images of them",
+    ),
+    "one_colour": Rejection(
+        "of one single colour, which their source is not",
+        "make the holes or the crops of augment.policy smaller, or their p lower",
+    ),
+    "failed": Rejection(
+        "a step of the policy, or the encoding, failed on the image",
+        "change the step in augment.policy, or leave it out",
+    ),
+    "equals_held_out": Rejection(
+        "equal to an image of validation or test, which training must not see",
+        "put both images into one group, or leave out the step that makes one the other",
+    ),
+    "equals_other_class": Rejection(
+        "equal to an original of another class",
+        "leave out the step that turns one class into another, or give such classes a policy "
+        "without it in augment.per_class",
+    ),
+}

@@ -48,5 +48,6 @@ class IngestParams(Preprocessing):
     def _is_a_column(cls, column: Any) -> Any:
         is_number = isinstance(column, int) and not isinstance(column, bool) and column >= 1
         if not (column is None or is_number or (isinstance(column, str) and column)):
-            raise ValueError(f"needs a column's name or its number from 1, found {column!r}")
+            need = "needs a column's name, in quotes where it is no word, or its number from 1"
+            raise ValueError(f"{need}, found {column!r}")
         return column

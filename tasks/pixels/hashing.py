@@ -1,6 +1,7 @@
 """Hash file bytes and pixel arrays."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import xxhash
@@ -17,25 +18,47 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     Equal for equal pixels, whatever the file's format; RGB of three equal channels is hashed as
     grey.
     """
-    if pixels.ndim == 3 and _is_grey(pixels[:1]) and _is_grey(pixels):
-        pixels = pixels[:, :, 0]
+    pixels = _grey_if_equal(pixels)
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    digest.update(pixels.data)
     return digest.hexdigest()
 
 
 def fast_pixel_hash(pixels: np.ndarray) -> int:
-    """XXH3 of an image's shape and pixels as an int64; never 0.
+    """XXH3 of an image's shape and pixels as an int64; never 0. Equal where pixel_sha256() is.
 
-    Ten times as fast as SHA-256. It tells the variants of one source apart: nobody plants
-    collisions there, and one by chance costs a second draw.
+    Ten times as fast as SHA-256. It holds variants against each other and against originals: nobody
+    plants collisions there, and one by chance costs a second draw, or a variant.
     """
+    pixels = _grey_if_equal(pixels)
     digest = xxhash.xxh3_64(f"{pixels.shape} {pixels.dtype.char} ".encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    digest.update(pixels.data)
     return int.from_bytes(digest.digest(), signed=True) or 1
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
+def to_hex(hash: int) -> str:
+    """A hash of fast_pixel_hash() as 16 hex digits: a table with gaps would make floats of ints."""
+    return hash.to_bytes(8, signed=True).hex()
+
+
+def from_hex(hashes: Iterable[str]) -> np.ndarray:
+    """What to_hex() gave, as int64 (n,)."""
+    return np.frombuffer(bytes.fromhex("".join(hashes)), ">i8").astype(np.int64)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether an image has no colours: one channel, or three that are equal."""
+    return pixels.ndim == 2 or (_equal_channels(pixels[:1]) and _equal_channels(pixels))
+
+
+def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
+    """The pixels, contiguous; of RGB with three equal channels one of them."""
+    if pixels.ndim == 3 and is_grey(pixels):
+        pixels = pixels[:, :, 0]
+    return np.ascontiguousarray(pixels)
+
+
+def _equal_channels(pixels: np.ndarray) -> bool:
     return bool(
         (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 0] == pixels[:, :, 2]).all()
     )

@@ -34,8 +34,9 @@ from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
+from tasks.variants.originals import read_originals
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes, overall_hash
 from tasks.variants.sources import policy_input_sizes, to_sources, training_sources
 
 
@@ -76,7 +77,7 @@ def main() -> None:
         with gpu_lock(gpu_of(device)):
             best_weights, history = fit(network, feed, held_out, params, device)
     card = {"classes": classes, **form.to_card(), "mean": mean, "std": std}
-    write_model(best_weights, history, params, card, ledger["recipe_hash"].iloc[0])
+    write_model(best_weights, history, params, card, overall_hash(ledger["recipe_hash"]))
     report_history(history, params)
     counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
     write_exposure(counted, ledger, params)
@@ -135,13 +136,19 @@ def online_batches(
     """
     if params.augmentation == "offline":
         return None
-    recipe = Recipe.from_params(read_params("augment", AugmentParams), form.preprocessing)
+    recipes = Recipes.from_params(read_params("augment", AugmentParams), form.preprocessing)
     rows = training_sources(validated)
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)
     counts = planned if params.augmentation == "both" else planned * 0
     to_input = partial(as_input, size=form.size, fit=form.fit)
-    dataset = OnlineVariants(list(to_sources(rows, counts)), recipe, params.epochs, to_input)
+    dataset = OnlineVariants(
+        list(to_sources(rows, counts)),
+        recipes,
+        params.epochs,
+        to_input,
+        read_originals(validated, form.preprocessing),
+    )
     if params.augmentation == "both":
         dataset.remember(stored)
     return OnlineBatches(dataset, worker_count())

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.variants.make import draw_variant
-from tasks.variants.recipe import Recipe
+from tasks.variants.originals import NO_ORIGINALS, Originals
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_policy_input
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
@@ -28,7 +29,7 @@ class OnlineVariants(Dataset):
     With no stored variants planned, that is variant `epoch`; with 3 planned, epoch 1 shows variant
     4. Item i is of source i: (pixels, made). `pixels` is uint8 or uint16, (height, width) or
     (height, width, 3), passed through `finish` where one is given. Where the variant is rejected
-    (see tasks/variants/make.py), they are the source's, and `made` is False.
+    (see tasks/variants/make.py and originals.py), they are the source's, and `made` is False.
 
     Under `distinct` a variant must differ from its siblings before it, so their pixel hashes are
     needed. They are kept in memory that all workers share, 8 bytes for each source and epoch. One
@@ -36,21 +37,24 @@ class OnlineVariants(Dataset):
 
     Args:
         sources: the training images; `planned` is the number of their stored variants.
-        recipe: what the variants are made by.
+        recipes: what the variants are made by.
         epochs: how many there will be.
         finish: what is done with the pixels of each image.
+        originals: which no variant may equal.
     """
 
     def __init__(
         self,
         sources: list[Source],
-        recipe: Recipe,
+        recipes: Recipes,
         epochs: int,
         finish: Callable[[np.ndarray], Any] | None = None,
+        originals: Originals = NO_ORIGINALS,
     ) -> None:
         self.sources = sources
-        self.recipe = recipe
+        self.recipes = recipes
         self.finish = finish
+        self.originals = originals
         self.epoch = torch.ones(1, dtype=torch.int64).share_memory_()
         most = max((source.planned for source in sources), default=0) + epochs
         # of variant i + 1 of each source: its pixel hash, REJECTED, or 0 where it is not known yet
@@ -62,7 +66,7 @@ class OnlineVariants(Dataset):
 
     def remember(self, stored: pd.DataFrame) -> None:
         """Take the pixel hashes of stored variants from their rows of the ledger."""
-        if not self.recipe.distinct:
+        if not self.recipes.general.distinct:
             return
         numbers = {source.source_id: number for number, source in enumerate(self.sources)}
         source_numbers = stored["source_id"].map(numbers).to_numpy()
@@ -74,30 +78,37 @@ class OnlineVariants(Dataset):
 
     def __getitem__(self, number: int) -> tuple[Any, bool]:
         source = self.sources[number]
-        pixels = read_policy_input(source, self.recipe)
+        pixels = read_policy_input(source, self.recipes.of(source.label))
         new = self._draw(number, source.planned + int(self.epoch), pixels)
         shown = pixels if new is None else new
         return (self.finish(shown) if self.finish else shown), new is not None
 
     def _draw(self, number: int, index: int, pixels: np.ndarray) -> np.ndarray | None:
-        """The pixels of variant `index` of a source, and before it those whose hashes are missing.
+        """The pixels of variant `index` of a source whose policy input is `pixels`.
 
         Returns:
             None where the variant is rejected.
         """
         source = self.sources[number]
-        if not self.recipe.distinct:
-            return draw_variant(source, pixels, self.recipe, index, ()).pixels
-        hashes = self.hashes[number].numpy()
-        before = hashes[: index - 1]
+        recipe = self.recipes.of(source.label)
+        seen = self._siblings(number, index, pixels) if recipe.distinct else set()
+        drawn = draw_variant(source, pixels, recipe, index, seen)
+        if recipe.distinct:
+            self.hashes[number, index - 1] = drawn.pixel_hash or REJECTED
+        conflict = self.originals.conflict(drawn.pixel_hash, source.label)
+        return None if conflict else drawn.pixels
+
+    def _siblings(self, number: int, index: int, pixels: np.ndarray) -> set[int]:
+        """The hashes of a source and its variants before `index`; those missing are made."""
+        source = self.sources[number]
+        recipe = self.recipes.of(source.label)
+        before = self.hashes[number].numpy()[: index - 1]
         seen = {fast_pixel_hash(pixels), *before.tolist()}
-        new = None
-        for missing in [*(np.flatnonzero(before == 0) + 1), index]:
-            drawn = draw_variant(source, pixels, self.recipe, int(missing), seen)
-            hashes[missing - 1] = drawn.pixel_hash or REJECTED
+        for missing in np.flatnonzero(before == 0) + 1:
+            drawn = draw_variant(source, pixels, recipe, int(missing), seen)
+            before[missing - 1] = drawn.pixel_hash or REJECTED
             seen.add(drawn.pixel_hash)
-            new = drawn.pixels
-        return new
+        return seen
 
 
 class OnlineBatches:

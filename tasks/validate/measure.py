@@ -44,6 +44,7 @@ FACTS = pa.schema(
         ("reason", pa.string()),  # why it cannot be decoded, else null
         ("detail", pa.string()),  # the decoder's own words
         ("pixel_sha256", pa.string()),
+        ("pixel_xxh3", pa.string()),
         *MEASURED_COLUMNS,
         ("perceptual_hash", pa.string()),  # 16 hex digits
     ]
@@ -51,7 +52,7 @@ FACTS = pa.schema(
 FACT_NAMES = FACTS.names[1:]  # of what is found by decoding
 Facts = dict[str, Any]  # by FACT_NAMES; what is lacking is null
 
-MEASURES_VERSION = "3"  # raise it where other facts are found in the same bytes
+MEASURES_VERSION = "4"  # raise it where other facts are found in the same bytes
 LIBRARIES = (
     f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, {imagehash.__version__}, "
     f"libheif {pi_heif.libheif_version()}"
@@ -222,10 +223,12 @@ def measure_pixels(sha256: str, decoded: Decoded) -> Measured:
     facts = {
         "detail": decoded.note,
         "pixel_sha256": hashing.pixel_sha256(pixels),
+        "pixel_xxh3": hashing.to_hex(hashing.fast_pixel_hash(pixels)),
         "format": decoded.format,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "channels": 1 if pixels.ndim == 2 else 3,
+        "grey": hashing.is_grey(pixels),
         "bits": decoded.bits,
         "lowest": lowest,
         "highest": highest,

@@ -31,8 +31,8 @@ class Variant:
     """One variant before it is encoded, or why there is none.
 
     `pixels`: uint8 or uint16 (height, width) or (height, width, 3); None where it is rejected, for
-    `reason`. `attempt`: how often it was drawn again. `pixel_hash`: of the pixels; 0 where the
-    recipe does not ask for distinct ones.
+    `reason`: that of its last attempt. `attempt`: how often it was drawn again. `pixel_hash`: of
+    the pixels; 0 where there are none.
     """
 
     seed: int
@@ -64,19 +64,32 @@ def draw_variant(
 ) -> Variant:
     """Variant `index` of a source whose policy input is `pixels`, before it is encoded.
 
-    Under `distinct`, pixels whose hash is among `seen` are drawn again, up to max_attempts.
+    It is drawn again, up to max_attempts, where a transform fails on the image, where it is of one
+    single colour and its source is not, and under `distinct` where its hash is among `seen`.
     """
     policy = recipe.build_policy()
+    reason = None
     for attempt in range(recipe.max_attempts):
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
             new, operations = policy.apply(pixels, seed)
         except Exception as error:  # a transform meets an image that it was not made for
-            return Variant(seed, attempt, None, [], 0, _failure(error))
-        pixel_hash = fast_pixel_hash(new) if recipe.distinct else 0
-        if not (recipe.distinct and pixel_hash in seen):
+            reason = _failure(error)
+            continue
+        pixel_hash = fast_pixel_hash(new)
+        if recipe.distinct and pixel_hash in seen:
+            reason = "not_distinct"
+        elif has_one_colour(new) and not has_one_colour(pixels):
+            reason = "one_colour"
+        else:
             return Variant(seed, attempt, new, operations, pixel_hash, None)
-    return Variant(seed, attempt, None, [], 0, "not_distinct")
+    return Variant(seed, attempt, None, [], 0, reason)
+
+
+def has_one_colour(pixels: np.ndarray) -> bool:
+    """Whether all pixels are equal: nothing is left to see."""
+    first = pixels[0, 0]
+    return bool((pixels[0] == first).all() and (pixels == first).all())
 
 
 def encode_variant(

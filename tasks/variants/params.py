@@ -1,8 +1,8 @@
 """The augment block of params.yaml."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tasks.common.params import Block
 from tasks.pixels.encode import Format
@@ -38,37 +38,59 @@ class Encoding(Block):
         return "jpeg" if source_format in ("JPEG", "MPO", "HEIF") else "png"
 
 
+def _one_step_alone(policy: Any) -> Any:
+    """A policy is a list of steps; a step by itself is a list of one."""
+    return [policy] if isinstance(policy, str | dict) else policy
+
+
+PolicySteps = Annotated[list[Any], BeforeValidator(_one_step_alone)]
+
+
 class ClassPlan(Block):
-    """What one class gets instead: `variants_per_image` or `target_per_class`."""
+    """What one class gets instead: a number, by one of two ways to give it, and a policy.
+
+    `at_least`: see AugmentParams; a class has one of its own.
+    """
 
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     target_per_class: int | None = Field(None, ge=1, le=MOST_IMAGES)
+    at_least: bool = False
+    policy: PolicySteps | None = None
+
+    @property
+    def has_number(self) -> bool:
+        """Whether it says how many variants the class gets."""
+        return self.variants_per_image is not None or self.target_per_class is not None
 
     @model_validator(mode="after")
     def _one_decides(self) -> "ClassPlan":
-        if (self.variants_per_image is None) == (self.target_per_class is None):
+        if self.variants_per_image is not None and self.target_per_class is not None:
             raise ValueError("needs one of variants_per_image, target_per_class")
+        if not self.has_number and self.policy is None:
+            raise ValueError("needs variants_per_image, target_per_class or policy")
+        if self.at_least and self.target_per_class is None:
+            found = "policy" if self.variants_per_image is None else "variants_per_image"
+            raise ValueError(f"at_least needs target_per_class beside it, found {found}")
         return self
 
 
 class AugmentParams(Block):
-    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py)."""
+    """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py).
+
+    `at_least`: classes with more originals than `target_per_class` stay as they are.
+    """
 
     seed: int = Field(42, ge=0)
     variants_per_image: int | None = Field(None, ge=0, le=MOST_VARIANTS)
     total: int | None = Field(None, ge=1, le=MOST_IMAGES)
     target_per_class: int | Literal["max"] | None = None
+    at_least: bool = False
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
-    policy: list[Any]
+    policy: PolicySteps
     encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
-
-    @field_validator("policy", mode="before")
-    @classmethod
-    def _one_step_alone(cls, policy: Any) -> Any:
-        return [policy] if isinstance(policy, str | dict) else policy
 
     @field_validator("target_per_class", mode="before")
     @classmethod
@@ -92,6 +114,9 @@ class AugmentParams(Block):
                 f"target_per_class needs a number from 1 to {MOST_IMAGES} or 'max', "
                 f"found {self.target_per_class}"
             )
+        if self.at_least and not isinstance(self.target_per_class, int):
+            found = "target_per_class: max" if self.target_per_class else given[0]
+            raise ValueError(f"at_least needs a number as target_per_class, found {found}")
         for place, wanted in self._variants_asked_for():
             if self.max_per_image is not None and wanted > self.max_per_image:
                 raise ValueError(f"{place} is {wanted}, over max_per_image {self.max_per_image}")

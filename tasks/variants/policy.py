@@ -187,8 +187,10 @@ def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
     kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
 
 
-def build_transforms(policy: list[Any]) -> list[Any]:
+def build_transforms(policy: list[Any], location: str = LOCATION) -> list[Any]:
     """The transforms of a policy as Albumentations' objects, defaults included.
+
+    `location`: where the policy stands in params.yaml.
 
     Raises:
         UserError: the first mistake, with its location.
@@ -197,19 +199,29 @@ def build_transforms(policy: list[Any]) -> list[Any]:
         json.dumps(policy, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{LOCATION}: needs lists, mappings, texts and finite numbers: {error}"
+            f"{location}: needs lists, mappings, texts and finite numbers: {error}"
         ) from None
-    return [build_step(step, f"{LOCATION}[{i}]") for i, step in enumerate(policy)]
+    return [build_step(step, f"{location}[{i}]") for i, step in enumerate(policy)]
 
 
 def leaf_transforms(transforms: list[Any]) -> Iterator[Any]:
     """The transforms of a list in order, and of each composite in it those that it contains."""
-    for transform in transforms:
-        inner = getattr(transform, "transforms", None)
-        if isinstance(inner, list | tuple):
-            yield from leaf_transforms(list(inner))
+    return (leaf for _, leaf in located_leaves(transforms))
+
+
+def located_leaves(transforms: list[Any], location: str = LOCATION) -> Iterator[tuple[str, Any]]:
+    """leaf_transforms(), each after its place, as in `params.yaml augment.policy[0] Blur`."""
+    for i, transform in enumerate(transforms):
+        place, name = f"{location}[{i}]", type(transform).__name__
+        if name in COMPOSITES:  # ColorJitter has `transforms` as well
+            yield from located_leaves(transform.transforms, f"{place}.transforms")
         else:
-            yield transform
+            yield f"{place} {name}", transform
+
+
+def takes_grey(transforms: list[Any]) -> bool:
+    """Whether every transform works on images of one channel."""
+    return {type(leaf).__name__ for leaf in leaf_transforms(transforms)}.isdisjoint(NEED_COLOUR)
 
 
 def scale_fill(transform: Any) -> None:
@@ -233,13 +245,14 @@ class Policy:
     is given for 8 bits; for images of 16 bits it is scaled, so that 255 is white there too.
     """
 
-    def __init__(self, steps: list[Any]) -> None:
+    def __init__(self, steps: list[Any], location: str = LOCATION) -> None:
         # All steps share one pair of generators, whose state is set for each variant:
         # Compose.set_random_seed() would make new ones for every step, which takes longer than
         # augmenting a small image.
         self.bits = np.random.PCG64(0)
         self.random = random.Random(0)
-        transforms, deep_transforms = build_transforms(steps), build_transforms(steps)
+        transforms = build_transforms(steps, location)
+        deep_transforms = build_transforms(steps, location)
         for leaf in leaf_transforms(deep_transforms):
             scale_fill(leaf)
         self.compose = self._compose(transforms)
@@ -247,7 +260,7 @@ class Policy:
         leaves = list(leaf_transforms(transforms))
         names = {type(leaf).__name__ for leaf in leaves}
         self.takes_16_bits = names.issubset(TAKE_16_BITS) and not any(map(inpaints, leaves))
-        self.takes_grey = names.isdisjoint(NEED_COLOUR)
+        self.takes_grey = takes_grey(transforms)
 
     def _compose(self, transforms: list[Any]) -> A.Compose:
         compose = A.Compose(transforms, save_applied_params=True)

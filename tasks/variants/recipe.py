@@ -1,18 +1,24 @@
 """Recipe: everything that decides the pixels and bytes of variants, and the hash that names it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+from unicodedata import normalize
+
+import numpy as np
+import pandas as pd
 
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.variants.params import AugmentParams, Encoding
-from tasks.variants.policy import Policy, canonical_json, library_versions
+from tasks.variants.policy import LOCATION, Policy, canonical_json, library_versions
 
 # Raise it where a change of the code that makes variants gives other pixels for the same recipe:
 # what was made before would be reused.
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -25,17 +31,6 @@ class Recipe:
     distinct: bool
     max_attempts: int
     preprocessing: Preprocessing = AS_DECODED
-
-    @classmethod
-    def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipe":
-        return cls(
-            seed=params.seed,
-            policy=canonical_json(params.policy),
-            encoding=params.encoding,
-            distinct=params.distinct,
-            max_attempts=params.max_attempts,
-            preprocessing=preprocessing,
-        )
 
     @cached_property
     def hash(self) -> str:
@@ -58,6 +53,85 @@ class Recipe:
         return _build_policy(self.policy)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=64)
 def _build_policy(text: str) -> Policy:
     return Policy(json.loads(text))
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipe of each class: `general`, but for the classes that have a policy of their own.
+
+    `by_class`: by names in Unicode's composed form, as folders may have either.
+    """
+
+    general: Recipe
+    by_class: dict[str, Recipe] = field(default_factory=dict)
+
+    @classmethod
+    def from_params(cls, params: AugmentParams, preprocessing: Preprocessing) -> "Recipes":
+        general = Recipe(
+            seed=params.seed,
+            policy=canonical_json(params.policy),
+            encoding=params.encoding,
+            distinct=params.distinct,
+            max_attempts=params.max_attempts,
+            preprocessing=preprocessing,
+        )
+        by_class = {
+            normalize("NFC", policy.label): replace(general, policy=canonical_json(policy.steps))
+            for policy in policies(params)
+            if policy.label is not None
+        }
+        return cls(general, by_class)
+
+    def of(self, label: str) -> Recipe:
+        """The recipe of a class."""
+        return self.by_class.get(normalize("NFC", label), self.general)
+
+
+class ClassPolicy(NamedTuple):
+    """A policy as params.yaml has it, where it stands there, and of which class; None: the rest."""
+
+    steps: list[Any]
+    location: str
+    label: str | None
+
+
+def policies(params: AugmentParams) -> list[ClassPolicy]:
+    """The policies of single classes, then the one of all others."""
+    own = [
+        ClassPolicy(own.policy, f"params.yaml augment.per_class {label!r} policy", label)
+        for label, own in params.per_class.items()
+        if own.policy is not None
+    ]
+    return [*own, ClassPolicy(params.policy, LOCATION, None)]
+
+
+def check_policies(params: AugmentParams) -> None:
+    """Check the policies of all classes before any work is done.
+
+    Raises:
+        UserError: the first mistake, with its place in params.yaml.
+    """
+    for policy in policies(params):
+        Policy(policy.steps, policy.location)
+
+
+def rows_of_policies(
+    labels: pd.Series, params: AugmentParams
+) -> Iterator[tuple[ClassPolicy, np.ndarray]]:
+    """Each policy that has rows, and which: bool (rows,). `labels`: the class of each row."""
+    names = labels.map({label: normalize("NFC", label) for label in labels.unique()})
+    left = np.ones(len(labels), bool)
+    for policy in policies(params):
+        its = left if policy.label is None else (names == normalize("NFC", policy.label)).to_numpy()
+        left = left & ~its
+        if its.any():
+            yield policy, its
+
+
+def overall_hash(recipe_hashes: Iterable[str]) -> str:
+    """What names a dataset's recipes: the hash of its only one, or a hash over those of several."""
+    distinct = sorted(set(recipe_hashes))
+    return distinct[0] if len(distinct) == 1 else sha256(" ".join(distinct).encode())[:16]

@@ -37,7 +37,8 @@ class Source(NamedTuple):
 LOCATION = Source._fields[:3]  # what image_bytes.locate_images() gives
 FACTS = Source._fields[3:-1]
 # What has to be read of the validated manifest.
-COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, "split", "status")
+PIXELS = ("grey", "pixel_xxh3")
+COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, *PIXELS, "split", "status")
 
 
 def training_sources(rows: pd.DataFrame) -> pd.DataFrame:
@@ -61,6 +62,18 @@ def policy_input_sizes(rows: pd.DataFrame, preprocessing: Preprocessing) -> pd.D
         rows["height"].to_numpy(np.int64), rows["width"].to_numpy(np.int64)
     )
     return rows.assign(height=height, width=width)
+
+
+def policy_inputs(rows: pd.DataFrame, preprocessing: Preprocessing) -> pd.DataFrame:
+    """The rows with what the capacity of a policy depends on: `height`, `width` and `grey`.
+
+    `grey`: of how many equal channels an image is after preprocessing, 1 or 3; 0 where it has
+    colours.
+    """
+    grey = rows["channels"].where(rows["grey"].astype(bool), 0)
+    if any(step.grey for step in preprocessing.preprocess):
+        grey = 1
+    return policy_input_sizes(rows, preprocessing).assign(grey=grey)
 
 
 def to_sources(rows: pd.DataFrame, counts: pd.Series) -> Iterator[Source]:

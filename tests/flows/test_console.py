@@ -94,7 +94,7 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
         "a dog        1     2,000     2,001  2001.00     2,000",
         "all          2     4,000     4,002  2001.00     2,012",
         "",
-        "capacity   one source has exactly 7 to 9, by its size, different images",
+        "capacity   one source has exactly 7 to 9, by its size and colours, different images",
         "distinct   of the variants, about how many are expected to differ without drawing again",
         "disk       about 1.2 MB of segments",
         "time       about 61 s here, with 3 workers",
@@ -102,6 +102,21 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
         "warning    " + ("much " * 18).strip(),
         "           " + ("much " * 12).strip(),
     ]
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (None, None, "any number of different images of one source"),
+        (1, None, "by its size and colours, one source has 1 different images or any number"),
+        (1_200, 1_200, "one source has exactly 1,200 different images"),
+    ],
+)
+def test_a_plan_says_what_its_policy_can_make(
+    printed: Any, least: int | None, most: int | None, text: str
+) -> None:
+    found = forecast(capacity_per_image=least, capacity_per_image_most=most)
+    assert f"capacity   {text}" in printed(console.plan_forecast(found))
 
 
 def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(printed: Any) -> None:
@@ -163,24 +178,37 @@ def test_findings_have_their_mend_below(printed: Any) -> None:
     ]
 
 
-def test_rejected_variants_are_counted_where_there_are_any(
+def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
     printed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = {"sources": 1_000, "planned": 4, "written": 3, "rejected": 1}
-    classes = {"cat": {**numbers, "training_images": 1_003}}
-    monkeypatch.setattr(
-        console,
-        "read_metrics",
-        lambda stage: {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]},
-    )
+    classes = {
+        "cat": {**numbers, "training_images": 1_003},
+        "dog": {**numbers, "written": 4, "rejected": 0, "training_images": 1_004},
+    }
+    found = {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]}
+    found["rejections"] = {"equals_other_class": 1}
+    lost = {"label": ["cat"], "kind": ["equals_other_class"], "count": [1]}
+    monkeypatch.setattr(console, "read_metrics", lambda stage: found)
     monkeypatch.setattr(console, "read_counts", lambda: None)
+    monkeypatch.setattr(console, "read_rejections", lambda: pd.DataFrame(lost))
     monkeypatch.setattr(console, "counts_by_class", lambda counts: classes)
     assert printed(console.run_summary(["augment"], ["warning: printed"])) == [
         "variants         3 of 4 planned",
+        "rejected         1 equals_other_class: equal to an original of another class; "
+        "leave out the step that turns one class into another, or give such classes a policy "
+        "without it in augment.per_class",
         "warning          new",
-        "  class  sources  variants  training images  rejected",
-        "  cat      1,000         3            1,003         1",
+        "  class  sources  variants  training images              rejected",
+        "  cat      1,000         3            1,003  1 equals_other_class",
+        "  dog      1,000         4            1,004",
         "training images  1,003",
+    ]
+    found |= {"rejected": 0, "rejections": {}, "warnings": []}
+    assert printed(console.run_summary(["augment"], []))[:3] == [
+        "variants         3 of 4 planned",
+        "  class  sources  variants  training images",
+        "  cat      1,000         3            1,003",
     ]
 
 

@@ -319,7 +319,7 @@ def test_a_bit_flipped_in_place_is_found_and_mended_in_every_copy(
 ) -> None:
     lock = finished.path("dvc.lock").read_bytes()
     (segment,) = finished.path("data/augmented/segments").iterdir()
-    (kept,) = finished.path(".variegate/segments").glob("*/*.tar")
+    (kept,) = finished.path(".variegate/segments").glob("*.tar")
     md5 = hashlib.md5(segment.read_bytes()).hexdigest()
     in_cache = finished.path(f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
     damaged = bytearray(segment.read_bytes())

@@ -7,6 +7,7 @@ their values. Every other column of files has to name files that are there.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tasks.common.yaml_names import quoted
 from tasks.dataset.split_names import SPLIT_WORDS
 from tasks.ingest.tables.columns import (
     FILE,
@@ -102,7 +103,7 @@ class ColumnFinder(NamedTuple):
             return (called_so or fitting)[0]
         if fitting:
             several = ", ".join(start.names[column] for column in fitting)
-            mend = f"`ingest.file_column: {start.names[fitting[0]]}` takes one"
+            mend = f"`ingest.file_column: {quoted(start.names[fitting[0]])}` takes one"
             return Refused(f"several columns name files: {several}; {mend}", near=True)
         return self._nearly_fitting(start)
 
@@ -116,7 +117,9 @@ class ColumnFinder(NamedTuple):
         several = [name for name in start.names if plain_name(name) in LABEL_NAMES]
         if column is None and len(several) > 1:
             need = f"several columns may hold the labels: {', '.join(several)}"
-            return Refused(f"{need}; `ingest.label_column: {several[0]}` takes one", near=True)
+            return Refused(
+                f"{need}; `ingest.label_column: {quoted(several[0])}` takes one", near=True
+            )
         return column
 
     def _split_column(self, start: Start) -> int | None:
@@ -237,11 +240,11 @@ def _are_numbers(values: list[str]) -> bool:
 
 
 def _other(start: Start, column: int) -> str:
-    """A column that could hold the labels, to show how one is named: words before numbers."""
+    """A column that could hold the labels, as params.yaml names it: words before numbers."""
     columns = [*range(column + 1, len(start.names)), *range(column)]
     columns.sort(key=lambda column: _are_numbers(start.texts(column)))
     names = [start.names[column].strip() for column in columns]
-    return next(filter(None, names), "NAME")
+    return quoted(next(filter(None, names), "NAME"))
 
 
 def _how_to_label(start: Start, file: int) -> str | None:

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from tasks.common.errors import UserError
+from tasks.common.yaml_names import quoted
 from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import problem_of
 from tasks.dataset.split_names import SPLIT_WORDS, split_named, split_of_folder
@@ -47,6 +48,7 @@ def find_tables(names: Iterable[str], matcher: NameMatcher, wanted: Wanted) -> F
         elif file and (file.near or _extension(name) in NOTED):
             notes.append(f"{name} labels nothing: {file.why}")
     for key, column in wanted._asdict().items():
+        _require_one_meaning(f"ingest.{key}_column", column, files)
         _require_column(f"ingest.{key}_column", column, files, notes)
     rows = {name: read_rows(name, file, matcher) for name, file in files.items()}
     if wanted.label is None:
@@ -97,7 +99,8 @@ def _guessed_for_few(rows: dict[str, TableRows], matcher: NameMatcher) -> dict[s
 def _mend(file: TableFile) -> str:
     """The parameter that takes a column of labels that was guessed."""
     column = file.columns.label or 0
-    return f"`ingest.label_column: {file.names[column].strip() or column + 1}`"
+    name = file.names[column].strip()
+    return f"`ingest.label_column: {quoted(name) if name else column + 1}`"
 
 
 def open_table(name: str, matcher: NameMatcher, wanted: Wanted) -> TableFile | Refused | None:
@@ -114,6 +117,19 @@ def open_table(name: str, matcher: NameMatcher, wanted: Wanted) -> TableFile | R
 
 def _extension(name: str) -> str:
     return posixpath.splitext(name)[1].lower()
+
+
+def _require_one_meaning(key: str, column: str | int | None, files: dict[str, TableFile]) -> None:
+    """Raises UserError for a number where a table has another column of that name."""
+    for name, file in files.items():
+        names = [column_name.strip() for column_name in file.names]
+        if not isinstance(column, int) or names.count(str(column)) == 0:
+            continue
+        if names.index(str(column)) + 1 != column:
+            mend = f"write '{column}', in quotes, for that column"
+            if column <= len(names):
+                mend += f", or {quoted(names[column - 1])} for column number {column}"
+            raise UserError(f"{RAW}: {key} is {column}, and {name} has a column {column}: {mend}")
 
 
 def _require_column(

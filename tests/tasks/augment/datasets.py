@@ -12,13 +12,16 @@ import pytest
 
 from tasks.augment.__main__ import augment
 from tasks.common import events
+from tasks.dataset.image_bytes import locate_variants, read_row
+from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED
+from tasks.dataset.selections import written_variants
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 
 POLICIES = (
     [{"Rotate": {"limit": 40, "p": 0.9}}],
@@ -60,6 +63,7 @@ class Dataset:
     deleted: list[tuple[str, bytes]] = field(default_factory=list)
     count: dict[str, Any] = field(default_factory=dict)
     policy: int = 0
+    policy_of: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for _ in range(self.rng.randint(4, 12)):
@@ -69,9 +73,10 @@ class Dataset:
     def params(self) -> AugmentParams:
         labels = {label for name, (label, _) in self.files.items() if split(name) == "train"}
         count = dict(self.count)
-        count["per_class"] = {
-            name: own for name, own in count.get("per_class", {}).items() if name in labels
-        }
+        own = {label: {"policy": POLICIES[policy]} for label, policy in self.policy_of.items()}
+        for label, number in count.get("per_class", {}).items():
+            own[label] = {**own.get(label, {}), **number}
+        count["per_class"] = {label: plan for label, plan in own.items() if label in labels}
         return AugmentParams(policy=POLICIES[self.policy], **count)
 
     def validated(self) -> pd.DataFrame:
@@ -85,11 +90,13 @@ class Dataset:
             path.write_bytes(content)
             sha256, shape = hashing.sha256(content), decode(content).pixels.shape
             facts = {"source_id": sha256[:16], "sha256": sha256, "file_name": name, "label": label}
+            facts["pixel_xxh3"] = hashing.to_hex(hashing.fast_pixel_hash(decode(content).pixels))
             place = {"container": None, "offset": None, "bytes": len(content)}
             size = {
                 "height": shape[0],
                 "width": shape[1],
                 "channels": 1 if len(shape) == 2 else 3,
+                "grey": len(shape) == 2,
                 "bits": 8,
             }
             rows.append(
@@ -143,6 +150,21 @@ class Dataset:
     def change_recipe(self) -> None:
         self.policy = self.rng.randrange(len(POLICIES))
 
+    def change_recipe_of_a_class(self) -> None:
+        self.policy_of[self.rng.choice(LABELS)] = self.rng.randrange(len(POLICIES))
+
+    def add_what_was_made(self) -> None:
+        """An image that a variant equals, held out or of any class; or such an image goes."""
+        kept = [name for name in self.files if name.endswith("-made.png")]
+        if kept and self.rng.random() < 0.5:
+            del self.files[self.rng.choice(sorted(kept))]
+            return
+        made = locate_variants(written_variants(read_ledger()))
+        if len(made):
+            image = read_row(made.iloc[self.rng.randrange(len(made))])
+            path = self.rng.choice("01") + self.path().replace(".png", "-made.png")
+            self.files[path] = self.rng.choice(LABELS), image
+
     def lose_half_of_the_cache(self) -> None:
         for path in sorted(Path(".variegate").rglob("*.*")):
             if self.rng.random() < 0.5:
@@ -167,6 +189,7 @@ class Dataset:
             self.replace,
         ]
         edits += [self.recount, self.recount, self.change_recipe, self.lose_half_of_the_cache]
+        edits += [self.change_recipe_of_a_class, *[self.add_what_was_made] * 4]
         self.rng.choice([*edits, self.commit, self.commit_and_clone])()
 
 
@@ -183,6 +206,6 @@ def run(
     said: dict[str, int] = {}
     monkeypatch.setattr(events, "report_counts", said.update)
     params = dataset.params()
-    augment(dataset.validated(), params, Recipe.from_params(params, AS_DECODED))
+    augment(dataset.validated(), params, Recipes.from_params(params, AS_DECODED))
     files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}
     return {**files, "metrics": AUGMENT_METRICS.read_bytes()}, said

@@ -10,7 +10,13 @@ from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.pixels.hashing import fast_pixel_hash
-from tasks.variants.make import draw_variant, encode_variant, extension_of, variant_seed
+from tasks.variants.make import (
+    draw_variant,
+    encode_variant,
+    extension_of,
+    has_one_colour,
+    variant_seed,
+)
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
 from tasks.variants.recipe import Recipe
@@ -91,11 +97,47 @@ def test_without_distinct_the_first_draw_is_kept(tmp_path: Path) -> None:
     assert {variant.row["attempt"] for variant in variants} == {0}
 
 
+def test_a_branch_that_fails_on_an_image_is_drawn_again(tmp_path: Path) -> None:
+    branches = [{"RandomCrop": {"height": 99, "width": 99}}, {"VerticalFlip": {"p": 1.0}}]
+    policy = [{"OneOf": {"transforms": branches, "p": 1.0}}]
+    seeds = [recipe(policy, max_attempts=20, seed=seed, distinct=False) for seed in range(20)]
+    variants = [expand(source(tmp_path, PHOTO, planned=1), one)[0] for one in seeds]
+    assert {variant.row["status"] for variant in variants} == {"written"}
+    assert {variant.row["attempt"] for variant in variants} >= {0, 1}
+    assert all(np.array_equal(decode(variant.data).pixels, PHOTO[::-1]) for variant in variants)
+
+
+def test_a_variant_of_one_colour_is_drawn_again_and_then_rejected(tmp_path: Path) -> None:
+    erase = {"hole_height_range": (20, 40), "hole_width_range": (30, 40)}
+    blank = {"CoarseDropout": {"num_holes_range": (1, 1), **erase, "p": 0.5}}
+    half = [blank, {"VerticalFlip": {"p": 1.0}}]
+    variants = expand(source(tmp_path, PHOTO), recipe(half, distinct=False, max_attempts=30))
+    for variant in variants:
+        assert np.array_equal(decode(variant.data).pixels, PHOTO[::-1])
+    blank["CoarseDropout"]["p"] = 1.0
+    (variant,) = expand(source(tmp_path, PHOTO, planned=1), recipe([blank]))
+    assert (variant.row["reason"], variant.row["attempt"], variant.data) == ("one_colour", 4, None)
+    of_one_colour = source(tmp_path, np.full((20, 30), 200, np.uint8), planned=1)
+    (variant,) = expand(of_one_colour, recipe([{"InvertImg": {"p": 1.0}}]))
+    assert np.array_equal(decode(variant.data).pixels, np.full((20, 30), 55, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"), [(None, True), ((0, 1), False), ((19, 29), False), ((0, 0), False)]
+)
+def test_one_pixel_makes_another_colour(place: tuple[int, int] | None, expected: bool) -> None:
+    for pixels in (np.full((20, 30), 9, np.uint8), np.full((20, 30, 3), (9, 8, 7), np.uint16)):
+        if place:
+            pixels[place] += 1
+        assert has_one_colour(pixels) == expected
+
+
 def test_a_policy_that_fails_on_an_image_rejects_with_the_reason(tmp_path: Path) -> None:
     dot = source(tmp_path, np.zeros((1, 1, 3), np.uint8), planned=1)
     (variant,) = expand(dot, recipe([{"GridDistortion": {"p": 1.0}}]))
     assert variant.row["status"] == "rejected"
     assert variant.row["reason"] == "failed: ZeroDivisionError: division by zero"
+    assert variant.row["attempt"] == 4  # each attempt failed
 
 
 def test_a_transform_that_writes_into_its_input_does_not_reach_its_siblings(tmp_path: Path) -> None:

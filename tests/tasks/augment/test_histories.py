@@ -13,7 +13,8 @@ from tasks.common import tables
 from tasks.dataset.paths import LEDGER, SEGMENTS
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants import recipe as recipes
-from tasks.variants.recipe import Recipe
+from tasks.variants.originals import OF_THE_DATASET
+from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import COMMITTED, Dataset, files_below, run
 
 pytestmark = pytest.mark.starts  # each test runs the stage many times, in this process
@@ -34,20 +35,20 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(committed_segments, "committed_files", lambda *_: files_below(COMMITTED))
 
 
-def variants_in(path: Path) -> set[str]:
-    rows = pq.read_table(path, columns=["variant_id", "variant_index"])
+def variants_in(path: Path) -> set[tuple[str, str]]:
+    """The variants that rows of a ledger hold, but for those that other images forbid."""
+    rows = pq.read_table(path, columns=["variant_id", "recipe_hash", "variant_index", "reason"])
     return {
-        name
-        for name, index in zip(*(column.to_pylist() for column in rows.columns), strict=True)
-        if index
+        (row["variant_id"], row["recipe_hash"])
+        for row in rows.to_pylist()
+        if row["variant_index"] and not (row["reason"] or "").startswith(OF_THE_DATASET)
     }
 
 
-def made_before(dataset: Dataset, folder: Path) -> set[str]:
-    """The variants of the present recipe that are in the private cache or were committed."""
-    recipe = Recipe.from_params(dataset.params(), AS_DECODED).hash
-    found: set[str] = set()
-    for index in folder.glob(f".variegate/segments/{recipe}/*.sources"):
+def made_before(folder: Path) -> set[tuple[str, str]]:
+    """The variants, each with its recipe, that are in the private cache or were committed."""
+    found: set[tuple[str, str]] = set()
+    for index in folder.glob(".variegate/segments/*.sources"):
         rows, tar = (
             index.with_suffix(".parquet"),
             index.with_name(f"{index.stem.partition('-')[0]}.tar"),
@@ -55,10 +56,15 @@ def made_before(dataset: Dataset, folder: Path) -> set[str]:
         found |= variants_in(rows) if rows.is_file() and tar.is_file() else set()
     committed = folder / COMMITTED / "manifest.parquet"
     if committed.exists() and list(committed.parent.glob("segments/*")):
-        rows = pq.read_table(committed, columns=["recipe_hash"])
-        if rows["recipe_hash"][0].as_py() == recipe:
-            found |= variants_in(committed)
+        found |= variants_in(committed)
     return found
+
+
+def planned_in(ledger: Path) -> set[tuple[str, str]]:
+    rows = pq.read_table(ledger, columns=["variant_id", "recipe_hash", "variant_index"])
+    return {
+        (row["variant_id"], row["recipe_hash"]) for row in rows.to_pylist() if row["variant_index"]
+    }
 
 
 def live(
@@ -69,9 +75,9 @@ def live(
     left, _ = run(dataset, folder, monkeypatch)
     for _ in range(dataset.rng.randint(3, 6)):
         dataset.edit()
-        before = made_before(dataset, folder)
+        before = made_before(folder)
         left, said = run(dataset, folder, monkeypatch)
-        assert said["made"] == len(variants_in(LEDGER) - before)
+        assert said["made"] == len(planned_in(LEDGER) - before)
         assert said["made"] + said["reused"] == said["planned"]
     return dataset, left
 
@@ -148,8 +154,8 @@ def test_segments_of_a_ledger_are_found_with_their_sources(
     dataset = some(random.Random(0), a1="b", a2="a", a3="a", a4="b", a5="b", a6="a", a7="b")
     run(dataset, tmp_path, monkeypatch)
     tars = {path.name: path for path in SEGMENTS.iterdir()}
-    recipe = Recipe.from_params(dataset.params(), AS_DECODED).hash
-    found = list(read_segments(LEDGER, recipe, tars))
+    recipe = Recipes.from_params(dataset.params(), AS_DECODED).general.hash
+    found = list(read_segments(LEDGER, tars))
     assert [(one.first, one.count, list(rows["rows"])) for one, rows in found] == [
         (0, 4, [1, 3]),
         (4, 3, [3]),
@@ -159,11 +165,10 @@ def test_segments_of_a_ledger_are_found_with_their_sources(
         assert one.tar.stat().st_size == rows["size"].sum() + len(END)
         for source in rows:
             its = one.rows(int(source["start"]), int(source["start"]) + int(source["rows"]))
-            assert its["sha256"][0].as_py() == source["sha256"].decode()
+            assert its["sha256"][0].as_py() + recipe == source["key"].decode()
             assert its["variant_index"].to_pylist() == list(range(int(source["rows"])))
-    assert list(read_segments(LEDGER, "another", tars)) == []
     found[1][0].tar.unlink()
-    assert [one.name for one, _ in read_segments(LEDGER, recipe, tars)] == [
+    assert [one.name for one, _ in read_segments(LEDGER, tars)] == [
         found[0][0].name,
         found[2][0].name,
     ]

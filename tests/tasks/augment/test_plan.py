@@ -56,6 +56,50 @@ def test_per_class_overrides() -> None:
     }
 
 
+def test_at_least_raises_the_small_classes_and_leaves_the_larger() -> None:
+    rows = sources(cat=10, dog=4, emu=7)
+    assert counted(rows, target_per_class=7, at_least=True) == {"cat": 0, "dog": 3, "emu": 0}
+    assert counted(rows, target_per_class=12, at_least=True) == counted(rows, target_per_class=12)
+    raised = {"target_per_class": 7, "at_least": True}
+    own = {"cat": raised, "dog": raised}
+    assert counted(rows, variants_per_image=2, per_class=own) == {"cat": 0, "dog": 3, "emu": 14}
+    strict = {"cat": {"target_per_class": 11}}
+    assert counted(rows, target_per_class=8, at_least=True, per_class=strict) == {
+        "cat": 1,
+        "dog": 4,
+        "emu": 1,
+    }
+    # 6 more of 4 dogs are 2 of two and 1 of the others
+    limited = counted(rows, target_per_class=10, at_least=True, max_per_image=2)
+    assert limited == {"cat": 0, "dog": 6, "emu": 3}
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9), min_size=1), st.integers(1, 12))
+def test_at_least_is_the_larger_of_target_and_originals(classes: dict, target: int) -> None:
+    rows = sources(**classes)
+    counts = counted(rows, target_per_class=target, at_least=True)
+    assert {label: classes[label] + counts[label] for label in classes} == {
+        label: max(target, originals) for label, originals in classes.items()
+    }
+
+
+def test_a_class_is_found_whichever_way_its_accents_are_encoded() -> None:
+    rows = sources(cafe=2, the=1).replace({"label": {"cafe": "cafe\u0301"}})
+    own = {"caf\u00e9": {"variants_per_image": 3}}
+    assert counted(rows, variants_per_image=1, per_class=own) == {"cafe\u0301": 6, "the": 1}
+
+
+def test_of_many_classes_the_nearest_names_are_listed() -> None:
+    rows = sources(**{f"breed {number:02}": 1 for number in range(20)}, terrier=1)
+    with pytest.raises(UserError) as caught:
+        counted(rows, variants_per_image=1, per_class={"terier": {"variants_per_image": 1}})
+    assert str(caught.value) == (
+        "params.yaml augment.per_class 'terier': no such class in training; near it: terrier; "
+        "classes: breed 00, breed 01, breed 02, breed 03, breed 04, breed 05, breed 06, breed 07, "
+        "breed 08, breed 09 and 11 more"
+    )
+
+
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
@@ -63,7 +107,23 @@ def test_per_class_overrides() -> None:
             {"target_per_class": 8},
             "params.yaml augment.target_per_class, class 'cat': "
             "needs at least the 10 originals there are "
-            "(nothing is undersampled), found 8",
+            "(nothing is undersampled), found 8; "
+            "`at_least: true` beside it leaves larger classes as they are",
+        ),
+        (
+            {
+                "variants_per_image": 1,
+                "per_class": {"cat": {"target_per_class": 9}},
+            },
+            "params.yaml augment.per_class 'cat' target_per_class: "
+            "needs at least the 10 originals there are "
+            "(nothing is undersampled), found 9; "
+            "`at_least: true` beside it leaves larger classes as they are",
+        ),
+        (  # the limit holds for the classes that are raised
+            {"target_per_class": 9, "at_least": True, "max_per_image": 1},
+            "params.yaml augment.target_per_class, class 'dog': "
+            "9 is out of reach; max_per_image 1 allows 8",
         ),
         (
             {"target_per_class": 30, "max_per_image": 2},
@@ -82,6 +142,11 @@ def test_per_class_overrides() -> None:
         (
             {"variants_per_image": 1, "per_class": {"cow": {"variants_per_image": 1}}},
             "params.yaml augment.per_class 'cow': no such class in training; classes: cat, dog",
+        ),
+        (
+            {"variants_per_image": 1, "per_class": {"Cats": {"variants_per_image": 1}}},
+            "params.yaml augment.per_class 'Cats': no such class in training; "
+            "near it: cat; classes: cat, dog",
         ),
         (
             {"total": 50, "per_class": {c: {"variants_per_image": 1} for c in ("cat", "dog")}},

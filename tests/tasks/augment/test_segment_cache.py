@@ -6,14 +6,15 @@ import pytest
 from tasks.augment import segment_cache
 from tasks.augment.segments import is_sound
 from tasks.dataset.paths import SEGMENTS
-from tests.tasks.augment.test_segments import finished, made
+from tasks.variants.originals import NO_ORIGINALS
+from tests.tasks.augment.test_segments import RECIPES, finished, made
 
 
 def test_the_segments_longest_unused_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
-    folder = tmp_path / "segments" / "recipe"
+    folder = tmp_path / "segments"
     folder.mkdir(parents=True)
     for name in ("a.tar", "b.tar", "c.tar", "without-index.tar", "a-1.parquet", "c-1.parquet"):
         (folder / name).write_bytes(bytes(1000))
@@ -38,8 +39,8 @@ def test_a_changed_byte_of_stored_rows_is_found(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
     SEGMENTS.mkdir(parents=True)
-    segment_cache.write_segment(finished(made("a", [700]), made("b", [800])), "recipe")
-    ((stored, sources),) = segment_cache.read_cached("recipe")
+    segment_cache.write_segment(finished(made("a", [700]), made("b", [800])), RECIPES, NO_ORIGINALS)
+    ((stored, sources),) = segment_cache.read_cached()
     assert is_sound.__wrapped__(stored) and sources["rows"].tolist() == [2, 2]
     data = stored.path.read_bytes()
     for place in range(

@@ -14,10 +14,11 @@ from tasks.augment.segments import Finished, assemble_segment
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels import hashing
 from tasks.variants.params import Encoding
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source
 
 RECIPE = Recipe(42, "[]", Encoding(), True, 1)
+RECIPES = Recipes(RECIPE)
 Made = tuple[Source, list[Encoded]]
 
 
@@ -61,12 +62,12 @@ def cut(pieces: list[Finished]) -> list[list[Finished]]:
 
 
 def names(pieces: list[Finished]) -> list[str | None]:
-    return [assemble_segment(own, "recipe")[0] for own in cut(pieces)]
+    return [assemble_segment(own, RECIPES)[0] for own in cut(pieces)]
 
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     sources = [made("a", [1, 512, 513]), made("b", [700])]
-    name, parts, table = assemble_segment(finished(*sources), "recipe")
+    name, parts, table = assemble_segment(finished(*sources), RECIPES)
     data = b"".join(parts)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
@@ -78,7 +79,7 @@ def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     rows = table.to_pylist()
     assert [row["variant_index"] for row in rows] == [0, 1, 2, 3, 0, 1]
     assert {(row["label"], row["split"], row["recipe_hash"]) for row in rows} == {
-        ("cat", "train", "recipe")
+        ("cat", "train", RECIPE.hash)
     }
     for row in rows:
         if row["variant_index"] == 0:
@@ -105,13 +106,13 @@ def test_a_header_is_what_tarfile_makes() -> None:
 
 
 def test_rejected_variants_take_no_place() -> None:
-    rows = assemble_segment(finished(made("a", [None, 10])), "recipe")[2].to_pylist()
+    rows = assemble_segment(finished(made("a", [None, 10])), RECIPES)[2].to_pylist()
     assert [(row["segment"] is None, row["offset"]) for row in rows] == [
         (True, None),
         (True, None),
         (False, 512),
     ]
-    assert assemble_segment(finished(made("a", [None])), "recipe")[0] is None
+    assert assemble_segment(finished(made("a", [None])), RECIPES)[0] is None
 
 
 def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:

@@ -14,7 +14,7 @@ from tasks.variants.policy import Policy
 def expected(
     policy: list, planned: list[int], epochs: int, batch_size: int, distinct: bool = True
 ) -> dict:
-    rows = pd.DataFrame({"height": 4, "width": 4}, index=range(len(planned)))
+    rows = pd.DataFrame({"height": 4, "width": 4, "grey": 0}, index=range(len(planned)))
     found = capacities_by_source(rows, policy)
     return forecast_exposure(pd.Series(planned), *found, epochs, batch_size, distinct)
 

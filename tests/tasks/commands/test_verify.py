@@ -17,7 +17,7 @@ from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import COUNTS, LEDGER, RAW, SEGMENTS
 from tasks.dataset.selections import written_variants
 from tasks.pixels.preprocess import AS_DECODED
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import Dataset, run
 
 
@@ -25,12 +25,12 @@ class Made(NamedTuple):
     """A dataset that augment has run on: 3 sources, 2 variants of each, one of them rejected."""
 
     validated: pd.DataFrame
-    recipe: Recipe
+    recipes: Recipes
     ledger: pd.DataFrame
     segment: Path
 
     def verify(self, remake: int = 0) -> dict:
-        return commands.verify(self.validated, self.recipe, remake)
+        return commands.verify(self.validated, self.recipes, remake)
 
     def differences(self) -> list[str]:
         return self.verify()["differences"]
@@ -50,8 +50,8 @@ def augmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     dataset.count, dataset.policy = {"variants_per_image": 2}, 2  # InvertImg: one image for certain
     run(dataset, tmp_path / "project", monkeypatch)
     (segment,) = SEGMENTS.iterdir()
-    recipe = Recipe.from_params(dataset.params(), AS_DECODED)
-    return Made(dataset.validated(), recipe, read_ledger(), segment)
+    recipes = Recipes.from_params(dataset.params(), AS_DECODED)
+    return Made(dataset.validated(), recipes, read_ledger(), segment)
 
 
 def test_what_is_counted_where_all_is_well(augmented: Made) -> None:
@@ -186,7 +186,7 @@ def test_variants_made_again_have_the_ledgers_bytes_and_facts(augmented: Made) -
     chosen = augmented.ledger[augmented.ledger["variant_index"] > 0]
 
     def told(rows: pd.DataFrame) -> list[str]:
-        return commands.check_remade(rows, augmented.validated, augmented.recipe)
+        return commands.check_remade(rows, augmented.validated, augmented.recipes)
 
     assert told(chosen) == []
     ids = chosen["variant_id"].tolist()
@@ -204,26 +204,26 @@ def test_variants_made_again_have_the_ledgers_bytes_and_facts(augmented: Made) -
     was = chosen.assign(recipe_hash="0123")
     assert told(was) == [
         "the ledger's variants were made by recipe 0123; params.yaml now says "
-        + augmented.recipe.hash
+        + augmented.recipes.general.hash
     ]
 
 
 def test_one_variant_is_made_again(augmented: Made) -> None:
     first, data = members_of(augmented)[0]
     variant, _, extension = first.partition(".")
-    found = commands.replay(variant, augmented.validated, augmented.recipe)
+    found = commands.replay(variant, augmented.validated, augmented.recipes)
     assert (found.data, found.extension, found.row["variant_id"]) == (data, extension, variant)
     second = f"{augmented.id_of(0)}-v002"
-    rejected = commands.replay(second, augmented.validated, augmented.recipe)
+    rejected = commands.replay(second, augmented.validated, augmented.recipes)
     assert rejected.data is None and rejected.row["variant_index"] == 2
     for unknown in ("x-v001", f"{augmented.id_of(0)}-v000", f"{augmented.id_of(0)}-v003"):
         with pytest.raises(UserError) as caught:
-            commands.replay(unknown, augmented.validated, augmented.recipe)
+            commands.replay(unknown, augmented.validated, augmented.recipes)
         need = f"needs an augmented variant's id of {LEDGER}"
         assert str(caught.value) == f"variant {unknown!r}: {need}"
     (RAW / "101.png").unlink()
     with pytest.raises(UserError) as caught:
-        commands.replay(second, augmented.validated, augmented.recipe)
+        commands.replay(second, augmented.validated, augmented.recipes)
     gone = "gone since it was validated; run from ingest again"
     assert str(caught.value) == (
         f"variant {second!r}: {second}: cannot be made again: {RAW}/101.png: {gone}"

@@ -66,7 +66,35 @@ def error_of(
             "augment: {variants_per_image: 4, policy: [], per_class: {cat: {}}}",
             "augment",
             AugmentParams,
-            "params.yaml augment.per_class.cat: needs one of variants_per_image, target_per_class",
+            "params.yaml augment.per_class.cat: needs variants_per_image, target_per_class "
+            "or policy",
+        ),
+        (
+            "augment: {variants_per_image: 4, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, "
+            "found variants_per_image",
+        ),
+        (
+            "augment: {total: 4, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, found total",
+        ),
+        (
+            "augment: {target_per_class: max, at_least: true, policy: []}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment: at_least needs a number as target_per_class, "
+            "found target_per_class: max",
+        ),
+        (
+            "augment: {policy: [], per_class: {6: {variants_per_image: 1, at_least: true}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.per_class.6: at_least needs target_per_class beside it, "
+            "found variants_per_image",
         ),
         (
             "augment: {variants_per_image: 4, policy: [], encoding: {format: gif}}",
@@ -92,14 +120,15 @@ def error_of(
             "ingest: {label_column: 0}",
             "ingest",
             IngestParams,
-            "params.yaml ingest.label_column: needs a column's name or its number from 1, found 0",
+            "params.yaml ingest.label_column: needs a column's name, in quotes where it is no "
+            "word, or its number from 1, found 0",
         ),
         (
             "ingest: {file_column: true}",
             "ingest",
             IngestParams,
-            "params.yaml ingest.file_column: needs a column's name or its number from 1, "
-            "found True",
+            "params.yaml ingest.file_column: needs a column's name, in quotes where it is no "
+            "word, or its number from 1, found True",
         ),
         (
             "validate: {train: 0.5}",

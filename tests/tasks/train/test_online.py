@@ -12,10 +12,12 @@ from tasks.augment.expand import expand_source
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
+from tasks.pixels.hashing import fast_pixel_hash
 from tasks.train.online import OnlineBatches, OnlineVariants
+from tasks.variants.originals import Originals
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source
 
 EPOCHS = 4
@@ -71,7 +73,7 @@ def test_an_epoch_shows_what_the_segments_hold(
     policy: list, distinct: bool, tmp_path: Path
 ) -> None:
     expected = stored(tmp_path, recipe(policy, distinct))
-    dataset = OnlineVariants(sources(tmp_path, 0), recipe(policy, distinct), EPOCHS)
+    dataset = OnlineVariants(sources(tmp_path, 0), Recipes(recipe(policy, distinct)), EPOCHS)
     for epoch in range(1, EPOCHS + 1):
         dataset.set_epoch(epoch)
         for place in reversed(range(len(dataset))):
@@ -87,7 +89,7 @@ def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
 ) -> None:
     expected = stored(tmp_path, recipe(FLIPS))
     for first in (1, 3):
-        dataset = OnlineVariants(sources(tmp_path, 0), recipe(FLIPS), EPOCHS, finish=_sum)
+        dataset = OnlineVariants(sources(tmp_path, 0), Recipes(recipe(FLIPS)), EPOCHS, finish=_sum)
         loader = OnlineBatches(dataset, workers)
         for epoch in range(first, EPOCHS + 1):
             order = torch.randperm(
@@ -103,7 +105,7 @@ def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
 def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path) -> None:
     expected = stored(tmp_path, recipe(FLIPS))
     two = sources(tmp_path, planned=2)
-    dataset = OnlineVariants(two, recipe(FLIPS), EPOCHS)
+    dataset = OnlineVariants(two, Recipes(recipe(FLIPS)), EPOCHS)
     expanded = chain.from_iterable(expand_source(source, recipe(FLIPS)) for source in two)
     rows = [row for row, _ in expanded]
     dataset.remember(pd.DataFrame(rows))
@@ -111,6 +113,22 @@ def test_after_stored_variants_come_those_that_would_follow_them(tmp_path: Path)
     assert [np.array_equal(dataset[place][0], expected[place][2]) for place in range(len(two))] == [
         True
     ] * len(two)
+
+
+def test_where_a_variant_equals_a_held_out_image_its_source_stands_in(tmp_path: Path) -> None:
+    own = recipe([{"HorizontalFlip": {"p": 0.5}}], distinct=False)
+    both = sources(tmp_path, 0, count=2)
+    images = [decode(Path(source.path).read_bytes()).pixels for source in both]
+    flipped = fast_pixel_hash(images[0][:, ::-1])
+    originals = Originals(*map(np.array, ([flipped], ["a"], [True], ["0" * 16])))
+    dataset = OnlineVariants(both, Recipes(own), 8, originals=originals)
+    shown = []
+    for epoch in range(1, 9):
+        dataset.set_epoch(epoch)
+        (first, first_made), (_, second_made) = dataset[0], dataset[1]
+        assert np.array_equal(first, images[0]) and second_made
+        shown.append(first_made)
+    assert set(shown) == {True, False}  # made: the draws that leave the image as it is
 
 
 def _sum(pixels: np.ndarray) -> int:

@@ -223,3 +223,16 @@ def test_progress_is_counted_in_images(
     assert len(measure.measure_all(rows)) == 5
     told = [line.partition(" images, ")[0] for line in capsys.readouterr().out.splitlines()]
     assert told == ["decoding: 2 of 5", "decoding: 4 of 5"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_without_colours_are_grey_whatever_their_channels(dtype: type) -> None:
+    levels = np.arange(63, dtype=dtype).reshape(9, 7)
+    equal = np.repeat(levels[..., None], 3, axis=2)
+    coloured = equal.copy()
+    coloured[8, 6, 2] += 1  # the last pixel alone
+    found = [
+        measure.measure_pixels("0", Decoded(pixels, "PNG", 8)).facts["grey"]
+        for pixels in (levels, equal, coloured)
+    ]
+    assert found == [True, True, False]

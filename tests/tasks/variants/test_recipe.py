@@ -1,9 +1,14 @@
-import pytest
+import re
 
-from tasks.pixels.preprocess import Preprocessing
-from tasks.variants.params import Encoding
+import pytest
+from pydantic import ValidationError
+
+from tasks.common.errors import UserError
+from tasks.pixels.hashing import sha256
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
+from tasks.variants.params import AugmentParams, ClassPlan, Encoding
 from tasks.variants.policy import canonical_json
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipe, Recipes, check_policies, overall_hash
 
 ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
 
@@ -34,3 +39,43 @@ def test_the_libraries_are_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -
     before = recipe().hash
     monkeypatch.setattr("tasks.variants.recipe.library_versions", lambda: {"numpy": "0"})
     assert recipe().hash != before
+
+
+def test_a_class_with_a_policy_of_its_own_has_a_recipe_of_its_own() -> None:
+    own = {"cat": {"policy": "VerticalFlip"}, "dog": {"variants_per_image": 3}}
+    params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
+    recipes = Recipes.from_params(params, AS_DECODED)
+    assert recipes.of("cat").policy == '["VerticalFlip"]'
+    assert recipes.of("dog") == recipes.of("cow") == recipes.general
+    same = {"cat": {"policy": ROTATE}}
+    params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=same)
+    recipes = Recipes.from_params(params, AS_DECODED)
+    assert recipes.of("cat").hash == recipes.general.hash
+
+
+def test_the_hash_of_a_dataset_is_that_of_its_recipe_or_over_all() -> None:
+    assert overall_hash(["a", "a"]) == "a"
+    assert overall_hash(["a", "b"]) == overall_hash(["b", "a", "b"]) == sha256(b"a b")[:16]
+
+
+def test_a_mistake_in_a_policy_of_a_class_is_told_with_its_place() -> None:
+    own = {"cat": {"policy": ["VerticalFlip", {"Rotate": {"limits": 3}}]}}
+    params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
+    place = "params.yaml augment.per_class 'cat' policy[1] Rotate"
+    with pytest.raises(UserError, match=re.escape(f"{place}: unknown argument 'limits'; known: ")):
+        check_policies(params)
+
+
+@pytest.mark.parametrize(
+    ("own", "problem"),
+    [
+        ({}, "needs variants_per_image, target_per_class or policy"),
+        (
+            {"variants_per_image": 1, "target_per_class": 9},
+            "needs one of variants_per_image, target_per_class",
+        ),
+    ],
+)
+def test_what_a_class_gets_is_a_number_or_a_policy(own: dict, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ClassPlan(**own)

@@ -6,7 +6,7 @@ import pytest
 from tasks.common.errors import UserError
 from tasks.variants import sources
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipes
 from tests.tasks.variants.test_recipe import ROTATE, recipe
 
 ROWS = pd.DataFrame(
@@ -59,5 +59,5 @@ def test_a_recipe_is_what_the_parameters_say() -> None:
     grey = recipe().preprocessing.model_copy(update={"preprocess": ["grey"]})
     made = {"seed": 7, "distinct": False, "max_attempts": 3}
     params = AugmentParams(policy=ROTATE, variants_per_image=1, encoding={"quality": 80}, **made)
-    found = Recipe.from_params(params, grey)
+    found = Recipes.from_params(params, grey).general
     assert found == recipe(encoding=params.encoding, preprocessing=grey, **made)

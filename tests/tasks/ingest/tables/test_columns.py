@@ -126,6 +126,11 @@ NEEDS = "needs a column called label, found"
         ),
         (
             "l.csv",
+            "image,2024\na.png,pug\nb.png,boxer\n",
+            f"{NEEDS} 'image,2024'; `ingest.label_column: '2024'` takes one of them",
+        ),
+        (
+            "l.csv",
             "image,class,category\na.png,cat,3\n",
             "several columns may hold the labels: class, category; "
             "`ingest.label_column: class` takes one",
@@ -252,3 +257,30 @@ def test_a_column_that_no_table_has_is_an_error(text: str, found: str) -> None:
         find({"l.csv": text}, wanted=Wanted(label="breed"))
     need = "needs a table with this column"
     assert str(caught.value) == f"data/raw: ingest.label_column is 'breed': {need}, found {found}"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (
+            2,
+            "data/raw: ingest.label_column is 2, and l.csv has a column 2: "
+            "write '2', in quotes, for that column, or '1' for column number 2",
+        ),
+        (
+            2024,
+            "data/raw: ingest.label_column is 2024, and l.csv has a column 2024: "
+            "write '2024', in quotes, for that column",
+        ),
+    ],
+)
+def test_a_number_that_is_also_the_name_of_another_column_is_an_error(
+    number: int, expected: str
+) -> None:
+    table = {"l.csv": "file_name,1,2,2024\na.png,cat,x,7\nb.png,dog,y,8\n"}
+    with pytest.raises(UserError) as caught:
+        find(table, wanted=Wanted(label=number))
+    assert str(caught.value) == expected
+    labels = {2: ["x", "y"], 2024: ["7", "8"]}[number]
+    named = find(table, wanted=Wanted(label=str(number)))
+    assert labels_of(named) == dict(zip(("a.png", "b.png"), labels, strict=True))

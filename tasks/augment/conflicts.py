@@ -1,0 +1,93 @@
+"""Variants against all other images: what may not be written, and equal variants of two classes.
+
+The private cache keeps what recipes make. What the other images of the dataset forbid is left out
+here, each time that a segment is assembled: a held-out image that is new is looked at, and one that
+is gone frees its variant. Variants that are equal under two labels are written, and told.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.augment.segments import locations, name_of, sizes_in_tar, with_columns
+from tasks.augment.tar_format import BLOCK, END
+from tasks.variants.originals import Originals
+
+OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length")  # null where rejected
+HASHED = ["variant_id", "label", "pixel_hash", "variant_index", "status"]
+
+
+def find_conflicts(rows: pa.Table, originals: Originals) -> pa.Array:
+    """Why each row's variant may not be written; null for most."""
+    hashes, labels = rows["pixel_hash"].to_numpy(), rows["label"].to_numpy()
+    written = rows["segment"].is_valid().to_numpy()
+    reasons = originals.conflicts(np.where(written, hashes, 0), labels)
+    return pa.array(reasons, pa.string())
+
+
+def leave_out(
+    rows: pa.Table, reasons: pa.Array, tar: Path
+) -> tuple[str | None, list[bytes], pa.Table]:
+    """A segment without the variants that have a reason.
+
+    Args:
+        rows: of the segment.
+        reasons: see find_conflicts().
+        tar: the whole segment.
+
+    Returns:
+        As assemble_segment(): its name, its bytes, its rows. Rows of variants that are left out
+        keep their pixel hash and operations.
+    """
+    kept = reasons.is_null()
+    columns = {name: pc.if_else(kept, rows[name], None) for name in OF_THE_IMAGE}
+    columns["status"] = pc.if_else(kept, rows["status"], "rejected")
+    columns["reason"] = pc.if_else(kept, rows["reason"], reasons)
+    data = [*_members(tar.read_bytes(), rows, kept.to_numpy(zero_copy_only=False)), END]
+    name = name_of(data) if data[:-1] else None
+    rows = with_columns(rows, columns)
+    return name, data, with_columns(rows, locations(rows, name))
+
+
+def _members(data: bytes, rows: pa.Table, kept: np.ndarray) -> list[bytes]:
+    """Those members of a tar whose rows are kept."""
+    sizes = sizes_in_tar(rows)
+    starts = rows["offset"].fill_null(0).to_numpy() - BLOCK
+    chosen = np.flatnonzero(kept & (sizes > 0))
+    return [data[starts[row] : starts[row] + sizes[row]] for row in chosen]
+
+
+class LabelConflicts(NamedTuple):
+    """How many written variants equal one of another class, and two such, with their labels."""
+
+    variants: int
+    example: list[tuple[str, str]]
+
+    def warning(self) -> str:
+        """One line for people, with what helps."""
+        (first, label), (second, other) = self.example
+        return (
+            f"{self.variants:,} variants are equal to a variant of another class, as {first} "
+            f"({label}) and {second} ({other}): training sees one image under two labels; in "
+            f"augment.per_class, {label!r} can have a policy without the step that does it"
+        )
+
+
+def find_label_conflicts(ledger: Path) -> LabelConflicts | None:
+    """Compare the pixels of all written variants of a ledger by their hashes."""
+    rows = pq.read_table(ledger, columns=HASHED[1:], read_dictionary=["label", "status"])
+    rows = rows.to_pandas()
+    written = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
+    images = written[["pixel_hash", "label"]].drop_duplicates()
+    twice = images["pixel_hash"][images["pixel_hash"].duplicated()]
+    if twice.empty:
+        return None
+    found = written[written["pixel_hash"].isin(twice)]
+    pair = found[found["pixel_hash"] == found["pixel_hash"].iloc[0]].drop_duplicates("label")[:2]
+    ids = pq.read_table(ledger, columns=["variant_id"])["variant_id"]
+    example = [(ids[row].as_py(), label) for row, label in pair["label"].items()]
+    return LabelConflicts(len(found), example)

@@ -1,0 +1,158 @@
+"""Follow a policy step by step, as a probability distribution over states."""
+
+import math
+from typing import Any, NamedTuple, TypeAlias
+
+from tasks.capacity.pixel_arguments import reach
+from tasks.capacity.states import MOST_COUNTED, Size, State
+from tasks.capacity.steps import states_after
+from tasks.variants.policy import leaf_transforms
+
+Distribution: TypeAlias = dict[State, float]  # probabilities, which add up to 1
+MOST_STATES = 4096  # in a distribution: composites in composites multiply them
+
+
+class Effect(NamedTuple):
+    """What a transform does when it is applied, as shares of its applications.
+
+    Attributes:
+        applied: the probability that it is; above 1 if it is several times.
+        unchanged: the share that it leaves as it is.
+        failing: the share that it cannot be applied to.
+        covered: the share that it leaves nothing of but one colour.
+        beyond: the share that has a shorter side than the pixels it reaches for, see reach().
+    """
+
+    applied: float = 0.0
+    unchanged: float = 0.0
+    failing: float = 0.0
+    covered: float = 0.0
+    beyond: float = 0.0
+
+
+class Follower:
+    """Follows a policy, and notes what each of its transforms does on the way.
+
+    `effects`: of each transform, in the order of leaf_transforms().
+    """
+
+    def __init__(self, transforms: list[Any]) -> None:
+        self.transforms = transforms
+        self._places = {id(leaf): i for i, leaf in enumerate(leaf_transforms(transforms))}
+        self.effects = [Effect()] * len(self._places)
+
+    def follow(self, start: State) -> Distribution:
+        """The states that the policy leads to."""
+        reached = {start: 1.0}
+        for transform in self.transforms:
+            reached = self._after_step(transform, reached)
+        return reached
+
+    def _after_step(
+        self, transform: Any, reached: Distribution, chosen: bool = False
+    ) -> Distribution:
+        """The states after a step of the policy, which is applied with its probability p.
+
+        `chosen`: OneOf has chosen it, and applies it whatever its p; SomeOf asks its p even then.
+        """
+        certain = chosen and type(transform).__name__ != "SomeOf"
+        p = 1.0 if certain else getattr(transform, "p", 1.0)
+        if p == 0:
+            return reached
+        return _mix([(p, self._after_transform(transform, reached)), (1 - p, reached)])
+
+    def _after_transform(self, transform: Any, reached: Distribution) -> Distribution:
+        """The states after a transform that is applied for certain."""
+        match type(transform).__name__:
+            case "Sequential":
+                for step in transform.transforms:
+                    reached = self._after_step(step, reached)
+                return reached
+            case "OneOf":
+                weighed = zip(transform.transforms_ps, transform.transforms, strict=True)
+                return _mix(
+                    [(p, self._after_step(step, reached, chosen=True)) for p, step in weighed]
+                )
+            case "SomeOf":
+                return self._after_some_of(transform, reached)
+        parts: list[tuple[float, Distribution]] = []
+        for state, p in reached.items():
+            followed = states_after(transform, state)
+            self._note(transform, state, p, followed)
+            parts += [(p * share, {new: 1.0}) for share, new in followed]
+        return _mix(parts)
+
+    def _note(
+        self, transform: Any, state: State, p: float, followed: list[tuple[float, State]]
+    ) -> None:
+        """Add to the effects of a transform what it makes of a state of probability `p`."""
+        if not state.pictures:
+            return
+        place = self._places[id(transform)]
+        reaches_beyond = state.size is not None and min(state.size) < reach(transform)
+        shares = (
+            sum(q for q, new in followed if new == state),
+            sum(q for q, new in followed if not new.pictures),
+            sum(q for q, new in followed if new.one_colour and not state.one_colour),
+            float(reaches_beyond),
+        )
+        applied, *before = self.effects[place]
+        means = (
+            (old * applied + new * p) / (applied + p)
+            for old, new in zip(before, shares, strict=True)
+        )
+        self.effects[place] = Effect(applied + p, *means)
+
+    def _after_some_of(self, transform: Any, reached: Distribution) -> Distribution:
+        """SomeOf chooses `n` steps, all equally likely, and applies them in order, with their p."""
+        by_left = {transform.n: reached}  # the states, by how many steps are still to be chosen
+        for index, step in enumerate(transform.transforms):
+            steps_left = len(transform.transforms) - index
+            parts: dict[int, list[tuple[float, Distribution]]] = {}
+            for left, states in by_left.items():
+                chances = _chances(left, steps_left, transform.replace)
+                for times, p in enumerate(chances):
+                    if times:
+                        states = self._after_step(step, states)
+                    parts.setdefault(left - times, []).append((p, states))
+            by_left = {left: _mix(mixed) for left, mixed in parts.items()}
+        return by_left[0]
+
+
+def _chances(left: int, steps: int, replace: bool) -> list[float]:
+    """The probabilities that the first of `steps` is among `left` choices 0, 1, ... times."""
+    if not replace:
+        return [1 - left / steps, left / steps][: left + 1]
+    p = 1 / steps
+    return [math.comb(left, k) * p**k * (1 - p) ** (left - k) for k in range(left + 1)]
+
+
+def _mix(parts: list[tuple[float, Distribution]]) -> Distribution:
+    """The mixture of distributions, each with its weight."""
+    mixed: Distribution = {}
+    for weight, states in parts:
+        for state, p in states.items():
+            if weight * p > 0:
+                mixed[state] = mixed.get(state, 0.0) + weight * p
+    return mixed if len(mixed) <= MOST_STATES else _merge(mixed)
+
+
+def _merge(states: Distribution) -> Distribution:
+    """The same with the pictures of each size, grey ones apart, in one state.
+
+    Its images count as equally likely.
+    Neither the number of images nor the expected number of different ones gets less by that. States
+    of the source's own pixels stay, so what is exact stays exact.
+    """
+    merged: Distribution = {}
+    by_kind: dict[tuple[Size | None, int], Distribution] = {}
+    for state, p in states.items():
+        redrawn = state.origin is not None and 0 < state.pictures < math.inf
+        (by_kind.setdefault((state.size, state.grey), {}) if redrawn else merged)[state] = p
+    for (size, grey), pictures in by_kind.items():
+        images = sum(state.images for state in pictures)
+        # an object that equals no other: what other ways lead to is counted beside it
+        bounded = images if images <= MOST_COUNTED else math.inf
+        one = State(size, origin=object(), pictures=bounded, grey=grey)
+        merged[one] = sum(pictures.values())
+    return merged

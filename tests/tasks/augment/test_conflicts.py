@@ -1,0 +1,158 @@
+"""A variant that equals a held-out original or one of another class is left out, and comes back."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.augment import segments
+from tasks.augment.conflicts import find_label_conflicts
+from tasks.commands.verify import remake_variant, verify
+from tasks.common import tables
+from tasks.dataset.columns import LEDGER_COLUMNS
+from tasks.dataset.manifests import read_ledger
+from tasks.pixels.encode import encode
+from tasks.pixels.preprocess import AS_DECODED
+from tasks.variants import recipe as recipes
+from tasks.variants.originals import read_originals
+from tasks.variants.recipe import Recipes
+from tests.tasks.augment.datasets import Dataset, run
+
+MIRROR = [[{"HorizontalFlip": {"p": 1.0}}]]
+
+
+def picture(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def mirrored(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """Three training images of class a, each with its mirror image as its only variant."""
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    monkeypatch.setattr(recipes, "library_versions", dict)
+    monkeypatch.setattr("tests.tasks.augment.datasets.POLICIES", MIRROR)
+    dataset = Dataset(random.Random(0))
+    dataset.files = {f"{n}.png": ("a", encode(picture(n), "png")) for n in (1, 2, 3)}
+    dataset.count = {"variants_per_image": 1}
+    return dataset
+
+
+def reasons(dataset: Dataset) -> dict[str, str]:
+    """Of the variant of each file: why it is rejected."""
+    validated = dataset.validated().set_index("source_id")["file_name"]
+    variants = read_ledger().query("variant_index > 0").set_index("source_id")
+    return {
+        validated[source_id]: reason for source_id, reason in variants["reason"].fillna("").items()
+    }
+
+
+def test_what_other_images_forbid_comes_and_goes_with_them(
+    mirrored: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = run(mirrored, tmp_path, monkeypatch)
+    held_out, other = encode(picture(1)[:, ::-1], "png"), encode(picture(2)[:, ::-1], "png")
+    mirrored.files |= {"0.png": ("a", held_out), "4.png": ("b", other)}
+    mirrored.count["per_class"] = {"b": {"variants_per_image": 0}}
+    left, said = run(mirrored, tmp_path, monkeypatch)
+    ids = mirrored.validated().set_index("file_name")["source_id"]
+    assert reasons(mirrored) == {
+        "1.png": f"equals_held_out: {ids['0.png']}",
+        "2.png": f"equals_other_class: {ids['4.png']}",
+        "3.png": "",
+    }
+    assert (said["made"], said["written"], said["rejected"]) == (0, 1, 2)
+    rejected = read_ledger().query("status == 'rejected'")
+    assert rejected["sha256"].isna().all() and rejected["segment"].isna().all()
+    assert (rejected["pixel_hash"] != 0).all()
+    assert set(rejected["operations"]) != {"[]"}  # which step did it
+    validated, params = mirrored.validated(), mirrored.params()
+    its = Recipes.from_params(params, AS_DECODED)
+    assert verify(validated, its, remake=9)["differences"] == []
+    remade = remake_variant(
+        f"{ids['2.png']}-v001", validated, its, read_originals(validated, AS_DECODED)
+    )
+    assert (remade.row["reason"], remade.data) == (f"equals_other_class: {ids['4.png']}", None)
+    assert left == run(mirrored, tmp_path / "cold", monkeypatch)[0]
+    monkeypatch.chdir(tmp_path)
+    del mirrored.files["0.png"], mirrored.files["4.png"]
+    mirrored.count["per_class"] = {}
+    after, said = run(mirrored, tmp_path, monkeypatch)
+    assert said["made"] == 0 and after == before
+
+
+def test_it_leaves_the_ends_of_segments_where_they_were(
+    mirrored: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "MEAN_BYTES", 1)  # each source ends a segment
+    run(mirrored, tmp_path, monkeypatch)
+    before = read_ledger().query("variant_index > 0").set_index("source_id")["segment"]
+    mirrored.files["0.png"] = "a", encode(picture(2)[:, ::-1], "png")
+    run(mirrored, tmp_path, monkeypatch)
+    after = read_ledger().query("variant_index > 0").set_index("source_id")["segment"]
+    assert before.nunique() == 3 and (before == after).sum() == 2
+
+
+def test_an_image_of_the_same_class_forbids_nothing(
+    mirrored: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored.files["4.png"] = "a", encode(picture(1)[:, ::-1], "png")
+    _, said = run(mirrored, tmp_path, monkeypatch)
+    assert (said["written"], said["rejected"]) == (4, 0)
+
+
+def test_variants_under_two_labels_are_told(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        [
+            ("a-v000", "cat", 0, 0, "written"),
+            ("a-v001", "cat", 1, 7, "written"),
+            ("a-v002", "cat", 2, 8, "written"),
+            ("b-v001", "cat", 1, 7, "written"),
+            ("c-v001", "dog", 1, 7, "written"),
+            ("c-v002", "dog", 2, 9, "written"),
+            ("d-v001", "cow", 1, 9, "rejected"),
+        ],
+        columns=["variant_id", "label", "variant_index", "pixel_hash", "status"],
+    )
+    path = tmp_path / "ledger.parquet"
+    tables.write_table(path, rows.reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
+    found = find_label_conflicts(path)
+    assert found is not None and found.warning() == (
+        "3 variants are equal to a variant of another class, as a-v001 (cat) and c-v001 (dog): "
+        "training sees one image under two labels; in augment.per_class, 'cat' can have a policy "
+        "without the step that does it"
+    )
+    tables.write_table(path, rows[:4].reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
+    assert find_label_conflicts(path) is None
+
+
+def test_the_stage_tells_variants_under_two_labels(
+    mirrored: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tests.tasks.augment.datasets.POLICIES", [[{"CenterCrop": {"height": 3, "width": 3}}]]
+    )
+    framed = picture(1)
+    framed[0] = 0  # outside the crop
+    mirrored.files["4.png"] = "b", encode(framed, "png")
+    left, said = run(mirrored, tmp_path, monkeypatch)
+    assert said["written"] == 4
+    assert b'"equal_under_two_labels": 2' in left["metrics"]
+    assert b"2 variants are equal to a variant of another class" in left["metrics"]
+
+
+def test_a_class_has_its_own_recipe(
+    mirrored: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored.files["4.png"] = "b", encode(picture(4), "png")
+    run(mirrored, tmp_path, monkeypatch)
+    mirrored.count["per_class"] = {"b": {"policy": "VerticalFlip"}}
+    _, said = run(mirrored, tmp_path, monkeypatch)
+    assert said["made"] == 1  # that of b; one segment holds both recipes' variants
+    ledger = read_ledger()
+    assert ledger.groupby("label")["recipe_hash"].nunique().to_dict() == {"a": 1, "b": 1}
+    assert ledger["recipe_hash"].nunique() == 2
+    assert ledger["segment"].nunique() == 1
+    operations = ledger.query("variant_index > 0").groupby("label")["operations"].first()
+    assert "HorizontalFlip" in operations["a"] and "VerticalFlip" in operations["b"]

@@ -1,0 +1,106 @@
+"""The forecast of a plan: grey and coloured images of a class, and what a sample shows."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.capacity.count import capacity
+from tasks.commands.forecast import Sample, capacity_range, forecast, rejected_samples
+from tasks.pixels import hashing
+from tasks.pixels.encode import encode
+from tasks.pixels.preprocess import AS_DECODED
+from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipes
+from tasks.variants.sources import policy_inputs
+
+HUE = {"HueSaturationValue": {"val_shift_limit": 0, "p": 1.0}}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+
+
+def validated(**classes: str) -> pd.DataFrame:
+    """Rows of images of 8 x 8; of each class a letter for each: g is of one channel, c coloured.
+
+    e has three equal channels.
+    """
+    rows, random = [], np.random.default_rng(0)
+    Path("data/raw").mkdir(parents=True)
+    for label, kinds in classes.items():
+        for number, kind in enumerate(kinds):
+            levels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            pixels = {"c": levels, "g": levels[..., 0], "e": np.repeat(levels[..., :1], 3, 2)}[kind]
+            data, name = encode(pixels, "png"), f"{label}{number}.png"
+            Path("data/raw", name).write_bytes(data)
+            sha256 = hashing.sha256(data)
+            rows.append(
+                {"source_id": sha256[:16], "sha256": sha256, "file_name": name, "label": label}
+                | {"container": None, "offset": None, "bytes": len(data), "format": "PNG"}
+                | {"height": 8, "width": 8, "channels": 1 if kind == "g" else 3, "bits": 8}
+                | {"grey": kind != "c", "split": "train", "status": "ok"}
+            )
+    return pd.DataFrame(rows)
+
+
+def forecasted(rows: pd.DataFrame, policy: list, **params: Any) -> dict[str, Any]:
+    augment = AugmentParams(policy=policy, variants_per_image=2, **params)
+    return forecast(rows, augment, Recipes.from_params(augment, AS_DECODED))
+
+
+def test_a_class_is_expected_to_get_what_its_coloured_images_give() -> None:
+    found = forecasted(validated(cat="cce", dog="ccccg"), [HUE])
+    expected = {name: row["expected_distinct"] for name, row in found["classes"].items()}
+    assert expected == {"cat": 2 * 2, "dog": 4 * 2} and found["expected_distinct"] == 12
+    assert (found["capacity_per_image"], found["capacity_per_image_most"]) == (1, None)
+    assert found["warnings"] == [
+        "params.yaml augment.policy[0] HueSaturationValue: moves colour alone, so it does nothing "
+        "for 2 of 8 training images, which are grey; set val_shift_limit: 20 for these",
+        "2 training images get more variants than can differ: at least 4 of 16 variants will be "
+        "rejected; plan fewer or widen the policy",
+        "of 8 variants made as a sample, 2 were rejected: 2 not_distinct",
+    ]
+
+
+def test_what_cannot_be_written_is_not_expected() -> None:
+    hole = {"hole_height_range": [8, 32], "hole_width_range": [8, 32], "p": 1.0}
+    found = forecasted(validated(cat="cg"), [{"CoarseDropout": hole}], distinct=False)
+    assert found["expected_distinct"] == 0
+    assert found["warnings"][0].startswith("params.yaml augment.policy[0] CoarseDropout: its holes")
+
+
+def test_grey_preprocessing_makes_all_images_grey() -> None:
+    rows = validated(cat="cge")
+    steps = AS_DECODED.model_validate({"preprocess": ["grey", {"resize": {"longer": 4}}]})
+    assert policy_inputs(rows, AS_DECODED)["grey"].tolist() == [0, 1, 3]
+    given = policy_inputs(rows, steps)
+    assert given[["height", "width", "grey"]].to_numpy().tolist() == [[4, 4, 1]] * 3
+
+
+def test_rejections_in_the_sample_are_told() -> None:
+    sample = Sample(0.0, 0.0, 9, Counter({"not_distinct": 2, "failed: ValueError: small": 3}))
+    assert rejected_samples(sample) == [
+        "of 9 variants made as a sample, 5 were rejected: 3 failed: ValueError: small, "
+        "2 not_distinct"
+    ]
+    assert rejected_samples(Sample(1.0, 1.0, 9, Counter())) == []
+    # a step of which nothing is known beforehand: more segments than the image has pixels
+    policy: list = [{"Superpixels": {"n_segments": [99, 99], "p_replace": [1, 1], "p": 1.0}}]
+    told = forecasted(validated(cat="c"), policy, max_attempts=1)["warnings"][-1]
+    assert told.startswith("of 1 variants made as a sample, 1 were rejected: 1 failed: ")
+
+
+def test_the_range_of_capacities_has_no_end_where_one_has_no_bound() -> None:
+    flip, noise = (capacity([name], 8, 8) for name in ("HorizontalFlip", "GaussNoise"))
+    whole = capacity([{"RandomCrop": {"height": 4, "width": 4}}], 8, 8)
+    for capacities, least, most in (
+        ([flip, whole], 2, 25), ([flip, noise], 2, None), ([noise], None, None), ([], None, None)
+    ):  # fmt: skip
+        found = capacity_range(capacities)
+        assert (found["capacity_per_image"], found["capacity_per_image_most"]) == (least, most)
