@@ -44,3 +44,17 @@ def test_lines_are_read_as_text() -> None:
         ["0123", "NA", "3"],
         ["0456", "01", ""],
     ]
+
+
+def test_the_metrics_are_the_sums_of_all_classes() -> None:
+    lines = counts.count_rows(VALIDATED, PLANNED, WRITTEN)
+    wanted = {
+        "recipe_hash": "0123",
+        "sources": 3,
+        "planned": 7,
+        "written": 5,
+        "rejected": 2,
+        "training_images": 8,
+    }
+    found = counts.summary(lines, "0123", counts.sum_rejections([]))
+    assert wanted.items() <= found.items() and found["rejections"] == {}
