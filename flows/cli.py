@@ -216,7 +216,6 @@ def run(
     Example: variegate run --until augment
     """
     from flows import console, preconditions
-    from flows.service import server
     from flows.versions import merge
 
     started = time.monotonic()
@@ -228,18 +227,41 @@ def run(
     if bring_from is None:
         preconditions.require_raw()
     preconditions.check_params()
-    server.report_to(server.find_server())
-    from flows.pipeline import bring_up_to_date  # reads the settings that report_to() changes
-    from flows.run.stage import printed_warnings
-
-    outcomes = bring_up_to_date(**parameters, force=force)
+    outcomes, printed = _run_flow({**parameters, "force": force})
     print()
-    console.show(console.run_summary(outcomes, printed_warnings))
+    console.show(console.run_summary(outcomes, printed))
     stages = {address.removesuffix(".dvc"): outcome for address, outcome in outcomes.items()}
     print(f"stages           {', '.join(map(' '.join, stages.items()))}")
     print(f"time             {time.monotonic() - started:.1f} s")
     if unfinished:
         print(f"merge            `{unfinished.concluded_by}` concludes it")
+
+
+def _run_flow(parameters: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """What became of each stage, and the warnings that were printed meanwhile.
+
+    With no server up, a run that has nothing to do starts none.
+    """
+    from flows.service.lookup import no_server
+
+    url = ""
+    if not no_server():
+        from flows.service.server import find_server
+
+        url = find_server()
+    others = {name: value for name, value in parameters.items() if name != "until"}
+    if not url and not any(others.values()):
+        from flows.nothing_to_do import find_all_cached
+
+        if cached := find_all_cached(parameters["until"]):
+            return cached, []
+    from flows.service.server import report_to
+
+    report_to(url)
+    from flows.pipeline import bring_up_to_date  # reads the settings that report_to() changes
+    from flows.run.stage import printed_warnings
+
+    return bring_up_to_date(**parameters), printed_warnings
 
 
 @app.command()
@@ -274,6 +296,9 @@ def schedule(
     if overlap not in ("skip", "wait"):
         raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
     parameters = _flow_parameters(until, bring_from, mirror, commit, push)
+    from flows.versions.dvc_graph import require_repository
+
+    require_repository()  # each run needs it, and none may be watched
     from flows.pipeline import pipeline
     from flows.service.schedule import cron_schedule, interval_schedule, serve
 

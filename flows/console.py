@@ -322,6 +322,6 @@ def findings_table(findings: Iterable["Finding"]) -> Table:
     for finding in findings:
         state = Text("ok") if finding.ok else Text("BAD", style="bold red")
         made.add_row(state, Text(finding.what), Text(finding.found))
-        if not finding.ok:
+        if finding.mend and not finding.ok:
             made.add_row(Text(""), Text("mend"), Text(finding.mend))
     return made

@@ -5,14 +5,16 @@ import os
 import shutil
 import sys
 import tempfile
-import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from flows import preconditions
-from flows.service.server import HOST, find_server, without_secrets
+from flows.service import environment
+from flows.service.environment import HOST
+from flows.service.server import find_server, httpx_takes, without_secrets
 from flows.versions.git import git
 from tasks.common import machine
 from tasks.common.errors import UserError, one_line
@@ -20,12 +22,14 @@ from tasks.common.errors import UserError, one_line
 PIXELS = Path("requirements/pixels.txt")
 LOCK = Path("requirements/lock.txt")
 MOST_NAMED = 5  # packages
-SCHEMES = ("http", "https", "all")  # of proxies
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: what was found, and how to mend it where it is not ok."""
+    """The result of one check: what was found, and how to mend it where it is not ok.
+
+    `mend` is empty where what was found says it already.
+    """
 
     what: str
     ok: bool
@@ -37,7 +41,7 @@ def examine() -> list[Finding]:
     """Make every check."""
     return [
         python(),
-        environment(),
+        packages(),
         git_repository(),
         device(),
         home(),
@@ -66,7 +70,7 @@ def python() -> Finding:
     )
 
 
-def environment() -> Finding:
+def packages() -> Finding:
     """The installed versions against the lock."""
     wrong = []
     for path in (PIXELS, LOCK):
@@ -92,14 +96,21 @@ def _not_as_locked(wanted: Requirement) -> list[str]:
 
 
 def git_repository() -> Finding:
-    """Git, and the repository that this folder is in."""
+    """Git, and the repository of this folder, which DVC works in."""
     try:
         version = git("--version", check=True).decode(errors="replace").strip()
+    except UserError:
+        return Finding("git", False, "not found on the PATH", "install git")
+    try:
+        folder = git("rev-parse", "--show-toplevel", check=True).decode(errors="replace").strip()
     except UserError as error:
-        return Finding("git", False, str(error), "install git")
-    folder = git("rev-parse", "--show-toplevel").decode(errors="replace").strip()
+        if Path(".git").exists():  # of another user, or damaged
+            return Finding("git", False, str(error))
+        folder = ""
     if not folder:
         return Finding("git", False, "this folder is in no git repository", "run git init")
+    if not (Path(".git").exists() or Path(folder, ".dvc").is_dir()):
+        return Finding("git", False, f"only a folder above has one: {folder}", "run git init")
     return Finding("git", True, f"{version.removeprefix('git version ')}, repository {folder}")
 
 
@@ -116,16 +127,19 @@ def device() -> Finding:
     )
 
 
-def home() -> Finding:
-    """Whether HOME can be written: Prefect and DVC keep settings and caches there."""
-    folder = Path("~").expanduser()
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        mend = "set HOME to a folder of yours: Prefect and DVC write there"
-        return Finding("home", False, f"{folder}: {error.strerror}", mend)
-    return Finding("home", True, f"{folder} can be written")
+def home(users: Mapping[str, str] = environment.USERS_OWN) -> Finding:
+    """Whether Prefect and DVC can keep settings and caches where the user's environment says."""
+    folder = environment.home_folder(users)
+    named = users.get("HOME", "none")
+    if folder is None:
+        found = f"{named}: no folder that can be read"
+    elif moved := sorted(environment.writable_places(users).keys() - {"DVC_SITE_CACHE_DIR"}):
+        found = f"{named}: cannot be written ({', '.join(moved)})"
+    else:
+        return Finding("home", True, f"{folder} can be written")
+    place = environment.fallback_folder(users)
+    mend = "export HOME=DIR, a folder of yours: Prefect and DVC write there"
+    return Finding("home", False, f"{found}; {place} is used instead", mend)
 
 
 def cache_links() -> Finding:
@@ -172,23 +186,28 @@ def raw_data() -> Finding:
     try:
         preconditions.require_raw()
     except UserError as error:
-        return Finding("raw data", False, str(error), "variegate sample digits, or your own images")
+        return Finding("raw data", False, str(error))
     except OSError as error:
         return Finding("raw data", False, one_line(error) or str(error), "make it readable")
     return Finding("raw data", True, "data/raw holds files")
 
 
-def proxy() -> Finding:
-    """Whether requests to the local Prefect server would go to a proxy, which cannot reach it."""
-    proxies = urllib.request.getproxies()
-    names = ", ".join(f"{scheme.upper()}_PROXY" for scheme in SCHEMES if scheme in proxies)
+def proxy(users: Mapping[str, str] = environment.USERS_OWN) -> Finding:
+    """Whether a local Prefect server would be asked through a proxy, which cannot reach it."""
+    names = environment.proxies(users)
     if not names:
         return Finding("proxy", True, "none is set")
-    if urllib.request.proxy_bypass(HOST):
-        return Finding("proxy", True, f"{names}, but not for {HOST}")
-    hosts = ",".join(filter(None, (proxies.get("no"), HOST, "localhost")))
-    found = f"{names}: the local Prefect server would be asked through it"
-    return Finding("proxy", False, found, f"export NO_PROXY={hosts} no_proxy={hosts}")
+    shown = ", ".join(dict.fromkeys(name.upper() for name in names))
+    if bad := [name for name in names if not httpx_takes(users[name])]:
+        found = f"{', '.join(bad)}: Prefect cannot use such a proxy, and goes without for {HOST}"
+        return Finding("proxy", False, found, f"unset {' '.join(bad)}, or name one of http://")
+    wanted = environment.loopback_without_proxy(users)
+    own = users.get("no_proxy", users.get("NO_PROXY", ""))
+    if {HOST, "*"}.intersection(environment.entries(own)):
+        return Finding("proxy", True, f"{shown}, but not for {HOST}")
+    found = f"{shown}: `prefect` and `dvc` would ask {HOST} through it; `variegate` does not"
+    assigned = " ".join(f"{name}={hosts}" for name, hosts in wanted.items())
+    return Finding("proxy", False, found, f"export {assigned}")
 
 
 def server() -> Finding:
@@ -196,6 +215,6 @@ def server() -> Finding:
     try:
         url = find_server()
     except UserError as error:
-        return Finding("server", False, str(error), "variegate ui, or unset PREFECT_API_URL")
+        return Finding("server", False, str(error))
     none = "none is up: each run starts its own; `variegate ui` starts one that stays"
     return Finding("server", True, without_secrets(url) or none)

@@ -7,7 +7,7 @@ A stage that DVC finds unchanged ends in the state Cached and starts no process.
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from dvc.repo import Repo
 from prefect import flow, get_run_logger, task
@@ -15,34 +15,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed, State
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from flows import preconditions
 from flows.run import artifacts
 from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
 from flows.service.processes import end_with_this_process
+from flows.stage_options import read_options
 from flows.versions import publish
 from flows.versions.dvc_graph import Step, dvc_add_raw, in_repo, read_steps
 from flows.versions.stale_checkout import require_not_stale
 from tasks.acquire.copy_folder import CopyResult, copy_or_mirror, result_lines
 from tasks.common.errors import UserError, one_line
-from tasks.common.params import key_and_problem
 from tasks.dataset.paths import RAW
-
-
-class Options(BaseModel):
-    """What a stage's `meta:` in dvc.yaml may say of its Prefect task; other keys are ignored.
-
-    A list of delays is for the first retry, the second, and so on: the last is repeated. Retries
-    are for stages that crashed, not for what the user has to mend.
-    """
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-    retries: Annotated[int, Field(ge=0)] = 0
-    retry_delay_seconds: NonNegativeFloat | list[NonNegativeFloat] = 0
-    timeout_seconds: PositiveFloat | None = None
-    tags: list[str] = []
 
 
 class RunEndedError(Exception):
@@ -173,12 +158,7 @@ def stage_task(step: Step) -> Any:
     Raises:
         UserError: for an option's value that Prefect cannot take.
     """
-    name = step.address.removesuffix(".dvc")
-    try:
-        options = Options.model_validate(step.meta).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        raise UserError(f"dvc.yaml {key_and_problem(error, f'{name}.meta', Options)}") from None
-    return with_name(run_stage, name).with_options(**options)
+    return with_name(run_stage, step.name).with_options(**read_options(step))
 
 
 def with_name(prefect_task: Any, name: str) -> Any:
@@ -267,7 +247,14 @@ def is_worth_logging(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(error, UserError | StageError | None)
 
 
+def without_advice(record: logging.LogRecord) -> bool:
+    """Take Prefect's advice on servers, `See https://...`, out of a record of its log."""
+    record.msg = str(record.msg).partition("\nSee https://")[0]
+    return True
+
+
 def filter_prefect_logs() -> None:
+    logging.getLogger("prefect").addFilter(without_advice)
     for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(is_worth_logging)
 

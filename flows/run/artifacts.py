@@ -1,5 +1,6 @@
 """Prefect artifacts of a stage: counts, progress, links, pictures and changes of the dataset."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,11 @@ from tasks.augment.counts import (
     read_counts,
     read_rejections,
 )
+from tasks.dataset.paths import COUNTS
+
+# Prefect sends each artifact as an event too, and refuses those of more than 1.5 MB.
+MOST_BYTES_OF_PICTURE = 1_400_000
+MOST_CLASSES = 2_000  # of a table
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -32,16 +38,21 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
 
 
 def publish_classes() -> None:
-    """The training images of each class, and why variants were rejected, where any were."""
+    """The training images of each class (of very many the first), and why variants were rejected.
+
+    Reasons are there where any was.
+    """
     classes, rejections = counts_by_class(read_counts()), read_rejections()
     kinds = kinds_by_class(rejections)
     table = [
         {"class": code_span(label), **numbers, "reasons": in_words(kinds.get(label, {}))}
-        for label, numbers in classes.items()
+        for label, numbers in islice(classes.items(), MOST_CLASSES)
     ]
-    create_table_artifact(
-        table, key="images-per-class", description="Training images per class, before and after"
-    )
+    description = "Training images per class, before and after"
+    if len(classes) > MOST_CLASSES:
+        whole = code_span(str(COUNTS.resolve()))
+        description += f"; the first {MOST_CLASSES:,} of {len(classes):,} classes, from {whole}"
+    create_table_artifact(table, key="images-per-class", description=description)
     lost = [
         {"reason": kind, "variants": count, **explain(kind)._asdict()}
         for kind, count in by_kind(rejections).items()
@@ -61,8 +72,15 @@ def publish_link(stage: str, text: str, path: str) -> None:
 def publish_picture(text: str, uri: str) -> None:
     """A picture, given as a `data:` URI."""
     create_markdown_artifact(
-        f"![{text}]({uri})", key=text.replace(" ", "-"), description=text.capitalize()
+        picture_or_size(text, uri), key=text.replace(" ", "-"), description=text.capitalize()
     )
+
+
+def picture_or_size(text: str, uri: str) -> str:
+    """Markdown that shows a picture; one that Prefect would refuse is only named."""
+    if len(uri) > MOST_BYTES_OF_PICTURE:
+        return f"The {text} is too large for this page: {len(uri):,} bytes."
+    return f"![{text}]({uri})"
 
 
 def publish_changes(found: dict[str, Any] | None) -> None:

@@ -15,7 +15,8 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from flows.service.server import HOST, local_url
+from flows.service.environment import HOST
+from flows.service.server import local_url
 
 REPORTS = Path("reports")
 HOSTS = (HOST, "localhost")

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from flows.service.environment import HOST, is_this_machine, loopback_without_proxy, proxies
 from flows.service.processes import end_with_this_process, process_group
 from tasks.common.errors import UserError
 
-HOST = "127.0.0.1"
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
 SECONDS_BETWEEN_QUESTIONS = 2.0
@@ -37,6 +37,7 @@ def find_server() -> str:
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value() or ""
+    ask_no_proxy(url)
     if not url:
         return local_url() if is_up(local_url()) else ""
     try:
@@ -47,6 +48,32 @@ def find_server() -> str:
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         raise _no_server(url, str(error) or type(error).__name__) from None
     return url
+
+
+def ask_no_proxy(url: str) -> None:
+    """Let this process and its children ask a server of this machine without a proxy.
+
+    A proxy that httpx cannot use, as `socks5://...`, would stop it though it is not to be asked: it
+    is left out. Stages and DVC cannot use such a proxy either.
+
+    Args:
+        url: of the server, "" for one of our own; one elsewhere changes nothing.
+    """
+    if url and not is_this_machine(urlsplit(url).hostname or ""):
+        return
+    os.environ.update(loopback_without_proxy(os.environ, url))
+    for name in proxies(os.environ):
+        if not httpx_takes(os.environ[name]):
+            del os.environ[name]
+
+
+def httpx_takes(proxy: str) -> bool:
+    """Whether httpx can ask this proxy."""
+    try:
+        httpx.Client(proxy=proxy if "://" in proxy else f"http://{proxy}", trust_env=False).close()
+    except (httpx.InvalidURL, ImportError, ValueError):
+        return False
+    return True
 
 
 def _no_server(url: str, found: str) -> UserError:
@@ -89,6 +116,7 @@ def report_to(url: str) -> None:
     """
     from prefect.context import refresh_global_settings_context
 
+    ask_no_proxy(url)
     if url:
         os.environ["PREFECT_API_URL"] = url
         # Prefect prints the dashboard's URL, and would take it from the API's, password included

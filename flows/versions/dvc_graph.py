@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvc.exceptions import DvcException
+from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.scm import SCMError
 from dvc_data.hashfile.build import IgnoreInCollectedDirError
 
 from tasks.common.errors import UserError
@@ -38,6 +39,11 @@ class Step:
     address: str
     clean: bool
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For people: `ingest`, or `data/raw`."""
+        return self.address.removesuffix(".dvc")
 
 
 def wait_for_others(action: Callable[[], Result]) -> Result:
@@ -76,7 +82,21 @@ def in_repo(action: Callable[[Repo], Result]) -> Result:
     try:
         return wait_for_others(open_and_act)
     except (DvcException, IgnoreInCollectedDirError) as error:
-        raise UserError(f"dvc: {message_of(error)}") from error
+        raise UserError(missing_repository(error) or f"dvc: {message_of(error)}") from error
+
+
+def require_repository() -> None:
+    """Raises UserError where this folder is no git and DVC repository."""
+    in_repo(lambda repo: None)
+
+
+def missing_repository(error: BaseException) -> str | None:
+    """What to do where DVC stopped for want of a repository; None where it is there."""
+    if isinstance(error, NotDvcRepoError):
+        return f"{Path.cwd()}: needs a DVC repository, found none: run dvc init"
+    if isinstance(error, SCMError) and not Path(".git").exists():
+        return f"{Path.cwd()}: needs a git repository of its own, found none: run git init"
+    return None
 
 
 def message_of(error: BaseException | str) -> str:

@@ -38,6 +38,7 @@ from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, check_policies, overall_hash
 
 SOURCES_SHOWN = 8  # on the contact sheet
+SHEET_QUALITY = 80  # as PNG, photos are more than Prefect takes
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) -> None:
@@ -77,8 +78,9 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     segment_cache.trim_cache(limit_bytes)
     report(totals, expanded.reused)
     if events.has_listener():
-        sheet = encode(sample_sheet(rows, planned, recipes, SOURCES_SHOWN)[0], "png")
-        events.emit("picture", text="contact sheet", uri=data_uri(sheet, "png"))
+        sheet, *_ = sample_sheet(rows, planned, recipes, SOURCES_SHOWN)
+        picture = data_uri(encode(sheet, "jpeg", SHEET_QUALITY), "jpeg")
+        events.emit("picture", text="contact sheet", uri=picture)
 
 
 class Expanded(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tasks.common import events
 
@@ -26,6 +27,10 @@ def one_line(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename2 is None:
+        for path in (Path(str(error.filename)), *Path(str(error.filename)).parents):
+            if path.is_file():
+                return f"{path}: needs to be a folder, found a file; move it away"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError) and error.errno is not None:

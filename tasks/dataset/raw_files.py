@@ -53,7 +53,7 @@ def require_own_folder() -> None:
     """Check that data/raw is no link and lies behind none: DVC versions nothing behind a link.
 
     Raises:
-        UserError: where it is.
+        UserError: where it is, and where it is a file.
     """
     for path in (RAW.parent, RAW):
         if path.is_symlink():
@@ -61,6 +61,8 @@ def require_own_folder() -> None:
                 f"{path}: needs to be a folder, found a link to {path.resolve()}, behind which DVC "
                 "versions nothing; move it here, or move the whole project to that disk"
             )
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path}: needs to be a folder, found a file; move it away")
 
 
 def list_files(root: Path) -> Iterator[str]:

@@ -579,7 +579,7 @@ def test_nothing_imports_prefect_that_does_not_need_it() -> None:
 
 def test_help_imports_nothing_that_takes_seconds(project: Project) -> None:
     show_help = "sys.argv = ['variegate', '--help']; flows.cli.main()"
-    slow = {"numpy", "pandas", "pyarrow", "torch", "prefect", "dvc", "pydantic"}
+    slow = {"numpy", "pandas", "pyarrow", "torch", "prefect", "dvc", "pydantic", "httpx", "tqdm"}
     assert imported(f"import flows.cli; {show_help}", slow) == set()
 
 

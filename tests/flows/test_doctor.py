@@ -18,42 +18,55 @@ def test_git_is_needed_and_a_repository(tmp_path: Path, monkeypatch: pytest.Monk
     found = doctor.git_repository()
     assert found.ok and found.found.endswith(f"repository {tmp_path.resolve()}")
     monkeypatch.setenv("PATH", str(tmp_path))
-    missing = "git: not found on the PATH; install it"
-    assert doctor.git_repository() == Finding("git", False, missing, "install git")
+    assert doctor.git_repository() == Finding("git", False, "not found on the PATH", "install git")
 
 
-@pytest.fixture
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+def test_a_repository_of_a_folder_above_is_none_to_dvc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "unpacked").mkdir()
+    monkeypatch.chdir(tmp_path / "unpacked")
+    found = f"only a folder above has one: {tmp_path.resolve()}"
+    assert doctor.git_repository() == Finding("git", False, found, "run git init")
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
-def test_a_proxy_must_not_be_asked_for_the_local_server(
-    name: str, no_proxies: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert doctor.proxy().ok
-    monkeypatch.setenv(name, "http://me:secret@proxy.example:3128")
-    found = f"{name.upper()}: the local Prefect server would be asked through it"
-    mend = "export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost"
-    assert doctor.proxy() == Finding("proxy", False, found, mend)
-    monkeypatch.setenv("NO_PROXY", "intranet.example")
+def test_a_proxy_must_not_be_asked_for_the_local_server(name: str) -> None:
+    assert doctor.proxy({}) == Finding("proxy", True, "none is set")
+    users = {name: "http://me:secret@proxy.example:3128"}
+    found = (
+        f"{name.upper()}: `prefect` and `dvc` would ask 127.0.0.1 through it; `variegate` does not"
+    )
+    hosts = "127.0.0.1,localhost,::1"
+    mend = f"export NO_PROXY={hosts} no_proxy={hosts}"
+    assert doctor.proxy(users) == Finding("proxy", False, found, mend)
     mend = mend.replace("127", "intranet.example,127")
-    assert doctor.proxy() == Finding("proxy", False, found, mend)
-    for excluded in ("127.0.0.1", "intranet.example, 127.0.0.1", "*"):
-        monkeypatch.setenv("NO_PROXY", excluded)
-        assert doctor.proxy().ok
+    excepted = {**users, "NO_PROXY": "intranet.example"}
+    assert doctor.proxy(excepted) == Finding("proxy", False, found, mend)
+    for value in ("127.0.0.1", "intranet.example, 127.0.0.1", "*"):
+        assert doctor.proxy({**users, "NO_PROXY": value}) == Finding(
+            "proxy", True, f"{name.upper()}, but not for 127.0.0.1"
+        )
 
 
-@pytest.mark.parametrize("folder", ["/proc", "/proc/nowhere"])  # root cannot write there either
-def test_home_has_to_be_writable(
-    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert doctor.home() == Finding("home", True, f"{tmp_path} can be written")
+def test_a_proxy_that_prefect_cannot_use_is_told() -> None:
+    users = {"all_proxy": "gopher://proxy.example", "NO_PROXY": "127.0.0.1"}
+    found = "all_proxy: Prefect cannot use such a proxy, and goes without for 127.0.0.1"
+    mend = "unset all_proxy, or name one of http://"
+    assert doctor.proxy(users) == Finding("proxy", False, found, mend)
+
+
+def test_home_has_to_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert doctor.home({"HOME": str(tmp_path)}) == Finding(
+        "home", True, f"{tmp_path} can be written"
+    )
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setenv("HOME", folder)
-    mend = "set HOME to a folder of yours: Prefect and DVC write there"
-    found = doctor.home()
-    assert (found.ok, found.found.partition(":")[0], found.mend) == (False, folder, mend)
+    mend = "export HOME=DIR, a folder of yours: Prefect and DVC write there"
+    used = f"{tmp_path}/.variegate/home is used instead"
+    found = f"/proc/nowhere: no folder that can be read; {used}"
+    assert doctor.home({"HOME": "/proc/nowhere"}) == Finding("home", False, found, mend)
+    moved = "MPLCONFIGDIR, PREFECT_HOME, XDG_CACHE_HOME"
+    found = f"/proc: cannot be written ({moved}); {used}"
+    assert doctor.home({"HOME": "/proc"}) == Finding("home", False, found, mend)

@@ -7,13 +7,16 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from typing import Any
 
 import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from flows.nothing_to_do import find_all_cached
 from flows.versions import publish
+from tasks.common.errors import UserError
 from tests.conftest import Project, commit, marked, wait_until
 
 Environment = dict[str, str]
@@ -220,6 +223,52 @@ def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
     home = str(checkout.path("prefect-home"))
     done = checkout.variegate("run", "--until", "ingest", PREFECT_HOME=home, PREFECT_API_URL="")
     assert stages_line(done.stdout) == "data/raw cached, ingest ran"
+
+
+def test_without_a_server_a_run_that_has_nothing_to_do_starts_none(finished: Project) -> None:
+    home = finished.path("prefect-home")
+    lock = finished.path("dvc.lock").read_bytes()
+    script = (
+        "import atexit, sys; atexit.register(lambda: print('prefect' in sys.modules));"
+        "from flows.service import lookup; lookup.PORT = 9;"  # where nobody listens
+        "import flows.cli; sys.argv[1:] = ['run']; flows.cli.main()"
+    )
+    server = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
+    done = finished.run(sys.executable, "-c", script, **server)
+    *told, imported = done.stdout.splitlines()
+    assert imported == "False" and not home.exists() and done.stderr == ""
+    assert stages_line(done.stdout) == all_stages("cached")
+    assert told[0] == "" and told[1].startswith("images in        18: 18 usable")
+    assert told[-1].startswith("time             ")
+    assert finished.path("dvc.lock").read_bytes() == lock
+
+
+def test_what_the_flow_would_do_or_refuse_is_not_taken_for_nothing(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.root)
+    names = ["data/raw.dvc", "ingest", "validate", "augment", "train", "evaluate"]
+    assert find_all_cached() == dict.fromkeys(names, "cached")
+    assert find_all_cached("ingest") == dict.fromkeys(names[:2], "cached")
+    pipeline = finished.path("dvc.yaml").read_text()
+    wrong = pipeline.replace("  train:\n", "  train:\n    meta: {retries: -1}\n")
+    finished.path("dvc.yaml").write_text(wrong)
+    refused = "dvc.yaml train.meta.retries: input should be greater than or equal to 0, found -1"
+    with pytest.raises(UserError, match=re.escape(refused)):
+        find_all_cached()
+    finished.path("dvc.yaml").write_text(pipeline)
+    finished.set_params(train__epochs=3)
+    assert find_all_cached() is None and find_all_cached("augment") is not None
+    finished.write_digits(per_class=7)
+    assert find_all_cached("ingest") is None  # images that `dvc add` has to take
+    finished.path("data/raw.dvc").unlink()
+    assert find_all_cached("ingest") is None
+    shutil.rmtree(finished.path(".git"))
+    need = f"{finished.root}: needs a git repository of its own, found none: run git init"
+    finished.path("data/raw.dvc").write_text("outs:\n- path: raw\n")
+    with pytest.raises(UserError) as caught:
+        find_all_cached()
+    assert str(caught.value) == need
 
 
 @pytest.mark.services

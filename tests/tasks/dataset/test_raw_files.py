@@ -185,6 +185,16 @@ def test_hidden_folders_alone_are_one_line() -> None:
     )
 
 
+@pytest.mark.parametrize("file", ["data", "data/raw"])
+def test_a_file_in_the_place_of_a_folder_is_refused(file: str) -> None:
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text("no folder")
+    for door in (require_versionable, require_pulled, lambda: ingest.ingest(IngestParams())):
+        with pytest.raises(UserError) as error:
+            door()
+        assert str(error.value) == f"{file}: needs to be a folder, found a file; move it away"
+
+
 @pytest.mark.parametrize("linked", ["data", "data/raw"])
 def test_a_linked_folder_is_refused_before_dvc_is_asked(tmp_path: Path, linked: str) -> None:
     (tmp_path / "disk/raw").mkdir(parents=True)
