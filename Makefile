@@ -4,23 +4,39 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: run test test-unit test-slow test-faults lint audit lock clean
+.PHONY: run test test-unit test-services test-slow test-faults test-mutants lint audit lock clean
 
 run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
 
-test: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+# Every test belongs to one of test, test-services, test-slow and test-faults: tests/test_targets.py.
+# Each test file stays in one process: what its tests share is made once.
+TEST := pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# Everything that starts no stage, flow or server: seconds, for while one writes.
-test-unit: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 -m "not slow and not starts"
+test: $(READY)
+	@. $(BIN)/activate && $(TEST) -m "not services and not slow"
+
+# What needs a server or a browser: Prefect's servers and workers, sshd, Chromium.
+test-services: $(READY)
+	@. $(BIN)/activate && $(TEST) -m "services and not slow"
 
 test-slow: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/faults
+	@. $(BIN)/activate && $(TEST) -m "slow" --ignore tests/faults
 
 test-faults: $(READY)
-	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist worksteal -m slow tests/faults
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 --dist worksteal -m "slow" tests/faults
+
+# The part of `make test` that starts no stage or flow: for while one writes.
+test-unit: $(READY)
+	@. $(BIN)/activate && pytest -n auto --maxprocesses 4 -m "not starts and not slow"
+
+# Do the unit tests notice small changes of the code? In an environment on top of this one.
+test-mutants: $(READY)
+	@test -d .venv/mutants || $(BIN)/python -m venv .venv/mutants
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	    > $$(.venv/mutants/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth
+	@.venv/mutants/bin/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@.venv/mutants/bin/python tests/mutants.py $(MUTANTS)
 
 lint: $(READY)
 	@. $(BIN)/activate && ruff check . && ruff format --check . && mypy
@@ -44,4 +60,4 @@ $(READY): requirements/lock.txt requirements/pixels.txt pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .variegate
+	rm -rf $(VENV) .variegate mutants

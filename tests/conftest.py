@@ -21,7 +21,8 @@ from sklearn.datasets import load_digits
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 
 ROOT = Path(__file__).parent.parent
-STARTERS = {"project", "digits", "checkout", "finished", "made", "prefect_server"}  # fixtures
+STARTERS = {"project", "digits", "checkout", "finished", "made"}  # fixtures that run stages
+SERVICES = {"prefect_server", "sshd"}  # fixtures that start a server
 
 # A busy machine is no failure: a property is checked, whatever time an example takes.
 hypothesis.settings.register_profile("variegate", deadline=None)
@@ -29,10 +30,20 @@ hypothesis.settings.load_profile("variegate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts a stage, a flow or a server: `make test-unit` leaves it out."""
+    """Mark what needs a service, and what starts anything, by the fixtures that it uses."""
     for item in items:
-        if STARTERS.intersection(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVICES:
+            item.add_marker("services")
+        if fixtures & STARTERS or item.get_closest_marker("services"):
             item.add_marker("starts")
+
+
+@pytest.fixture(autouse=True)
+def no_temporary_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not marked `services` cannot start Prefect's temporary server: it fails instead."""
+    if request.node.get_closest_marker("services") is None:
+        monkeypatch.setenv("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
 
 
 class Project:
@@ -134,15 +145,20 @@ def digits(project: Project) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def checkout_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Project:
+def checkout(checkout_once: Project, tmp_path: Path) -> Project:
     """A git and DVC checkout of the working tree: 18 digits in data/raw, a short training."""
-    return make_checkout(tmp_path)
+    return copy_of(checkout_once, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = make_checkout(tmp_path_factory.mktemp("finished"))
+def finished_once(checkout_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of(checkout_once, tmp_path_factory.mktemp("finished"))
     project.run("dvc", "repro")
     return project
 
@@ -150,9 +166,14 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def finished(finished_once: Project, tmp_path: Path) -> Project:
     """A checkout in which `dvc repro` has run."""
-    shutil.copytree(finished_once.root, tmp_path, dirs_exist_ok=True, symlinks=True)
-    project = Project(tmp_path)
-    project.environment["PYTHONPATH"] = str(tmp_path)
+    return copy_of(finished_once, tmp_path)
+
+
+def copy_of(checkout: Project, place: Path) -> Project:
+    """A copy of a checkout, which runs its own code, in an empty folder."""
+    shutil.copytree(checkout.root, place, dirs_exist_ok=True, symlinks=True)
+    project = Project(place)
+    project.environment["PYTHONPATH"] = str(place)
     return project
 
 

@@ -29,6 +29,7 @@ def test_nothing_here_loads_pickles_or_runs_shells(path: Path) -> None:
             )
 
 
+@pytest.mark.services
 @pytest.mark.slow
 def test_a_remotes_password_stays_where_it_was_put(finished: Project) -> None:
     finished.run("dvc", "remote", "add", "-d", "there", "ssh://me@127.0.0.1:1/nowhere")

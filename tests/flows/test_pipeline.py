@@ -218,6 +218,7 @@ def test_what_dvc_refuses_is_one_line(finished: Project, prefect_server: Environ
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.services
 def test_without_a_server_the_flow_brings_its_own(checkout: Project) -> None:
     home = str(checkout.path("prefect-home"))
     done = checkout.variegate("run", "--until", "ingest", PREFECT_HOME=home, PREFECT_API_URL="")
@@ -270,6 +271,7 @@ def test_what_the_flow_would_do_or_refuse_is_not_taken_for_nothing(
     assert str(caught.value) == need
 
 
+@pytest.mark.services
 @pytest.mark.slow
 def test_a_killed_run_takes_its_own_server_with_it(checkout: Project) -> None:
     checkout.set_params(augment__variants_per_image=3000)

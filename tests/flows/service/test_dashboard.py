@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import Project, commit
 from tests.flows.service.test_server import dashboard
 
+pytestmark = pytest.mark.services
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

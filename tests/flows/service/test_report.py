@@ -9,6 +9,8 @@ import pytest
 
 from flows.service.report import report_served
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:

@@ -94,6 +94,7 @@ def log_of(project: Project) -> str:
     return (project.root / ".variegate" / "run.log").read_text()
 
 
+@pytest.mark.services
 def test_the_dashboard_is_for_this_machine_and_runs_find_it(
     finished: Project, tmp_path_factory: pytest.TempPathFactory
 ):
@@ -132,6 +133,7 @@ def test_the_dashboard_is_for_this_machine_and_runs_find_it(
     assert process.returncode == 0
 
 
+@pytest.mark.services
 @pytest.mark.slow
 def test_a_run_whose_server_is_killed_says_so(
     finished: Project, tmp_path_factory: pytest.TempPathFactory

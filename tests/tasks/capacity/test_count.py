@@ -363,9 +363,11 @@ def test_no_policy_makes_more_than_its_capacity(
     policy: list, shape: tuple[int, int], grey: int
 ) -> None:
     found = capacity(policy, *shape, grey)
+    assert sum(p for p, _ in found.outcomes) == pytest.approx(1)
+    if (found.count is None or found.count >= 100) and found.failing < 0.15:
+        return  # a hundred draws could contradict nothing
     images = drawn_images(policy, *shape, 100, grey)
     assert found.count is None or len(set(images) - {b""}) <= found.count
-    assert sum(p for p, _ in found.outcomes) == pytest.approx(1)
     assert found.failing < 0.15 or b"" in images
     if (
         found.exact and found.count and all(ways and p / ways > 0.15 for p, ways in found.outcomes)

@@ -65,3 +65,84 @@ def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
         seen = exposure.exposure_by_source(samples.assign(shown=shown))
         with pytest.raises(RuntimeError, match="source a was not shown as often as planned"):
             exposure.reconcile(seen, "both", 3, pd.Series({"a": 0}))
+
+
+def samples_of(*rows: tuple[object, ...]) -> pd.DataFrame:
+    """A row for each sample: source, label, kind, and how often shown, replaced and left out."""
+    columns = ["source_id", "label", "kind", "shown", "replaced", "left_out"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# 3 epochs of two sources in mode `both`; b comes first
+SHOWN = samples_of(
+    ("b", 7, "original", 3, 0, 0),
+    ("a", 4, "original", 2, 0, 1),
+    ("b", 7, "stored", 3, 0, 0),
+    ("b", 7, "stored", 0, 0, 3),
+    ("b", 7, "online", 3, 2, 0),
+    ("a", 4, "online", 2, 0, 1),
+)
+COUNTS = ["original", "stored", "online", "replaced", "left_out", "presentations"]
+
+
+def test_presentations_are_added_up_for_each_source_in_the_order_of_the_samples() -> None:
+    found = exposure.exposure_by_source(SHOWN)
+    assert found.columns.tolist() == ["source_id", "label", *COUNTS]
+    assert found.to_numpy().tolist() == [["b", 7, 3, 3, 1, 2, 3, 9], ["a", 4, 2, 0, 2, 0, 2, 4]]
+    assert (found[COUNTS[:4]].sum(axis=1) == found["presentations"]).all()
+    exposure.reconcile(found, "both", 3, pd.Series({"a": 0, "b": 2}))
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "presentations"), [("offline", 40), ("online", 10), ("both", 50)]
+)
+def test_of_three_stored_variants_an_epoch_shows_four_images_and_one_on_the_fly(
+    augmentation: str, presentations: int
+) -> None:
+    written = pd.Series({"b": 0, "a": 3})  # in another order than the sources, and a third one
+    written["c"] = 9
+    only = {"offline": 10, "online": 10, "both": 20}[augmentation]
+    sources = pd.DataFrame(
+        {"source_id": ["a", "b"], "presentations": [presentations - 2, only], "left_out": [2, 0]}
+    )
+    exposure.reconcile(sources, augmentation, 10, written)
+    for wrong in (-1, 1):
+        for source in (0, 1):
+            other = sources.copy()
+            other.loc[source, "presentations"] += wrong
+            text = f"^source {'ab'[source]} was not shown as often as planned$"
+            with pytest.raises(RuntimeError, match=text):
+                exposure.reconcile(other, augmentation, 10, written)
+
+
+def test_different_images_are_those_from_disk_that_were_shown_and_those_made() -> None:
+    # 3 from disk (the stored variant that was always left out is none), 1 + 2 made
+    assert exposure.distinct_images(SHOWN) == 6
+    # without originals, a source in the place of its rejected variant is one more, however often
+    online = SHOWN[SHOWN["kind"] == "online"]
+    assert exposure.distinct_images(online) == 3 + 1
+    assert exposure.distinct_images(online.assign(replaced=[3, 0])) == 2 + 1
+    assert exposure.distinct_images(online.assign(replaced=[1, 0])) == 4 + 1
+    assert exposure.distinct_images(online.assign(replaced=0)) == 5
+
+
+def test_the_summary_by_hand() -> None:
+    sources = exposure.exposure_by_source(SHOWN)
+    found = exposure.summary(sources, "both", 3, 6)
+    assert type(found["samples_per_epoch"]) is int
+    assert found == {
+        "augmentation": "both",
+        "epochs": 3,
+        "sources": 2,
+        "samples_per_epoch": 6,
+        "original": 5,
+        "stored": 3,
+        "online": 3,
+        "replaced": 2,
+        "left_out": 5,
+        "presentations": 13,
+        "distinct_images": 6,
+        "presentations_of_a_source": {"least": 4, "most": 9},
+        "presentations_of_a_class": {"4": 4, "7": 9},
+    }
+    assert exposure.summary(sources, "both", 3, None)["distinct_images"] is None

@@ -47,3 +47,17 @@ def test_of_many_that_share_a_hash_each_is_paired_with_the_nearest_in_brightness
     assert len(found) <= 1000 * close_hashes.MOST_NEIGHBOURS
     assert {(a, a + 1) for a in range(999)} <= set(found)
     assert max(abs(a - b) for a, b in found) <= close_hashes.MOST_NEIGHBOURS
+
+
+def test_an_image_is_paired_with_all_of_a_group_that_is_close() -> None:
+    """The last has a hash of its own, one bit from that of the three others."""
+    hashes = np.array([12, 12, 12, 13], np.uint64)
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        brightness = np.array([0.3, 0.1, 0.4, 0.2])[order]
+        groups = Groups(hashes[order], brightness)
+        found = listed(pairs_within(groups, Index(groups.unique), brightness))
+        assert {tuple(sorted(pair)) for pair in found} == {
+            (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
+        }  # fmt: skip
+    assert groups.first_of(np.array([0])).tolist() == [2]  # the darkest
+    assert groups.members_of(0).tolist() == [2, 3, 1] and groups.members_of(1).tolist() == [0]

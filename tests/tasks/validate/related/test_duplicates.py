@@ -72,3 +72,76 @@ def test_a_mirrored_copy_in_train_of_a_test_image_leaks() -> None:
     dropped = lineage.drop_leaks(rows, leaks)
     assert dropped["reason"].tolist() == ["leak", None]
     assert duplicates.list_pairs(dropped, near, leaks)["kind"].tolist() == ["mirrored"]
+
+
+def test_a_conflict_names_its_labels_and_rows_that_are_set_aside_have_no_part_in_it() -> None:
+    rows = rows_of(
+        ("a", "x", "dog", None),
+        ("b", "x", "cat", None),
+        ("c", "x", "dog", None),
+        ("d", "y", "cat", None),
+        ("e", "y", "dog", None),
+        ("f", "z", "cat", None),
+        ("g", "z", "cat", None),
+    )
+    rows.loc[4, ["status", "reason"]] = ["quarantined", "corrupt"]
+    found = duplicates.mark_duplicates(rows)
+    assert found["detail"].tolist() == ["labelled cat and dog"] * 3 + [None] * 4
+    assert found["status"].tolist() == [
+        *["quarantined"] * 3, "ok", "quarantined", "ok", "duplicate"
+    ]  # fmt: skip
+    assert found["reason"].tolist()[3:] == [None, "corrupt", None, None]
+    assert found["duplicate_of"].tolist() == [None] * 6 + ["f"]
+    assert rows["status"].tolist() == ["ok"] * 4 + ["quarantined", "ok", "ok"]  # as it was
+
+
+def test_a_copy_in_a_split_stays_before_one_in_none() -> None:
+    rows = rows_of(("a", "x", "cat", None), ("b", "x", "cat", "train"), ("c", "x", "cat", None))
+    assert duplicates.mark_duplicates(rows)["duplicate_of"].tolist() == ["b", None, "b"]
+    ranks = duplicates.split_rank(pd.Series(["train", None, "test", "validation"], list("wxyz")))
+    assert ranks.to_dict() == {"w": 2, "x": 3, "y": 0, "z": 1}
+
+
+def test_a_copy_of_a_usable_image_stays_a_copy() -> None:
+    rows = rows_of(*((name, pixels, "cat", None) for name, pixels in ("ax", "bx", "cy", "dy")))
+    rows = duplicates.mark_duplicates(rows)
+    assert duplicates.quarantine_copies(rows)["status"].tolist() == ["ok", "duplicate"] * 2
+    rows = quarantine(rows, rows.index[2:3], "too_large", pd.Series({2: "by far"}))
+    followed = duplicates.quarantine_copies(rows)
+    assert followed["status"].tolist() == ["ok", "duplicate", "quarantined", "quarantined"]
+    assert followed["reason"].tolist() == [None, None, "too_large", "too_large"]
+    assert followed["detail"].tolist() == [None, None, "by far", "by far"]
+
+
+def test_every_kind_of_pair_is_listed_once_with_both_images() -> None:
+    """Copies of equal bytes and of equal pixels, a conflict, look-alikes, and a group's leak."""
+    rows = rows_of(
+        ("0", "x", "cat", "train"),
+        ("1", "x", "cat", "test"),
+        ("2", "y", "cat", None),
+        ("3", "y", "cat", None),
+        ("4", "z", "cat", None),
+        ("5", "z", "dog", None),
+        ("6", "u", "cat", "train"),
+        ("7", "v", "dog", "test"),
+        ("8", "w", "cat", "train"),
+    )
+    rows["sha256"] = [*"xxabzzuvw"]  # 2 and 3 are files of other bytes with the same pixels
+    rows = duplicates.mark_duplicates(rows)
+    near = pd.DataFrame({"a": [6], "b": [7], "kind": ["near"]}, index=[5])
+    leaks = pd.DataFrame({"other": ["7", "7", "1"]}, index=[6, 8, 0])
+    pairs = duplicates.list_pairs(rows, near, leaks)
+    columns = ["kind", "file_name", "label", "split", "status"]
+    columns += ["other", "other_label", "other_split", "other_status"]
+    assert pairs.columns.tolist() == columns
+    assert pairs.astype(object).where(pairs.notna(), None).to_numpy().tolist() == [
+        ["bytes", "0", "cat", "train", "duplicate", "1", "cat", "test", "ok"],
+        ["pixels", "3", "cat", None, "duplicate", "2", "cat", None, "ok"],
+        ["bytes", "5", "dog", None, "label_conflict", "4", "cat", None, "label_conflict"],
+        ["near", "6", "cat", "train", "ok", "7", "dog", "test", "ok"],
+        ["group", "8", "cat", "train", "ok", "7", "dog", "test", "ok"],
+    ]  # 6 and 7, 0 and 1 are listed already
+    unread = rows.assign(pixel_sha256=None)  # as of a conflict that an earlier step found
+    assert duplicates.list_pairs(unread, near, leaks)["kind"].tolist() == [
+        "bytes", "pixels", "near", "group"
+    ]  # fmt: skip

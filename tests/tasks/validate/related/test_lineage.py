@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 
 from tasks.validate.related import lineage
@@ -66,3 +67,52 @@ def test_the_images_of_a_sample_are_a_lineage_and_leak_where_a_split_parts_them(
     assert lineage.find_leaks(related).to_dict("index") == {
         0: {"split": "train", "other": "x.tar::1.right.jpg", "other_split": "test"}
     }
+
+
+def test_a_lineage_has_one_number_and_clusters_their_first_images_id() -> None:
+    rows = rows_of(*FIVE).assign(source_id=[*"vwxyz"])
+    near = pd.DataFrame({"a": [0, 3], "b": [4, 1]})
+    found = lineage.add_lineages(rows, near)
+    assert found["cluster"].astype(object).where(found["cluster"].notna(), None).tolist() == [
+        "v", "w", None, "w", "v"
+    ]  # fmt: skip
+    assert found["lineage"].tolist() == [0, 1, 2, 1, 0]
+    alone = lineage.add_lineages(rows, near.iloc[:0])
+    assert alone["cluster"].isna().all() and alone["lineage"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_duplicate_joins_its_original_and_its_group() -> None:
+    rows = rows_of(*FIVE)
+    rows.loc[3, ["status", "duplicate_of"]] = ["duplicate", "b"]
+    rows["group_id"] = ["p", None, None, "p", None]
+    assert lineage.find_lineages(rows).tolist() == [0, 0, 1, 0, 2]
+    written = rows.drop(columns="sample")
+    assert lineage.find_lineages(written).tolist() == [0, 0, 1, 0, 2]
+
+
+def test_leaks_are_of_used_images_alone_and_copies_are_not_dropped() -> None:
+    rows = rows_of(
+        ("a", "a", "cat", "validation"),
+        ("b", "b", "cat", "train"),
+        ("c", "c", "cat", "test"),
+        ("d", "d", "cat", None),
+        ("e", "e", "cat", "train"),
+        ("f", "f", "cat", "validation"),
+        ("g", "g", "cat", "test"),
+    )
+    rows["status"] = ["ok", "ok", "quarantined", "ok", "duplicate", "ok", "duplicate"]
+    rows["lineage"] = [0, 0, 0, 0, 1, 1, 2]
+    leaks = lineage.find_leaks(rows)
+    assert leaks.to_dict("index") == {
+        1: {"split": "train", "other": "a", "other_split": "validation"},
+        4: {"split": "train", "other": "f", "other_split": "validation"},
+    }
+    dropped = lineage.drop_leaks(rows, leaks)
+    assert dropped["status"].tolist() == ["ok", "quarantined", *rows["status"][2:]]
+    assert dropped["reason"].tolist() == [None, "leak", *[None] * 5]
+    assert dropped["detail"].tolist() == [None, "belongs together with a", *[None] * 5]
+
+
+def test_components_by_hand() -> None:
+    left, right = np.array([0, 5, 3, 3]), np.array([5, 1, 4, 4])
+    assert lineage.components(6, left, right).tolist() == [0, 0, 1, 2, 2, 0]

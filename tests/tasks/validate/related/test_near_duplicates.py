@@ -56,6 +56,7 @@ def pairs_of(images: list[Measured], which: str = "auto") -> list[tuple[int, int
         rows.assign(status="ok", file_name="x", container=None, offset=None, bytes=0),
         ValidateParams(near_duplicates=which),
     )
+    assert pairs.index.tolist() == list(range(len(pairs)))
     return [tuple(pair) for pair in pairs.to_numpy().tolist()]
 
 
@@ -126,23 +127,27 @@ def test_many_that_look_the_same_are_one_cluster_without_asking_for_every_pair(
 
 
 def test_lost_thumbnails_are_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    photo(0).save(path)
-    data = path.read_bytes()
-    rows = pd.DataFrame({"sha256": [sha256(data)], "path": str(path)})
-    rows = rows.assign(file_name="../../x", container=None, offset=None, bytes=len(data))
+    names = ["a.png", "b.png", "c.png"]
+    for number, name in enumerate(names):
+        photo(number).save(tmp_path / name)
+    data = [(tmp_path / name).read_bytes() for name in names]
+    rows = pd.DataFrame({"sha256": map(sha256, data), "path": [str(tmp_path / n) for n in names]})
+    rows = rows.assign(file_name="../../x", container=None, offset=None, bytes=[*map(len, data)])
+    expected = [measured(photo(number), "x").thumbnail for number in range(3)]
     with (
-        fact_cache.FactCache("thumbnails", measure.VERSION) as empty,
+        fact_cache.FactCache("thumbnails", measure.VERSION) as thumbnails,
         pytest.MonkeyPatch.context() as patch,
     ):
+        thumbnails.put([(bytes.fromhex(rows["sha256"][1]), expected[1])])  # the others are lost
         patch.setattr(
             measure.image_bytes,
             "locate_images",
             lambda table: table.rename(columns={"bytes": "length"}),
         )
+        patch.setattr(measure, "IMAGES_PER_TASK", 1)
         patch.setenv("VARIEGATE_WORKERS", "1")
-        (found,) = near_duplicates.read_thumbnails(rows, empty)
-    assert found.tobytes() == measured(photo(0), "x").thumbnail
+        found = near_duplicates.read_thumbnails(rows, thumbnails)
+    assert [each.tobytes() for each in found] == expected
 
 
 def test_a_copy_is_found_among_hundreds_that_share_its_hash() -> None:

@@ -133,3 +133,19 @@ def test_the_order_of_the_films_changes_nothing() -> None:
     pictures = films("{label}/film{film}_{frame}.jpg")
     order = np.random.default_rng(0).permutation(len(pictures))
     assert describe([pictures[n] for n in order]) == describe(pictures)
+
+
+def test_numbers_alone_name_no_sequence() -> None:
+    images = pd.DataFrame({"file_name": ["0001.jpg", "2.png", "none.png"], "label": "run"})
+    assert sequences.find_frames(images).empty
+    images["file_name"] = ["a/0002.jpg", "a/0001.jpg", "none.png"]
+    frames = sequences.find_frames(images)
+    assert frames.index.tolist() == [1, 0] and frames["number"].tolist() == [1.0, 2.0]
+    assert frames["sequence"].tolist() == ["a/"] * 2 and frames["shape"].tolist() == ["a/"] * 2
+
+
+def test_images_that_are_all_alike_are_no_films() -> None:
+    """Neighbours are no closer than others."""
+    same = photo(0, (200, 150))
+    pictures = [(f"run/film{n % 4}_{n // 4}.jpg", same) for n in range(40)]
+    assert describe(pictures) == []

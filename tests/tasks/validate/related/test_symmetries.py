@@ -47,3 +47,15 @@ def test_the_hashes_are_those_of_the_pictures_moved() -> None:
             assert found == int(str(imagehash.phash(thumbnail)), 16)
     as_they_are = symmetries.hash_pictures(frequencies, symmetries.IDENTITY).tolist()
     assert as_they_are == [int(image.facts["perceptual_hash"], 16) for image in images]
+
+
+def test_grey_is_rounded_as_pillow_rounds_it() -> None:
+    """The first coefficient of a cosine transform is 4 times the sum of all grey levels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    # a half, which is rounded up, and what comes just below it
+    pixels[0, :2, 0] = [(0, 52, 184), (0, 62, 229)]
+    grey = [np.asarray(Image.fromarray(picture).convert("L"), float) for picture in pixels]
+    found = symmetries.low_frequencies(pixels.reshape(3, -1))
+    assert found.shape == (3, 8, 8)
+    wanted = [4 * picture.sum() for picture in grey]
+    assert np.allclose(found[:, 0, 0], wanted, rtol=0, atol=0.1)
