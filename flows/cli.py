@@ -440,6 +440,7 @@ def preview(
     from tasks.augment.contact_sheet import sample_sheet
     from tasks.augment.plan import plan_counts
     from tasks.pixels.encode import encode
+    from tasks.variants.originals import read_originals
     from tasks.variants.sources import training_sources
 
     refresh_stages("validate")
@@ -449,7 +450,8 @@ def preview(
         counts = plan_counts(rows, inputs.params)
     else:
         counts = pd.Series(variants, rows.index)
-    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipes, sources)
+    originals = read_originals(inputs.validated, inputs.recipes.general.preprocessing)
+    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipes, originals, sources)
     _write_image(output, encode(sheet, "png"), ("png",))
     print(f"wrote {output}: {sources} sources, {shown} variants")
 

@@ -78,7 +78,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     segment_cache.trim_cache(limit_bytes)
     report(totals, expanded.reused)
     if events.has_listener():
-        sheet, *_ = sample_sheet(rows, planned, recipes, SOURCES_SHOWN)
+        sheet, *_ = sample_sheet(rows, planned, recipes, originals, SOURCES_SHOWN)
         picture = data_uri(encode(sheet, "jpeg", SHEET_QUALITY), "jpeg")
         events.emit("picture", text="contact sheet", uri=picture)
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from tasks.augment.segments import locations, name_of, sizes_in_tar, with_columns
 from tasks.augment.tar_format import BLOCK, END
+from tasks.variants.make import OF_THE_IMAGE
 from tasks.variants.originals import Originals
 
-OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length")  # null where rejected
 HASHED = ["variant_id", "label", "pixel_hash", "variant_index", "status"]
 
 

@@ -8,6 +8,7 @@ from tasks.augment.expand import expand_source
 from tasks.dataset.selections import example_rows
 from tasks.pixels.decode import decode
 from tasks.pixels.thumbnails import thumbnail
+from tasks.variants.originals import Originals
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_pixels, to_sources
 
@@ -18,22 +19,24 @@ MOST_SHOWN = 8  # variants of one source
 
 
 def sample_sheet(
-    rows: pd.DataFrame, counts: pd.Series, recipes: Recipes, sources: int
+    rows: pd.DataFrame, counts: pd.Series, recipes: Recipes, originals: Originals, sources: int
 ) -> tuple[np.ndarray, int, int]:
     """The contact sheet of some training rows, and how many sources and variants it shows.
 
     Args:
         rows: see training_sources().
         counts: the variants planned of each.
+        recipes: what makes them.
+        originals: which no variant may equal.
         sources: the most to show.
     """
     chosen = example_rows(rows, sources)
     shown = counts[chosen.index].clip(upper=MOST_SHOWN)
-    sheet = contact_sheet(list(to_sources(chosen, shown)), recipes)
+    sheet = contact_sheet(list(to_sources(chosen, shown)), recipes, originals)
     return sheet, len(chosen), int(shown.sum())
 
 
-def contact_sheet(sources: list[Source], recipes: Recipes) -> np.ndarray:
+def contact_sheet(sources: list[Source], recipes: Recipes, originals: Originals) -> np.ndarray:
     """A row per source: itself, then its planned variants. uint8 (height, width, 3), RGB."""
     columns = 1 + max((source.planned for source in sources), default=0)
     size = (GAP + columns * (CELL + GAP), GAP + len(sources) * (CELL + CAPTION + GAP))
@@ -44,7 +47,8 @@ def contact_sheet(sources: list[Source], recipes: Recipes) -> np.ndarray:
         recipe = recipes.of(source.label)
         pixels = read_pixels(source, recipe.preprocessing)
         cells = [(f"{source.label}  {source.source_id[:8]}", pixels)]
-        for row, data in expand_source(source, recipe):
+        for variant in expand_source(source, recipe):
+            row, data = originals.judge(variant, source.label)
             if data is not None:
                 cells.append((f"v{row['variant_index']:03d}", decode(data).pixels))
             else:

@@ -15,6 +15,7 @@ from tasks.augment.tar_format import tar_member
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels.hashing import fast_pixel_hash, sha256
 from tasks.variants.make import (
+    Encoded,
     Row,
     draw_variant,
     encode_variant,
@@ -26,7 +27,6 @@ from tasks.variants.originals import OF_THE_DATASET
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
 
-Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
 StoredRows = tuple[StoredSegment, int, int]  # from its first row to before its last
 
 

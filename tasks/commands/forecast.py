@@ -17,6 +17,7 @@ from tasks.capacity.count import Capacity, checked_capacities
 from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
+from tasks.variants.originals import OF_THE_DATASET, Originals, read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import policy_inputs, to_sources, training_sources
@@ -64,7 +65,7 @@ def forecast(
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    sample = draw_sample(rows, recipes)
+    sample = draw_sample(rows, recipes, read_originals(validated, recipes.general.preprocessing))
     total = int(counts.sum())
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
@@ -108,7 +109,7 @@ def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
     }
 
 
-def draw_sample(rows: pd.DataFrame, recipes: Recipes) -> Sample:
+def draw_sample(rows: pd.DataFrame, recipes: Recipes, originals: Originals) -> Sample:
     """Make one variant each of SAMPLED_SOURCES sources, or of none where there is no source."""
     chosen = example_rows(rows, SAMPLED_SOURCES)
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
@@ -118,11 +119,17 @@ def draw_sample(rows: pd.DataFrame, recipes: Recipes) -> Sample:
     started = time.perf_counter()
     made: list[Encoded] = []
     for source in sources:
-        made += expand_source(source, recipes.of(source.label))
+        encoded = expand_source(source, recipes.of(source.label))
+        made += [originals.judge(variant, source.label) for variant in encoded]
     seconds = time.perf_counter() - started
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
-    reasons = Counter(str(row["reason"]) for row, data in made if data is None)
+    # of those that other images forbid, each names another one
+    reasons = Counter(_without_id(str(row["reason"])) for row, data in made if data is None)
     return Sample(stored / len(made), seconds / len(made), len(made), reasons)
+
+
+def _without_id(reason: str) -> str:
+    return reason.partition(":")[0] if reason.startswith(OF_THE_DATASET) else reason
 
 
 def rejected_samples(sample: Sample) -> list[str]:

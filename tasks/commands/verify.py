@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks.augment.conflicts import OF_THE_IMAGE
 from tasks.augment.counts import read_counts
 from tasks.augment.expand import expand_source
 from tasks.augment.tar_format import tar_bytes
@@ -212,9 +211,5 @@ def remake_variant(
         raise UserError(f"no training source has the id {source_id!r}")
     (source,) = to_sources(rows, pd.Series(int(index), rows.index))
     recipe = recipes.of(source.label)
-    row, data = expand_source(source, recipe)[-1]
-    conflict = originals.conflict(row["pixel_hash"], source.label) if data else None
-    if conflict:
-        image = dict.fromkeys(OF_THE_IMAGE)
-        row, data = {**row, **image, "status": "rejected", "reason": conflict}, None
+    row, data = originals.judge(expand_source(source, recipe)[-1], source.label)
     return Remade(row, data, extension_of(source, recipe))

@@ -22,6 +22,8 @@ from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source
 
 Row = dict[str, Any]  # what making decides of a variant's row in the ledger
+Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
+OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length")  # null where rejected
 
 cv2.setNumThreads(0)  # one process per core is what runs in parallel here
 
@@ -92,9 +94,7 @@ def has_one_colour(pixels: np.ndarray) -> bool:
     return bool((pixels[0] == first).all() and (pixels == first).all())
 
 
-def encode_variant(
-    source: Source, recipe: Recipe, index: int, variant: Variant
-) -> tuple[Row, bytes | None]:
+def encode_variant(source: Source, recipe: Recipe, index: int, variant: Variant) -> Encoded:
     """The variant's row of the ledger and its encoded bytes; None where it is rejected.
 
     An image that the encoder refuses (too large for the format, say) is rejected too.

@@ -18,6 +18,7 @@ from tasks.dataset.selections import usable
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import fast_pixel_hash, from_hex
 from tasks.pixels.preprocess import Preprocessing
+from tasks.variants.make import OF_THE_IMAGE, Encoded
 from tasks.variants.policy import canonical_json, library_versions
 from tasks.variants.sources import Source, read_pixels, to_sources
 
@@ -67,6 +68,14 @@ class Originals:
             if forbidden.any():
                 return f"{reason}: {ids[forbidden][0].decode()}"
         return None
+
+    def judge(self, variant: Encoded, label: str) -> Encoded:
+        """A variant as its recipe made it, or rejected where an original forbids it."""
+        row, data = variant
+        reason = self.conflict(row["pixel_hash"], label) if data is not None else None
+        if reason is None:
+            return variant
+        return {**row, **dict.fromkeys(OF_THE_IMAGE), "status": "rejected", "reason": reason}, None
 
     def conflicts(self, hashes: np.ndarray, labels: np.ndarray) -> list[str | None]:
         """conflict() of each of many variants. Few have one, so most are only looked up."""

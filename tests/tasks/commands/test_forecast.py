@@ -11,6 +11,7 @@ import pytest
 from tasks.capacity.count import capacity
 from tasks.commands.forecast import Sample, capacity_range, forecast, rejected_samples
 from tasks.pixels import hashing
+from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants.params import AugmentParams
@@ -45,6 +46,7 @@ def validated(**classes: str) -> pd.DataFrame:
                 | {"container": None, "offset": None, "bytes": len(data), "format": "PNG"}
                 | {"height": 8, "width": 8, "channels": 1 if kind == "g" else 3, "bits": 8}
                 | {"grey": kind != "c", "split": "train", "status": "ok"}
+                | {"pixel_xxh3": hashing.to_hex(hashing.fast_pixel_hash(pixels))}
             )
     return pd.DataFrame(rows)
 
@@ -104,3 +106,15 @@ def test_the_range_of_capacities_has_no_end_where_one_has_no_bound() -> None:
     ):  # fmt: skip
         found = capacity_range(capacities)
         assert (found["capacity_per_image"], found["capacity_per_image_most"]) == (least, most)
+
+
+def test_the_sample_knows_what_other_images_forbid() -> None:
+    rows = validated(left="c")
+    pixels = decode(Path("data/raw/left0.png").read_bytes()).pixels
+    mirrored = hashing.to_hex(hashing.fast_pixel_hash(pixels[:, ::-1]))
+    other = rows.assign(label="right", source_id="0" * 16, sha256="0" * 64, pixel_xxh3=mirrored)
+    held_out = other.assign(split="test")
+    flip: list = [{"HorizontalFlip": {"p": 1.0}}]
+    found = forecasted(pd.concat([rows, held_out]), flip, distinct=False)
+    told = "of 1 variants made as a sample, 1 were rejected: 1 equals_held_out"
+    assert told in found["warnings"]
