@@ -56,8 +56,9 @@ def plan_warnings(
     """
     warnings = []
     for policy, its in rows_of_policies(rows["label"], params):
-        of_its = Planned(rows[its], counts[its], capacity_index[its], capacities)
-        warnings += policy_warnings(policy, of_its)
+        own, index = np.unique(capacity_index[its], return_inverse=True)
+        own_capacities = [capacities[number] for number in own]
+        warnings += policy_warnings(policy, Planned(rows[its], counts[its], index, own_capacities))
     return [*warnings, *too_many(counts, capacity_index, capacities, params.distinct)]
 
 

@@ -268,6 +268,14 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
         "VerticalFlip: the classes (9) look like digits or letters, and a flipped or turned one "
         "may be another or none; leave it out of augment.per_class '9' policy"
     ]
+    own["9"]["policy"] = ["NoOp", "GaussNoise", {"Blur": {"blur_limit": 11}}]
+    params = AugmentParams(variants_per_image=1, policy="GaussNoise", per_class=own)
+    found = checked_capacities(rows, counts, params)
+    assert plan_warnings(params, rows, counts, *found) == [
+        "params.yaml augment.per_class '9' policy[2] Blur: blur_limit goes up to 11 pixels, more "
+        "than the shorter side of 1 of 1 training images (one has 9 x 8 pixels); for images so "
+        "small, set blur_limit: [3, 3]"
+    ]
 
 
 def test_no_training_images_no_cautions() -> None:
