@@ -270,6 +270,21 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
     ]
 
 
+@pytest.mark.parametrize("steps", [["Blur"], ["Blur", "Sharpen", "InvertImg", "VerticalFlip"]])
+def test_policies_of_different_lengths_are_warned_of_each(steps: list[str]) -> None:
+    rows = SIZES.assign(label=["cat", "dog", "dog"], file_name=["a", "b", "c"], grey=1)
+    params = AugmentParams(
+        variants_per_image=1,
+        policy=["Blur", "HueSaturationValue", {"ChannelShuffle": {"p": 1.0}}],
+        per_class={"cat": {"policy": steps}},
+    )
+    counts = pd.Series([1, 1, 1])
+    assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
+        "params.yaml augment.policy[2] ChannelShuffle: moves colour alone, so it does nothing for 2 "
+        "of 2 training images, which are grey; add RandomBrightnessContrast for these"
+    ]
+
+
 def test_no_training_images_no_cautions() -> None:
     none = SIZES.assign(label="x")[:0]
     params = AugmentParams(variants_per_image=1, policy=["D4"])
