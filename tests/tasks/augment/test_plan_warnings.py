@@ -280,8 +280,8 @@ def test_policies_of_different_lengths_are_warned_of_each(steps: list[str]) -> N
     )
     counts = pd.Series([1, 1, 1])
     assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
-        "params.yaml augment.policy[2] ChannelShuffle: moves colour alone, so it does nothing for 2 "
-        "of 2 training images, which are grey; add RandomBrightnessContrast for these"
+        "params.yaml augment.policy[2] ChannelShuffle: moves colour alone, so it does nothing for "
+        "2 of 2 training images, which are grey; add RandomBrightnessContrast for these"
     ]
 
 
