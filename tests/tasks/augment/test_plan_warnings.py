@@ -249,6 +249,17 @@ def test_more_variants_than_can_differ() -> None:
     assert warned(["InvertImg"], planned=1) == warned(["GaussNoise"], planned=99) == []
 
 
+@pytest.mark.parametrize(("shift", "warnings"), [(20, 0), (0, 1)])
+def test_colour_after_a_step_without_bound(shift: int, warnings: int) -> None:
+    rows = SIZES.assign(label="cat", file_name="a", grey=1)
+    colour = {"HueSaturationValue": {"val_shift_limit": shift}}
+    policy = [{"Rotate": {"limit": 15, "p": 1.0}}, colour]
+    params = AugmentParams(variants_per_image=1, policy=policy)
+    counts = pd.Series(1, rows.index)
+    found = plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params))
+    assert len(found) == warnings
+
+
 def test_the_policy_that_makes_too_few_is_named() -> None:
     rows = SIZES.assign(label=["cat", "dog", "dog"], file_name=["a", "b", "c"])
     own = {"cat": {"policy": [{"Posterize": {"num_bits": [4, 5], "p": 1.0}}]}}
