@@ -126,8 +126,9 @@ def _fill(
     """
     missing = target - len(sources)
     if missing < 0:
+        those = "images that originals and per_class make" if spent else "originals there are"
         raise UserError(
-            f"{place}: needs at least the {len(sources) + spent:,} originals there are "
+            f"{place}: needs at least the {len(sources) + spent:,} {those} "
             f"(nothing is undersampled), found {target + spent:,}{way_out}"
         )
     if max_per_image is not None and missing > len(sources) * max_per_image:

@@ -54,12 +54,13 @@ def plan_warnings(
         capacity_index: int (sources,), the index of each source's capacity in `capacities`.
         capacities: see checked_capacities().
     """
-    warnings = []
+    warnings: list[str] = []
     for policy, its in rows_of_policies(rows["label"], params):
-        own, index = np.unique(capacity_index[its], return_inverse=True)
-        own_capacities = [capacities[number] for number in own]
-        warnings += policy_warnings(policy, Planned(rows[its], counts[its], index, own_capacities))
-    return [*warnings, *too_many(counts, capacity_index, capacities, params.distinct)]
+        # other policies have other steps, so their capacities have no part in this
+        used, index = np.unique(capacity_index[its], return_inverse=True)
+        own = Planned(rows[its], counts[its], index, [capacities[number] for number in used])
+        warnings += [*policy_warnings(policy, own), *too_many(policy, own, params.distinct)]
+    return warnings
 
 
 class Planned(NamedTuple):
@@ -144,20 +145,18 @@ def _written(step: str) -> str:
     return f"{{{step}}}" if ":" in step else step
 
 
-def too_many(
-    counts: pd.Series, capacity_index: np.ndarray, capacities: list[Capacity], distinct: bool
-) -> list[str]:
+def too_many(policy: ClassPolicy, planned: Planned, distinct: bool) -> list[str]:
     """More variants planned of an image than can differ."""
-    new = np.array([_most_new(capacity) for capacity in capacities], float)
-    surplus = counts.to_numpy() - new[capacity_index]
+    new = np.array([_most_new(capacity) for capacity in planned.capacities], float)
+    surplus = planned.counts.to_numpy() - new[planned.capacity_index]
     concerned = surplus > 0
     if not concerned.any():
         return []
     end = "rejected" if distinct else "copies"
     return [
-        f"{concerned.sum():,} training images get more variants than can differ: at least "
-        f"{surplus[concerned].sum():,.0f} of {counts.sum():,} variants will be {end}; plan fewer "
-        "or widen the policy"
+        f"{policy.location}: {concerned.sum():,} training images get more variants than can "
+        f"differ: at least {surplus[concerned].sum():,.0f} of {planned.counts.sum():,} variants "
+        f"will be {end}; plan fewer or widen the policy"
     ]
 
 

@@ -90,8 +90,10 @@ class Follower:
             return
         place = self._places[id(transform)]
         reaches_beyond = state.size is not None and min(state.size) < reach(transform)
+        # images without bound are one state before and after a step that changes them
+        bounded = not math.isinf(state.pictures)
         shares = (
-            sum(q for q, new in followed if new == state),
+            sum(q for q, new in followed if new is state or (bounded and new == state)),
             sum(q for q, new in followed if not new.pictures),
             sum(q for q, new in followed if new.one_colour and not state.one_colour),
             float(reaches_beyond),

@@ -112,15 +112,15 @@ class Rejection(NamedTuple):
 REJECTIONS = {
     "not_distinct": Rejection(
         "equal to their source or to another variant of it",
-        "ask for fewer, or add a step to augment.policy: it makes no more different images of them",
+        "ask for fewer, or add a step to the policy: it makes no more different images of them",
     ),
     "one_colour": Rejection(
         "of one single colour, which their source is not",
-        "make the holes or the crops of augment.policy smaller, or their p lower",
+        "make the holes or the crops of the policy smaller, or their p lower",
     ),
     "failed": Rejection(
         "a step of the policy, or the encoding, failed on the image",
-        "change the step in augment.policy, or leave it out",
+        "change the step in the policy, or leave it out",
     ),
     "equals_held_out": Rejection(
         "equal to an image of validation or test, which training must not see",

@@ -45,6 +45,9 @@ from tasks.variants.transforms import (  # noqa: E402
 
 if _masked:
     del sys.modules["torch"]
+# Once for each image they would say what a plan says once, with what helps.
+for _library in ("albucore", "albumentations"):
+    warnings.filterwarnings("ignore", category=UserWarning, module=_library)
 
 LOCATION = "params.yaml augment.policy"
 LIBRARIES = (

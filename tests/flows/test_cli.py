@@ -310,7 +310,7 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
     found = json.loads(finished.variegate("plan", "--json", "--epochs", "5").stdout)
     assert [warning.split(":")[0] for warning in found["warnings"]] == [
         "HorizontalFlip",
-        "12 training images get more variants than can differ",
+        "params.yaml augment.policy",
     ]
     training = found["training"]
     assert (training["epochs"], training["batch_size"], training["augmentation"]) == (

@@ -80,7 +80,7 @@ def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
                 "reason": "not_distinct",
                 "variants": 6,
                 "meaning": "equal to their source or to another variant of it",
-                "mend": "ask for fewer, or add a step to augment.policy: "
+                "mend": "ask for fewer, or add a step to the policy: "
                 "it makes no more different images of them",
             }
         ],

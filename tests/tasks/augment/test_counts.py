@@ -88,7 +88,7 @@ def test_a_ledger_on_disk_gives_the_same(tmp_path: Path) -> None:
 def test_each_kind_is_a_sentence_with_what_helps() -> None:
     assert counts.rejection_lines({"not_distinct": 1_200, "an_odd_one": 1}) == [
         "1,200 not_distinct: equal to their source or to another variant of it; "
-        "ask for fewer, or add a step to augment.policy: it makes no more different images of them",
+        "ask for fewer, or add a step to the policy: it makes no more different images of them",
         "1 an_odd_one: an odd one; see the ledger",
     ]
 
@@ -126,7 +126,7 @@ def test_a_class_that_lost_much_is_named_with_what_helps() -> None:
     assert counts.shortfalls(table, found) == [
         "4 variants failed, mostly with ValueError: crop is larger (dog/s23.png for one)",
         "class 'dog': none of 4 planned variants written (4 failed); "
-        "change the step in augment.policy, or leave it out",
+        "change the step in the policy, or leave it out",
         "class '007': 2 of 8 planned variants written (6 not_distinct); "
         "`augment.per_class: {'007': {variants_per_image: 1}}` asks for what there is",
     ]
@@ -168,7 +168,7 @@ def test_none_written_of_what_was_planned_is_an_error() -> None:
         "6 failed (a step of the policy, or the encoding, failed on the image), "
         "4 not_distinct (equal to their source or to another variant of it); "
         "6 variants failed, mostly with ValueError: crop is larger (cat/s1.png for one); "
-        "change the step in augment.policy, or leave it out"
+        "change the step in the policy, or leave it out"
     )
 
 
@@ -199,7 +199,7 @@ def test_the_stage_says_why_variants_are_missing(
     assert counts.by_kind(counts.read_rejections()) == {"not_distinct": 16}
     assert capsys.readouterr().out.splitlines()[-1] == (
         "rejected: 16 not_distinct: equal to their source or to another variant of it; "
-        "ask for fewer, or add a step to augment.policy: it makes no more different images of them"
+        "ask for fewer, or add a step to the policy: it makes no more different images of them"
     )
 
 

@@ -139,6 +139,11 @@ def test_of_many_classes_the_nearest_names_are_listed() -> None:
             "params.yaml augment.total: needs at least the 14 originals there are "
             "(nothing is undersampled), found 13",
         ),
+        (  # 10 + 10 cats and 4 dogs
+            {"total": 23, "per_class": {"cat": {"variants_per_image": 1}}},
+            "params.yaml augment.total: needs at least the 24 images that originals and per_class "
+            "make (nothing is undersampled), found 23",
+        ),
         (
             {"variants_per_image": 1, "per_class": {"cow": {"variants_per_image": 1}}},
             "params.yaml augment.per_class 'cow': no such class in training; classes: cat, dog",

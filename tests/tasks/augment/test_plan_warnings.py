@@ -155,7 +155,8 @@ def test_holes_that_leave_nothing_of_an_image() -> None:
     whole = hole | {"hole_height_range": [8, 32], "hole_width_range": [9, 32]}
     assert warned([{"CoarseDropout": whole}]) == [
         text.format("always"),
-        "1 training images get more variants than can differ: at least 1 of 3 variants will be "
+        "params.yaml augment.policy: 1 training images get more variants than can differ: "
+        "at least 1 of 3 variants will be "
         "rejected; plan fewer or widen the policy",
     ]
     assert warned([{"OneOf": {"transforms": [{"CoarseDropout": whole}, "GaussNoise"]}}]) == [
@@ -170,7 +171,8 @@ def test_holes_that_do_nothing() -> None:
         f"{PLACE} CoarseDropout: does nothing for 2 of 3 training images (one has 9 x 8 pixels): "
         "its holes have less than a pixel; give shares of the image, hole_height_range: [0.1, 0.3] "
         "and hole_width_range: [0.1, 0.3]",
-        "2 training images get more variants than can differ: at least 2 of 3 variants will be "
+        "params.yaml augment.policy: 2 training images get more variants than can differ: "
+        "at least 2 of 3 variants will be "
         "rejected; plan fewer or widen the policy",
     ]
 
@@ -228,7 +230,8 @@ def test_steps_of_colour_and_grey_images(step: object, advice: str) -> None:
     assert of([step, "GaussNoise"], rows) == [text]
     assert of([step], rows) == [
         text,
-        "2 training images get more variants than can differ: at least 4 of 5 variants will be "
+        "params.yaml augment.policy: 2 training images get more variants than can differ: "
+        "at least 4 of 5 variants will be "
         "rejected; plan fewer or widen the policy",
     ]
     assert of([step, "GaussNoise"], rows.assign(grey=0)) == []
@@ -237,12 +240,35 @@ def test_steps_of_colour_and_grey_images(step: object, advice: str) -> None:
 
 def test_more_variants_than_can_differ() -> None:
     text = (
-        "3 training images get more variants than can differ: at least 6 of 9 variants will be {}; "
+        "params.yaml augment.policy: 3 training images get more variants than can differ: "
+        "at least 6 of 9 variants will be {}; "
         "plan fewer or widen the policy"
     )
     assert warned(["InvertImg"], planned=3) == [text.format("rejected")]
     assert warned(["HorizontalFlip"], planned=3, distinct=False) == [text.format("copies")]
     assert warned(["InvertImg"], planned=1) == warned(["GaussNoise"], planned=99) == []
+
+
+@pytest.mark.parametrize(("shift", "warnings"), [(20, 0), (0, 1)])
+def test_colour_after_a_step_without_bound(shift: int, warnings: int) -> None:
+    rows = SIZES.assign(label="cat", file_name="a", grey=1)
+    colour = {"HueSaturationValue": {"val_shift_limit": shift}}
+    policy = [{"Rotate": {"limit": 15, "p": 1.0}}, colour]
+    params = AugmentParams(variants_per_image=1, policy=policy)
+    counts = pd.Series(1, rows.index)
+    found = plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params))
+    assert len(found) == warnings
+
+
+def test_the_policy_that_makes_too_few_is_named() -> None:
+    rows = SIZES.assign(label=["cat", "dog", "dog"], file_name=["a", "b", "c"])
+    own = {"cat": {"policy": [{"Posterize": {"num_bits": [4, 5], "p": 1.0}}]}}
+    params = AugmentParams(variants_per_image=5, policy="GaussNoise", per_class=own)
+    counts = pd.Series([5, 5, 5])
+    assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
+        "params.yaml augment.per_class 'cat' policy: 1 training images get more variants than can "
+        "differ: at least 3 of 5 variants will be rejected; plan fewer or widen the policy"
+    ]
 
 
 def test_each_policy_is_warned_of_for_its_own_classes() -> None:
@@ -275,6 +301,21 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
         "params.yaml augment.per_class '9' policy[2] Blur: blur_limit goes up to 11 pixels, more "
         "than the shorter side of 1 of 1 training images (one has 9 x 8 pixels); for images so "
         "small, set blur_limit: [3, 3]"
+    ]
+
+
+@pytest.mark.parametrize("steps", [["Blur"], ["Blur", "Sharpen", "InvertImg", "VerticalFlip"]])
+def test_policies_of_different_lengths_are_warned_of_each(steps: list[str]) -> None:
+    rows = SIZES.assign(label=["cat", "dog", "dog"], file_name=["a", "b", "c"], grey=1)
+    params = AugmentParams(
+        variants_per_image=1,
+        policy=["Blur", "HueSaturationValue", {"ChannelShuffle": {"p": 1.0}}],
+        per_class={"cat": {"policy": steps}},
+    )
+    counts = pd.Series([1, 1, 1])
+    assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
+        "params.yaml augment.policy[2] ChannelShuffle: moves colour alone, so it does nothing for "
+        "2 of 2 training images, which are grey; add RandomBrightnessContrast for these"
     ]
 
 
