@@ -266,7 +266,8 @@ def _capacity(found: dict[str, Any]) -> str:
         return f"by its size and colours, one source has {least:,} different images or any number"
     kind = "exactly" if found["capacity_exact"] else "at most"
     by_source = f" to {most:,}, by its size and colours," if most > least else ""
-    return f"one source has {kind} {least:,}{by_source} different images"
+    noun = "image" if most == 1 else "images"
+    return f"one source has {kind} {least:,}{by_source} different {noun}"
 
 
 def training_forecast(training: dict[str, Any]) -> list[Part]:

@@ -156,7 +156,7 @@ def require_some(counts: pd.DataFrame, rejections: pd.DataFrame) -> None:
     )
     need = f"none of the {planned:,} variants planned was written: {found}"
     parts = [need, *failures(counts, rejections), explain(next(iter(kinds))).mend]
-    raise UserError(f"params.yaml augment.policy: {'; '.join(parts)}")
+    raise UserError(f"params.yaml augment: {'; '.join(parts)}")
 
 
 def shortfalls(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:

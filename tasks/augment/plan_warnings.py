@@ -156,7 +156,7 @@ def too_many(policy: ClassPolicy, planned: Planned, distinct: bool) -> list[str]
     return [
         f"{policy.location}: {concerned.sum():,} training images get more variants than can "
         f"differ: at least {surplus[concerned].sum():,.0f} of {planned.counts.sum():,} variants "
-        f"will be {end}; plan fewer or widen the policy"
+        f"will be {end}; plan fewer or add a step to the policy"
     ]
 
 

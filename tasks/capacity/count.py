@@ -188,11 +188,12 @@ def _require_enough_variants(
         return
     place = rows.index.get_loc(hopeless[0])
     example, found = rows.iloc[place], capacities[capacity_index[place]]
-    kind = "a grey image" if example["grey"] else "an image"
+    why = _why(found, policy)
+    kind = "a grey image" if example["grey"] and why else "an image"
     raise UserError(
         f"{policy.location}: {planned[place]} distinct variants are asked for, and it "
         f"makes {found.new()} of {kind} of {example['width']} x {example['height']} "
-        f"({example['file_name']}){_why(found, policy)}; ask for fewer, widen the policy or set "
+        f"({example['file_name']}){why}; ask for fewer, add a step to the policy or set "
         "augment.distinct: false"
     )
 

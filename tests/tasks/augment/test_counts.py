@@ -164,7 +164,7 @@ def test_none_written_of_what_was_planned_is_an_error() -> None:
     with pytest.raises(UserError) as caught:
         counts.require_some(table, rejected(table, cat=CROP, dog="not_distinct"))
     assert str(caught.value) == (
-        "params.yaml augment.policy: none of the 10 variants planned was written: "
+        "params.yaml augment: none of the 10 variants planned was written: "
         "6 failed (a step of the policy, or the encoding, failed on the image), "
         "4 not_distinct (equal to their source or to another variant of it); "
         "6 variants failed, mostly with ValueError: crop is larger (cat/s1.png for one); "
@@ -211,6 +211,6 @@ def test_a_run_that_writes_nothing_fails_and_leaves_no_ledger(
     with pytest.raises(UserError) as caught:
         datasets.run(dataset, tmp_path, monkeypatch)
     assert str(caught.value).startswith(
-        "params.yaml augment.policy: none of the 24 variants planned was written: 24 failed "
+        "params.yaml augment: none of the 24 variants planned was written: 24 failed "
     )
     assert not LEDGER.exists() and not AUGMENT_METRICS.exists()

@@ -157,7 +157,7 @@ def test_holes_that_leave_nothing_of_an_image() -> None:
         text.format("always"),
         "params.yaml augment.policy: 1 training images get more variants than can differ: "
         "at least 1 of 3 variants will be "
-        "rejected; plan fewer or widen the policy",
+        "rejected; plan fewer or add a step to the policy",
     ]
     assert warned([{"OneOf": {"transforms": [{"CoarseDropout": whole}, "GaussNoise"]}}]) == [
         text.replace("[0]", "[0].transforms[0]").format("always")
@@ -173,7 +173,7 @@ def test_holes_that_do_nothing() -> None:
         "and hole_width_range: [0.1, 0.3]",
         "params.yaml augment.policy: 2 training images get more variants than can differ: "
         "at least 2 of 3 variants will be "
-        "rejected; plan fewer or widen the policy",
+        "rejected; plan fewer or add a step to the policy",
     ]
 
 
@@ -232,7 +232,7 @@ def test_steps_of_colour_and_grey_images(step: object, advice: str) -> None:
         text,
         "params.yaml augment.policy: 2 training images get more variants than can differ: "
         "at least 4 of 5 variants will be "
-        "rejected; plan fewer or widen the policy",
+        "rejected; plan fewer or add a step to the policy",
     ]
     assert of([step, "GaussNoise"], rows.assign(grey=0)) == []
     assert of(["ToSepia", step, "GaussNoise"], rows.assign(grey=3)) == []  # they have colours then
@@ -242,7 +242,7 @@ def test_more_variants_than_can_differ() -> None:
     text = (
         "params.yaml augment.policy: 3 training images get more variants than can differ: "
         "at least 6 of 9 variants will be {}; "
-        "plan fewer or widen the policy"
+        "plan fewer or add a step to the policy"
     )
     assert warned(["InvertImg"], planned=3) == [text.format("rejected")]
     assert warned(["HorizontalFlip"], planned=3, distinct=False) == [text.format("copies")]
@@ -267,7 +267,7 @@ def test_the_policy_that_makes_too_few_is_named() -> None:
     counts = pd.Series([5, 5, 5])
     assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
         "params.yaml augment.per_class 'cat' policy: 1 training images get more variants than can "
-        "differ: at least 3 of 5 variants will be rejected; plan fewer or widen the policy"
+        "differ: at least 3 of 5 variants will be rejected; plan fewer or add a step to the policy"
     ]
 
 

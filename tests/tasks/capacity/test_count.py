@@ -472,7 +472,7 @@ def test_more_distinct_variants_than_there_are_is_an_error_only_where_it_is_cert
         check([FLIP], 2)
     assert str(caught.value) == (
         "params.yaml augment.policy: 2 distinct variants are asked for, and it makes 1 of an image "
-        "of 6 x 4 (b.png); ask for fewer, widen the policy or set augment.distinct: false"
+        "of 6 x 4 (b.png); ask for fewer, add a step to the policy or set augment.distinct: false"
     )
     with pytest.raises(
         UserError, match=r"^params.yaml augment.policy: 7 .* makes 6 of an image of 6 x 4 \(b.png\)"
@@ -502,7 +502,7 @@ def test_a_class_is_refused_only_where_no_image_of_it_can_have_its_variants() ->
         check([2, 2, 1, 0], [HUE])  # of the dogs only a grey one is to have any
     assert str(caught.value) == (
         "params.yaml augment.policy: 1 distinct variants are asked for, and it makes 0 of a grey "
-        "image of 8 x 8 (c.png); HueSaturationValue: changes no pixel of it; ask for fewer, widen "
+        "image of 8 x 8 (c.png); HueSaturationValue: changes no pixel of it; ask for fewer, add "
         "the policy or set augment.distinct: false"
     )
     hole = {"hole_height_range": [8, 32], "hole_width_range": [8, 32], "p": 1.0}

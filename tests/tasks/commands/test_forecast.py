@@ -66,7 +66,7 @@ def test_a_class_is_expected_to_get_what_its_coloured_images_give() -> None:
         "for 2 of 8 training images, which are grey; set val_shift_limit: 20 for these",
         "params.yaml augment.policy: 2 training images get more variants than can differ: "
         "at least 4 of 16 variants will be "
-        "rejected; plan fewer or widen the policy",
+        "rejected; plan fewer or add a step to the policy",
         "of 8 variants made as a sample, 2 were rejected: 2 not_distinct",
     ]
 
