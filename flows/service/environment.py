@@ -119,7 +119,7 @@ def writable_places(environment: Mapping[str, str]) -> dict[str, str]:
         "MPLCONFIGDIR": home / ".config/matplotlib",
         "DVC_SITE_CACHE_DIR": Path("/var/tmp/dvc"),
     }
-    if not (home / ".cache").exists():  # one that is there can be read
+    if not os.access(home / ".cache", os.R_OK | os.X_OK):
         used["XDG_CACHE_HOME"] = home / ".cache"
     for variable, place in used.items():
         if not environment.get(variable) and not can_be_written(place):
@@ -147,7 +147,7 @@ def home_folder(environment: Mapping[str, str]) -> Path | None:
 
 def can_be_written(place: Path) -> bool:
     """Whether files can be written in this folder, or it can be made."""
-    while not place.exists():
+    while not os.access(place, os.F_OK):  # Path.exists() raises where a folder cannot be read
         place = place.parent
     try:
         with tempfile.TemporaryFile(dir=place):

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -146,6 +147,29 @@ def test_settings_that_can_be_read_are_read_where_they_are(
     }
     monkeypatch.setattr(environment, "can_be_written", lambda place: place.name != "dvc")
     assert writable_places({"HOME": str(tmp_path)}) == {"DVC_SITE_CACHE_DIR": str(fallback / "dvc")}
+
+
+def test_a_home_with_folders_that_nobody_else_can_read(fallback: Path) -> None:
+    """As a user who owns nothing of it: root could read all."""
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o755)
+        for name in (".config/matplotlib", ".cache", ".prefect"):
+            Path(home, name).mkdir(parents=True)
+        for name in (".config", ".cache", ".prefect"):
+            Path(home, name).chmod(0 if os.geteuid() else 0o700)
+        real, effective, saved = os.getresuid()
+        os.setresuid(effective or 65534, effective or 65534, saved)
+        try:
+            found = writable_places({"HOME": home, "DVC_SITE_CACHE_DIR": "/disk/dvc"})
+        finally:
+            os.setresuid(real, effective, saved)
+            for name in (".config", ".cache", ".prefect"):
+                Path(home, name).chmod(0o700)
+    assert found == {
+        "PREFECT_HOME": str(fallback / ".prefect"),
+        "MPLCONFIGDIR": str(fallback / "matplotlib"),
+        "XDG_CACHE_HOME": str(fallback / ".cache"),
+    }
 
 
 def test_a_home_that_can_be_written_changes_nothing(fallback: Path, tmp_path: Path) -> None:
