@@ -78,8 +78,9 @@ def require_pulled() -> None:
 
 
 def require_raw() -> None:
-    """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
+    """Raises UserError where data/raw is empty, or it or data/raw.dvc is none of DVC's."""
     require_versionable()
+    raw_hash()
     require_pulled()
     if not has_files(RAW):
         mend = "put images there in class folders, or run `variegate sample digits`"

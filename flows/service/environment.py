@@ -27,7 +27,7 @@ DEFAULTS = {
 }
 HOST = "127.0.0.1"  # where servers of our own listen
 LOOPBACK = (HOST, "localhost", "::1")
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "socks_proxy", "ws_proxy", "wss_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")  # programs differ in which they read first
 
 

@@ -33,6 +33,9 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"NO_PROXY": "intranet.example"}, {}),
         ({"HTTP_PROXY": ""}, {}),
         ({"HTTP_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
+        ({"SOCKS_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),  # websockets asks these three
+        ({"ws_proxy": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
+        ({"WSS_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
         (
             {"all_proxy": "p", "NO_PROXY": "a, b"},
             {"NO_PROXY": f"a,b,{ALL}", "no_proxy": f"a,b,{ALL}"},
