@@ -8,7 +8,7 @@ from dvc.repo import Repo
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flows.preconditions import require_pulled, require_raw
+from flows.preconditions import require_pulled
 from flows.versions.raw_dvc import require_versionable
 from tasks.common.errors import UserError
 from tasks.dataset import clutter
@@ -215,20 +215,3 @@ def test_a_linked_folder_is_refused_before_dvc_is_asked(tmp_path: Path, linked: 
         f"{linked}: needs to be a folder, found a link to {tmp_path / 'disk'}, behind which DVC "
         "versions nothing; move it here, or move the whole project to that disk"
     ]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "outs: []", "outs:\n- raw\n", "<<<<<<< HEAD\nouts:\n- md5: a.dir\n=======\n", "\0"]
-)
-def test_images_without_a_sound_record_are_no_beginning_of_a_run(text: str) -> None:
-    write("cat/1.png")
-    require_raw()  # not recorded yet: the run does that
-    write("raw.dvc", folder="data", text=text)
-    with pytest.raises(UserError) as caught:
-        require_raw()
-    assert str(caught.value) == (
-        "data/raw.dvc: needs to be a file of DVC's, found none: "
-        "take it from git, or remove it and run `dvc add data/raw`"
-    )
-    write("raw.dvc", folder="data", text="outs:\n- path: raw\n")  # of a remote with versions
-    require_raw()
