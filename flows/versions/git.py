@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from flows.service.environment import USERS_OWN, proxies
+from flows.service.environment import NO_PROXY, USERS_OWN, proxies
 from tasks.common.errors import UserError
 
 
@@ -17,8 +17,9 @@ def git(*arguments: str, check: bool = False) -> bytes:
         UserError: where git is not installed; with git's message, where the command fails and
             `check` is set.
     """
-    # git can use proxies that Prefect cannot: see flows.service.server.ask_no_proxy()
-    own = {name: USERS_OWN[name] for name in proxies(USERS_OWN)}
+    # git can use proxies and exceptions that Prefect cannot: see service.server.ask_no_proxy()
+    names = [*proxies(USERS_OWN), *filter(USERS_OWN.get, NO_PROXY)]
+    own = {name: USERS_OWN[name] for name in names}
     environment = {**os.environ, **own, "GIT_TERMINAL_PROMPT": "0"}  # nobody may be there to answer
     try:
         done = subprocess.run(

@@ -42,5 +42,5 @@ def test_a_pipeline_that_cannot_be_read_is_named(text: str) -> None:
     )
     Path("dvc.yaml").write_text("stages: {ingest: {cmd: x}}")
     require_stage("ingest")
-    with pytest.raises(UserError, match="^--until train: needs a stage of dvc.yaml: ingest$"):
+    with pytest.raises(UserError, match=r"^--until train: needs a stage of dvc\.yaml: ingest$"):
         require_stage("train")

@@ -94,6 +94,23 @@ def test_a_proxy_that_prefect_cannot_use_stops_no_server_of_this_machine(
     httpx.Client().close()
 
 
+@pytest.mark.parametrize("unread", ["[::1]", "[::1]:80", "fd00::/8", "host:name", "ä.example"])
+def test_an_exception_that_prefect_cannot_read_stops_nothing(
+    unread: str, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = "10.0.0.0/8,::1,2001:db8::1,.example,*.a,a:80,http://b"
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", f"{read}, {unread}")
+    with pytest.raises(httpx.InvalidURL):
+        httpx.Client()
+    server.ask_no_proxy("http://prefect.example/api")
+    assert os.environ["NO_PROXY"] == read
+    httpx.Client().close()
+    monkeypatch.setenv("no_proxy", f"*,{unread}")
+    server.ask_no_proxy("")
+    assert os.environ["no_proxy"] == "*"
+
+
 # --- HOME -------------------------------------------------------------------------------------
 
 
