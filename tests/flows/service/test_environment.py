@@ -189,6 +189,7 @@ def test_a_home_with_folders_that_nobody_else_can_read(fallback: Path) -> None:
         "PREFECT_HOME": str(fallback / ".prefect"),
         "MPLCONFIGDIR": str(fallback / "matplotlib"),
         "XDG_CACHE_HOME": str(fallback / ".cache"),
+        "XDG_CONFIG_HOME": str(fallback / ".config"),
     }
 
 
