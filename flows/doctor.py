@@ -209,8 +209,8 @@ def proxy(users: Mapping[str, str] = environment.USERS_OWN) -> Finding:
         return Finding("proxy", False, found, f"unset {' '.join(bad)}, or name one of http://")
     wanted = environment.loopback_without_proxy({**users, **readable_exceptions(users)})
     assigned = " ".join(f"{name}={hosts}" for name, hosts in wanted.items())
-    exceptions = [entry for name in NO_PROXY for entry in entries(users.get(name, ""))]
-    if unread := [entry for entry in dict.fromkeys(exceptions) if not httpx_reads(entry)]:
+    exceptions = dict.fromkeys(entries(",".join(users.get(name, "") for name in NO_PROXY)))
+    if unread := [entry for entry in exceptions if not httpx_reads(entry)]:
         found = f"NO_PROXY: Prefect cannot read {', '.join(unread)}, and would ask no server at all"
         return Finding("proxy", False, f"{found}; `variegate` leaves it out", f"export {assigned}")
     own = users.get("no_proxy", users.get("NO_PROXY", ""))
