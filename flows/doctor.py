@@ -13,8 +13,14 @@ from packaging.requirements import Requirement
 
 from flows import preconditions
 from flows.service import environment
-from flows.service.environment import HOST
-from flows.service.server import find_server, httpx_takes, without_secrets
+from flows.service.environment import HOST, NO_PROXY, entries
+from flows.service.server import (
+    find_server,
+    httpx_reads,
+    httpx_takes,
+    readable_exceptions,
+    without_secrets,
+)
 from flows.versions.git import git
 from tasks.common import machine
 from tasks.common.errors import UserError, one_line
@@ -201,12 +207,16 @@ def proxy(users: Mapping[str, str] = environment.USERS_OWN) -> Finding:
     if bad := [name for name in names if not httpx_takes(users[name])]:
         found = f"{', '.join(bad)}: Prefect cannot use such a proxy, and goes without for {HOST}"
         return Finding("proxy", False, found, f"unset {' '.join(bad)}, or name one of http://")
-    wanted = environment.loopback_without_proxy(users)
+    wanted = environment.loopback_without_proxy({**users, **readable_exceptions(users)})
+    assigned = " ".join(f"{name}={hosts}" for name, hosts in wanted.items())
+    exceptions = dict.fromkeys(entries(",".join(users.get(name, "") for name in NO_PROXY)))
+    if unread := [entry for entry in exceptions if not httpx_reads(entry)]:
+        found = f"NO_PROXY: Prefect cannot read {', '.join(unread)}, and would ask no server at all"
+        return Finding("proxy", False, f"{found}; `variegate` leaves it out", f"export {assigned}")
     own = users.get("no_proxy", users.get("NO_PROXY", ""))
-    if {HOST, "*"}.intersection(environment.entries(own)):
+    if {HOST, "*"}.intersection(entries(own)):
         return Finding("proxy", True, f"{shown}, but not for {HOST}")
     found = f"{shown}: `prefect` and `dvc` would ask {HOST} through it; `variegate` does not"
-    assigned = " ".join(f"{name}={hosts}" for name, hosts in wanted.items())
     return Finding("proxy", False, found, f"export {assigned}")
 
 

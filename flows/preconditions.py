@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 from flows.versions.raw_dvc import RAW_DVC, raw_hash, require_versionable
 from tasks.acquire import sample
@@ -78,8 +78,9 @@ def require_pulled() -> None:
 
 
 def require_raw() -> None:
-    """Raises UserError where data/raw is empty, or holds what DVC cannot take."""
+    """Raises UserError where data/raw is empty, or it or data/raw.dvc is none of DVC's."""
     require_versionable()
+    raw_hash()
     require_pulled()
     if not has_files(RAW):
         mend = "put images there in class folders, or run `variegate sample digits`"
@@ -87,7 +88,11 @@ def require_raw() -> None:
 
 
 def require_stage(name: str) -> None:
-    """Raises UserError where dvc.yaml has no stage of that name."""
-    stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    """Raises UserError where dvc.yaml has no stage of that name, or cannot be read."""
+    try:
+        stages = list(YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    except (YAMLError, ValueError, TypeError, LookupError):
+        mend = "`git diff dvc.yaml` shows what was changed"
+        raise UserError(f"dvc.yaml: needs the stages of the pipeline, found none: {mend}") from None
     if name not in stages:
         raise UserError(f"--until {name}: needs a stage of dvc.yaml: {', '.join(stages)}")

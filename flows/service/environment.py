@@ -27,7 +27,7 @@ DEFAULTS = {
 }
 HOST = "127.0.0.1"  # where servers of our own listen
 LOOPBACK = (HOST, "localhost", "::1")
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "socks_proxy", "ws_proxy", "wss_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")  # programs differ in which they read first
 
 
@@ -119,8 +119,10 @@ def writable_places(environment: Mapping[str, str]) -> dict[str, str]:
         "MPLCONFIGDIR": home / ".config/matplotlib",
         "DVC_SITE_CACHE_DIR": Path("/var/tmp/dvc"),
     }
-    if not (home / ".cache").exists():  # one that is there can be read
+    if not can_be_read(home / ".cache"):
         used["XDG_CACHE_HOME"] = home / ".cache"
+    if (home / ".config").exists() and not can_be_read(home / ".config"):
+        used["XDG_CONFIG_HOME"] = home / ".config"  # DVC would stop at its settings there
     for variable, place in used.items():
         if not environment.get(variable) and not can_be_written(place):
             changes[variable] = str(fallback / place.name)
@@ -141,13 +143,17 @@ def home_folder(environment: Mapping[str, str]) -> Path | None:
         home = Path(environment["HOME"]) if "HOME" in environment else Path.home()
     except RuntimeError:  # the list of users does not know this one
         return None
-    usable = home.is_absolute() and home.is_dir() and os.access(home, os.R_OK | os.X_OK)
-    return home if usable else None
+    return home if home.is_absolute() and home.is_dir() and can_be_read(home) else None
+
+
+def can_be_read(folder: Path) -> bool:
+    """Whether the folder is there, and can be listed and entered."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def can_be_written(place: Path) -> bool:
     """Whether files can be written in this folder, or it can be made."""
-    while not place.exists():
+    while not os.access(place, os.F_OK):  # Path.exists() raises where a folder cannot be read
         place = place.parent
     try:
         with tempfile.TemporaryFile(dir=place):

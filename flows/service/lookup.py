@@ -29,16 +29,20 @@ def _named_in_environment() -> bool:
 
 
 def _named_in_a_file() -> bool:
-    """Whether a file of Prefect's settings speaks of its API."""
+    """Whether a file of Prefect's settings speaks of its API, or of where its profiles are."""
     home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    files = (Path(".env"), Path("prefect.toml"), home / "profiles.toml")
-    if any("api" in _text(path).lower() for path in files):
+    own = _text(Path(".env")) + _text(Path("prefect.toml"))
+    if _speaks_of_server(own) or "api" in _text(home / "profiles.toml").lower():
         return True
     try:
         tools = tomllib.loads(_text(Path("pyproject.toml"))).get("tool", {})
     except tomllib.TOMLDecodeError:
         return True
-    return "api" in str(tools.get("prefect")).lower()
+    return _speaks_of_server(str(tools.get("prefect")))
+
+
+def _speaks_of_server(settings: str) -> bool:
+    return "api" in settings.lower() or "profile" in settings.lower()
 
 
 def _text(path: Path) -> str:

@@ -1,18 +1,26 @@
 """The Prefect server that runs report to: an existing one, or one of our own on 127.0.0.1."""
 
 import contextlib
+import ipaddress
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 
-from flows.service.environment import HOST, is_this_machine, loopback_without_proxy, proxies
+from flows.service.environment import (
+    HOST,
+    NO_PROXY,
+    entries,
+    is_this_machine,
+    loopback_without_proxy,
+    proxies,
+)
 from flows.service.processes import end_with_this_process, process_group
 from tasks.common.errors import UserError
 
@@ -54,17 +62,39 @@ def ask_no_proxy(url: str) -> None:
     """Let this process and its children ask a server of this machine without a proxy.
 
     A proxy that httpx cannot use, as `socks5://...`, would stop it though it is not to be asked: it
-    is left out. Stages and DVC cannot use such a proxy either.
+    is left out. Stages and DVC cannot use such a proxy either. So is what it cannot read of
+    NO_PROXY, whatever the server.
 
     Args:
         url: of the server, "" for one of our own; one elsewhere changes nothing.
     """
+    os.environ.update(readable_exceptions(os.environ))
     if url and not is_this_machine(urlsplit(url).hostname or ""):
         return
     os.environ.update(loopback_without_proxy(os.environ, url))
     for name in proxies(os.environ):
         if not httpx_takes(os.environ[name]):
             del os.environ[name]
+
+
+def readable_exceptions(environment: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY and no_proxy, where they are set, without the entries that httpx cannot read."""
+    return {
+        name: ",".join(filter(httpx_reads, entries(environment[name])))
+        for name in NO_PROXY
+        if name in environment
+    }
+
+
+def httpx_reads(entry: str) -> bool:
+    """Whether httpx can read this entry of NO_PROXY: neither `[::1]`, nor a network of IPv6."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(entry))
+    try:
+        httpx.URL(entry if "://" in entry else f"all://*{entry}")
+    except httpx.InvalidURL:
+        return False
+    return True
 
 
 def httpx_takes(proxy: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+from flows.service.environment import NO_PROXY, USERS_OWN, proxies
 from tasks.common.errors import UserError
 
 
@@ -16,7 +17,10 @@ def git(*arguments: str, check: bool = False) -> bytes:
         UserError: where git is not installed; with git's message, where the command fails and
             `check` is set.
     """
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # nobody may be there to answer
+    # git can use proxies and exceptions that Prefect cannot: see service.server.ask_no_proxy()
+    names = [*proxies(USERS_OWN), *filter(USERS_OWN.get, NO_PROXY)]
+    own = {name: USERS_OWN[name] for name in names}
+    environment = {**os.environ, **own, "GIT_TERMINAL_PROMPT": "0"}  # nobody may be there to answer
     try:
         done = subprocess.run(
             ["git", *arguments],

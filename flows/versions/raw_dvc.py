@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 from tasks.common.errors import UserError
 from tasks.dataset import raw_files
@@ -13,10 +13,20 @@ RAW_DVC = Path("data/raw.dvc")
 
 
 def raw_hash() -> str | None:
-    """The MD5 of the listing of data/raw that data/raw.dvc records; None without that file."""
+    """The MD5 of the listing of data/raw that data/raw.dvc records; None without it.
+
+    Raises:
+        UserError: where the file is none of DVC's: cut short, or with marks of a merge.
+    """
     if not RAW_DVC.is_file():
         return None
-    return YAML(typ="safe").load(RAW_DVC.read_text(encoding="utf-8"))["outs"][0].get("md5")
+    try:
+        recorded = YAML(typ="safe").load(RAW_DVC.read_text(encoding="utf-8"))
+        md5: str | None = recorded["outs"][0].get("md5")
+    except (YAMLError, ValueError, TypeError, LookupError, AttributeError):
+        mend = f"take it from git, or remove it and run `dvc add {RAW}`"
+        raise UserError(f"{RAW_DVC}: needs to be a file of DVC's, found none: {mend}") from None
+    return md5
 
 
 def require_versionable() -> None:

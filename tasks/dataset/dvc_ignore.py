@@ -16,7 +16,9 @@ from tasks.dataset.paths import RAW
 
 ALWAYS = (".hg/", ".git/", ".git", ".dvc/")
 IGNORE_FILE = ".dvcignore"
-MATCH_NOTHING = ("**/", "!**/")  # to DVC, which holds patterns against the start of a path
+# At the root, to DVC, which holds patterns against the start of a path; below it puts the folder
+# before them.
+MATCH_NOTHING = ("**/", "!**/")
 
 
 class _Rules(NamedTuple):
@@ -80,7 +82,7 @@ def _read(folder: str) -> _Rules:
     file = Path(folder, IGNORE_FILE)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     lines = [*([] if folder else ALWAYS), *map(str.strip, text.splitlines())]
-    lines = [line for line in lines if line not in MATCH_NOTHING]
+    lines = [line for line in lines if folder or line not in MATCH_NOTHING]
     of_files = [line for line in lines if not line.endswith("/")]
     for_folders, for_files = (
         PathSpec.from_lines(GitIgnoreSpecPattern, some) for some in (lines, of_files)

@@ -50,6 +50,16 @@ def test_a_proxy_must_not_be_asked_for_the_local_server(name: str) -> None:
         )
 
 
+def test_an_exception_that_prefect_cannot_read_is_told() -> None:
+    users = {"HTTP_PROXY": "http://proxy.example", "no_proxy": "127.0.0.1,[::1],fd00::/8,.example"}
+    found = "NO_PROXY: Prefect cannot read [::1], fd00::/8, and would ask no server at all"
+    hosts = "127.0.0.1,.example,localhost,::1"
+    mend = f"export NO_PROXY={hosts} no_proxy={hosts}"
+    assert doctor.proxy(users) == Finding(
+        "proxy", False, f"{found}; `variegate` leaves it out", mend
+    )
+
+
 def test_a_proxy_that_prefect_cannot_use_is_told() -> None:
     users = {"all_proxy": "gopher://proxy.example", "NO_PROXY": "127.0.0.1"}
     found = "all_proxy: Prefect cannot use such a proxy, and goes without for 127.0.0.1"

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"NO_PROXY": "intranet.example"}, {}),
         ({"HTTP_PROXY": ""}, {}),
         ({"HTTP_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
+        ({"SOCKS_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),  # websockets asks these three
+        ({"ws_proxy": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
+        ({"WSS_PROXY": "p"}, {"NO_PROXY": ALL, "no_proxy": ALL}),
         (
             {"all_proxy": "p", "NO_PROXY": "a, b"},
             {"NO_PROXY": f"a,b,{ALL}", "no_proxy": f"a,b,{ALL}"},
@@ -90,6 +94,23 @@ def test_a_proxy_that_prefect_cannot_use_stops_no_server_of_this_machine(
     httpx.Client().close()
 
 
+@pytest.mark.parametrize("unread", ["[::1]", "[::1]:80", "fd00::/8", "host:name", "ä.example"])
+def test_an_exception_that_prefect_cannot_read_stops_nothing(
+    unread: str, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = "10.0.0.0/8,::1,2001:db8::1,.example,*.a,a:80,http://b"
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", f"{read}, {unread}")
+    with pytest.raises(httpx.InvalidURL):
+        httpx.Client()
+    server.ask_no_proxy("http://prefect.example/api")
+    assert os.environ["NO_PROXY"] == read
+    httpx.Client().close()
+    monkeypatch.setenv("no_proxy", f"*,{unread}")
+    server.ask_no_proxy("")
+    assert os.environ["no_proxy"] == "*"
+
+
 # --- HOME -------------------------------------------------------------------------------------
 
 
@@ -146,6 +167,30 @@ def test_settings_that_can_be_read_are_read_where_they_are(
     }
     monkeypatch.setattr(environment, "can_be_written", lambda place: place.name != "dvc")
     assert writable_places({"HOME": str(tmp_path)}) == {"DVC_SITE_CACHE_DIR": str(fallback / "dvc")}
+
+
+def test_a_home_with_folders_that_nobody_else_can_read(fallback: Path) -> None:
+    """As a user who owns nothing of it: root could read all."""
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o755)
+        for name in (".config/matplotlib", ".cache", ".prefect"):
+            Path(home, name).mkdir(parents=True)
+        for name in (".config", ".cache", ".prefect"):
+            Path(home, name).chmod(0 if os.geteuid() else 0o700)
+        real, effective, saved = os.getresuid()
+        os.setresuid(effective or 65534, effective or 65534, saved)
+        try:
+            found = writable_places({"HOME": home, "DVC_SITE_CACHE_DIR": "/disk/dvc"})
+        finally:
+            os.setresuid(real, effective, saved)
+            for name in (".config", ".cache", ".prefect"):
+                Path(home, name).chmod(0o700)
+    assert found == {
+        "PREFECT_HOME": str(fallback / ".prefect"),
+        "MPLCONFIGDIR": str(fallback / "matplotlib"),
+        "XDG_CACHE_HOME": str(fallback / ".cache"),
+        "XDG_CONFIG_HOME": str(fallback / ".config"),
+    }
 
 
 def test_a_home_that_can_be_written_changes_nothing(fallback: Path, tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ def test_variables_can_name_one(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("pyproject.toml", "[tool.prefect]\napi.url = 'http://127.0.0.1:1/api'"),
         ("pyproject.toml", "[tool.prefect]\nserver.api.port = 4300"),
         ("pyproject.toml", "no TOML ["),
+        (".env", "PREFECT_PROFILES_PATH=conf/profiles.toml"),
+        ("prefect.toml", "profiles_path = 'conf/profiles.toml'"),
+        ("pyproject.toml", "[tool.prefect]\nprofiles_path = 'conf/profiles.toml'"),
     ],
 )
 def test_files_can_name_one(file: str, text: str) -> None:

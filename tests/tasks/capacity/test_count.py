@@ -503,7 +503,7 @@ def test_a_class_is_refused_only_where_no_image_of_it_can_have_its_variants() ->
     assert str(caught.value) == (
         "params.yaml augment.policy: 1 distinct variants are asked for, and it makes 0 of a grey "
         "image of 8 x 8 (c.png); HueSaturationValue: changes no pixel of it; ask for fewer, add "
-        "the policy or set augment.distinct: false"
+        "a step to the policy or set augment.distinct: false"
     )
     hole = {"hole_height_range": [8, 32], "hole_width_range": [8, 32], "p": 1.0}
     # whether an image of one colour is written depends on its source: the run will tell

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flows.preconditions import require_pulled
@@ -65,12 +65,14 @@ PATTERNS = st.sampled_from(
     [
         *("a", "b/", "*.jpg", "!b.jpg", "/a", "data/raw/a/*", "raw/b", "**/b", "a/**", "!a/b.jpg"),
         *("# b", "", "!*.txt", "/data/raw/b/", "**/raw/**/a", "c.*", "!c.txt", "*/c.txt", "!b/"),
-        *("!/data/", "!.git", "\\#a", "a ", "?.jpg", "[ab]", "!a/", "raw/**/", "!**/"),
+        *("!/data/", "!.git", "\\#a", "a ", "?.jpg", "[ab]", "!a/", "raw/**/", "!**/", "**/"),
     ]
 )
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(["b/a"], [], ["b/", "!**/"])
+@example(["b/a"], ["b/", "!**/"], [])
 @given(
     st.lists(PATHS, min_size=1, max_size=8),
     st.lists(PATTERNS, max_size=5),
