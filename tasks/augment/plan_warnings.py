@@ -56,7 +56,8 @@ def plan_warnings(
     """
     warnings = []
     for policy, its in rows_of_policies(rows["label"], params):
-        of_its = Planned(rows[its], counts[its], capacity_index[its], capacities)
+        used, index = np.unique(capacity_index[its], return_inverse=True)
+        of_its = Planned(rows[its], counts[its], index, [capacities[number] for number in used])
         warnings += policy_warnings(policy, of_its)
     return [*warnings, *too_many(counts, capacity_index, capacities, params.distinct)]
 

@@ -17,6 +17,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -348,6 +349,7 @@ def canonical_json(value: Any) -> str:
     return _canonical.encode(value)
 
 
+@cache
 def library_versions() -> dict[str, str]:
-    """The versions of the libraries that touch pixels, as installed."""
+    """The versions of the libraries that touch pixels, as installed; asked for once."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
