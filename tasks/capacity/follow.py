@@ -91,7 +91,7 @@ class Follower:
         place = self._places[id(transform)]
         reaches_beyond = state.size is not None and min(state.size) < reach(transform)
         shares = (
-            sum(q for q, new in followed if new == state),
+            sum(q for q, new in followed if new.same_pixels(state)),
             sum(q for q, new in followed if not new.pictures),
             sum(q for q, new in followed if new.one_colour and not state.one_colour),
             float(reaches_beyond),
