@@ -39,8 +39,9 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
     counts = pd.Series(0, sources.index, dtype="int64")
     numbers = {label: own for label, own in own_plans.items() if own.has_number}
     own = sources["label"].isin(numbers)
+    by_class = sources.groupby("label").groups if numbers else {}
     for label, override in numbers.items():
-        of_class = sources.index[sources["label"] == label]
+        of_class = by_class[label]
         if override.target_per_class is None:
             counts[of_class] = override.variants_per_image
         else:

@@ -93,7 +93,7 @@ class Follower:
         # images without bound are one state before and after a step that changes them
         bounded = not math.isinf(state.pictures)
         shares = (
-            sum(q for q, new in followed if new is state or (bounded and new == state)),
+            sum(q for q, new in followed if new is state or (bounded and new.same_pixels(state))),
             sum(q for q, new in followed if not new.pictures),
             sum(q for q, new in followed if new.one_colour and not state.one_colour),
             float(reaches_beyond),

@@ -55,6 +55,10 @@ class State(NamedTuple):
         """Whether it is one image of one colour, which a flip or a crop of it has too."""
         return isinstance(self.origin, OneColour)
 
+    def same_pixels(self, other: "State") -> bool:
+        """Whether it is the same image: one grey channel and three equal ones are."""
+        return self._replace(grey=min(self.grey, 1)) == other._replace(grey=min(other.grey, 1))
+
 
 FAILED = State(None, origin="failed", pictures=0)
 

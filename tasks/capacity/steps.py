@@ -43,11 +43,13 @@ SIZED = frozenset(
 
 def states_after(transform: Any, state: State) -> list[tuple[float, State]]:
     """The states after the transform, with their probabilities."""
-    if state.pictures == 0 or leaves_as_it_is(transform, state.grey):
+    if state.pictures == 0:
         return [(1.0, state)]
+    grey = grey_after(transform, state.grey)
+    if leaves_as_it_is(transform, state.grey):
+        return [(1.0, state if grey == state.grey else state._replace(grey=grey))]
     if state.size and _too_small(state.size, pixel_arguments.needed_size(transform)):
         return [(1.0, FAILED)]
-    grey = grey_after(transform, state.grey)
     return [
         (p, new._replace(grey=grey) if new.pictures else new)
         for p, new in _followed(transform, state)

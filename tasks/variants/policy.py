@@ -17,6 +17,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,22 @@ def _why_not(name: str) -> str:
     return f"unknown transform; {hint}docs/policies.md lists the known"
 
 
+class Posterize(A.Posterize):
+    """Albumentations' own, but for images of one channel and bits for each of three.
+
+    Of these it fills three columns, and leaves the others as memory happens to be.
+    """
+
+    def apply(self, img: np.ndarray, num_bits: Any, **params: Any) -> np.ndarray:
+        if img.ndim == 2 and isinstance(num_bits, list):
+            raise ValueError("bits for each channel need an image of three channels, found one")
+        return super().apply(img, num_bits, **params)
+
+
 def transform_class(name: str) -> Any:
     """The class of a step that `parse_step` admits."""
-    return PUBLISHED[name] if name in PUBLISHED else getattr(A, name)
+    own = {**PUBLISHED, "Posterize": Posterize}
+    return own[name] if name in own else getattr(A, name)
 
 
 def build_step(step: Any, location: str) -> Any:
@@ -224,7 +238,13 @@ def located_leaves(transforms: list[Any], location: str = LOCATION) -> Iterator[
 
 def takes_grey(transforms: list[Any]) -> bool:
     """Whether every transform works on images of one channel."""
-    return {type(leaf).__name__ for leaf in leaf_transforms(transforms)}.isdisjoint(NEED_COLOUR)
+    return not any(map(needs_colour, leaf_transforms(transforms)))
+
+
+def needs_colour(transform: Any) -> bool:
+    """Whether a transform cannot work on one channel."""
+    name = type(transform).__name__
+    return name in NEED_COLOUR or (name == "Posterize" and isinstance(transform.num_bits, list))
 
 
 def scale_fill(transform: Any) -> None:
@@ -351,6 +371,7 @@ def canonical_json(value: Any) -> str:
     return _canonical.encode(value)
 
 
+@cache
 def library_versions() -> dict[str, str]:
-    """The versions of the libraries that touch pixels, as installed."""
+    """The versions of the libraries that touch pixels, as installed; asked for once."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}

@@ -122,11 +122,13 @@ def rows_of_policies(
     labels: pd.Series, params: AugmentParams
 ) -> Iterator[tuple[ClassPolicy, np.ndarray]]:
     """Each policy that has rows, and which: bool (rows,). `labels`: the class of each row."""
-    names = labels.map({label: normalize("NFC", label) for label in labels.unique()})
-    left = np.ones(len(labels), bool)
-    for policy in policies(params):
-        its = left if policy.label is None else (names == normalize("NFC", policy.label)).to_numpy()
-        left = left & ~its
+    found = policies(params)
+    numbers = {normalize("NFC", str(policy.label)): i for i, policy in enumerate(found[:-1])}
+    codes, classes = pd.factorize(labels)  # comparing texts once for each policy takes long
+    of_class = [numbers.get(normalize("NFC", label), len(found) - 1) for label in classes]
+    of_row = np.array(of_class, np.int64)[codes]
+    for i, policy in enumerate(found):
+        its = of_row == i
         if its.any():
             yield policy, its
 

@@ -319,6 +319,22 @@ def test_policies_of_different_lengths_are_warned_of_each(steps: list[str]) -> N
     ]
 
 
+def test_steps_are_warned_of_for_the_images_of_their_own_policy() -> None:
+    rows = SIZES.assign(label=["cat", "dog", "dog"], file_name=["a", "b", "c"])
+    crop = {"CenterCrop": {"height": 10, "width": 9, "p": 0.5}}
+    own = {"dog": {"policy": [crop, "HorizontalFlip", "VerticalFlip"]}}
+    params = AugmentParams(variants_per_image=1, policy="GaussNoise", per_class=own)  # shorter
+    counts = pd.Series([1, 1, 1])
+    assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == []
+    own["dog"]["policy"], own["cat"] = ["GaussNoise"], {"policy": [crop, "NoOp"]}
+    params = AugmentParams(variants_per_image=1, policy="NoOp", per_class=own)
+    assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
+        "params.yaml augment.per_class 'cat' policy[0] CenterCrop: is larger than 1 of 1 training "
+        "images (one has 9 x 8 pixels), and what uses it is drawn again, or rejected; crop less "
+        "or set pad_if_needed: true"
+    ]
+
+
 def test_no_training_images_no_cautions() -> None:
     none = SIZES.assign(label="x")[:0]
     params = AugmentParams(variants_per_image=1, policy=["D4"])

@@ -192,6 +192,14 @@ def test_a_step_that_makes_images_grey_is_followed_by_steps_of_colour_in_vain() 
     assert capacity(policy, 5, 4).count == len(enumerate_images(policy, 5, 4)) == 2
 
 
+def test_a_grey_image_with_three_channels_can_get_colours() -> None:
+    shift = {"r_shift_limit": [5, 5], "g_shift_limit": 0, "b_shift_limit": 0, "p": 1.0}
+    policy = [{"ToRGB": {"p": 0.5}}, {"RGBShift": shift}]  # all channels are shifted, or red alone
+    assert capacity(policy, 5, 4, 1).count == len(enumerate_images(policy, 5, 4, grey=1)) == 2
+    assert capacity(policy, 5, 4, 3).count == len(enumerate_images(policy, 5, 4, grey=3)) == 1
+    assert [effect.unchanged for effect in capacity(policy, 5, 4, 1).effects] == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("policy", "bound"),
     [

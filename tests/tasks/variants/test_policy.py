@@ -374,3 +374,11 @@ def test_one_transform_for_8_bits_decides_for_the_policy() -> None:
         and not Policy(["HorizontalFlip", inside]).takes_16_bits
     )
     assert Policy([inside]).takes_grey and not Policy([inside, "ISONoise"]).takes_grey
+
+
+def test_bits_for_each_channel_need_three() -> None:
+    of_each = {"Posterize": {"num_bits": [[1, 3], [2, 4], [5, 5]], "p": 1.0}}
+    assert not Policy([of_each]).takes_grey and Policy(["Posterize"]).takes_grey
+    to_one_channel = {"ToGray": {"num_output_channels": 1, "p": 1.0}}
+    with pytest.raises(ValueError, match="bits for each channel need an image of three channels"):
+        Policy([to_one_channel, of_each]).apply(IMAGE, 7)
