@@ -12,9 +12,10 @@ import pytest
 
 from tasks.augment.__main__ import augment
 from tasks.common import events
+from tasks.common.errors import UserError
 from tasks.dataset.image_bytes import locate_variants, read_row
 from tasks.dataset.manifests import read_ledger
-from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED
+from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, LEDGER
 from tasks.dataset.selections import written_variants
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
@@ -159,7 +160,7 @@ class Dataset:
         if kept and self.rng.random() < 0.5:
             del self.files[self.rng.choice(sorted(kept))]
             return
-        made = locate_variants(written_variants(read_ledger()))
+        made = locate_variants(written_variants(read_ledger())) if LEDGER.exists() else ()
         if len(made):
             image = read_row(made.iloc[self.rng.randrange(len(made))])
             path = self.rng.choice("01") + self.path().replace(".png", "-made.png")
@@ -206,6 +207,9 @@ def run(
     said: dict[str, int] = {}
     monkeypatch.setattr(events, "report_counts", said.update)
     params = dataset.params()
-    augment(dataset.validated(), params, Recipes.from_params(params, AS_DECODED))
+    try:
+        augment(dataset.validated(), params, Recipes.from_params(params, AS_DECODED))
+    except UserError as error:  # none of the variants planned was written
+        return {"error": str(error).encode()}, said
     files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}
     return {**files, "metrics": AUGMENT_METRICS.read_bytes()}, said
