@@ -14,6 +14,7 @@ MIRROR = State((5, 4), flipped=(False, True))
 CROP = {"RandomCrop": {"height": 6, "width": 2, "p": 0.25}}  # 5 rows are too few
 HUE = {"HueSaturationValue": {"val_shift_limit": 0, "p": 0.8}}
 HOLE = {"CoarseDropout": {"hole_height_range": [5, 9], "hole_width_range": [4, 9], "p": 0.5}}
+ONE_FLIP = {"SomeOf": {"transforms": [{"HorizontalFlip": {"p": 1.0}}], "n": 1, "p": 0.25}}
 
 
 def followed(policy: list[Any], start: State) -> tuple[Distribution, list[Effect]]:
@@ -60,6 +61,8 @@ def test_what_each_transform_does_where_it_is_applied(
         ([{"HorizontalFlip": {"p": 0.25}}], 0.25),
         ([{"HorizontalFlip": {"p": 0.25}}] * 2, 2 * 0.25 * 0.75),
         ([{"Sequential": {"transforms": ["HorizontalFlip"], "p": 0.5}}], 0.25),
+        # SomeOf asks its own p even where OneOf chose it
+        ([{"OneOf": {"transforms": [ONE_FLIP], "p": 1.0}}], 0.25),
         # OneOf applies what it chose whatever its p, which weighs its choice
         (
             [
