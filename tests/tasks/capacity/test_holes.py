@@ -146,16 +146,18 @@ def test_sides_of_holes_by_hand() -> None:
 
 
 def test_one_hole_and_several_by_hand() -> None:
-    heights, widths = {2: 0.5, 4: 0.25, 5: 0.25}, {0: 0.5, 3: 0.5}
-    # 5 rows do not fit into 4; a hole of 4 x 3 covers all; of 2 x 3 there are 3 others
-    one = Holes(fails=0.25, covers=0.125, nothing=0.375, others=3)
-    assert _one((4, 3), heights, widths) == one
+    heights, widths = {2: 0.5, 4: 0.25, 5: 0.25}, {0: 0.25, 3: 0.5, 9: 0.25}
+    # 5 rows do not fit into 4, nor 9 columns into 3; a hole of 4 x 3 covers all; of 2 x 3 there
+    # are 3 others
+    fits = 0.75 * 0.75
+    one = Holes(fails=1 - fits, covers=0.25 * 0.5, nothing=0.75 * 0.25, others=3)
+    assert _one((4, 3), heights, widths) == pytest.approx(one)
     both = _several((1, 2), (4, 3), heights, widths)
     assert both == pytest.approx(
         Holes(
-            fails=1 - (0.75 + 0.75**2) / 2,
-            covers=(0.75 - 0.625 + 0.75**2 - 0.625**2) / 2,
-            nothing=(0.375 + 0.375**2) / 2,
+            fails=1 - (fits + fits**2) / 2,
+            covers=(0.125 + fits**2 - (fits - 0.125) ** 2) / 2,
+            nothing=(0.1875 + 0.1875**2) / 2,
             others=3 + 3,  # one of three places, or two of them
         )
     )
