@@ -16,14 +16,15 @@ class Effect(NamedTuple):
     """What a transform does when it is applied, as shares of its applications.
 
     Attributes:
-        applied: the probability that it is; above 1 if it is several times.
+        reached: how often it is reached, whatever its p; above 1 if it is several times. It weighs
+            the shares.
         unchanged: the share that it leaves as it is.
         failing: the share that it cannot be applied to.
         covered: the share that it leaves nothing of but one colour.
         beyond: the share that has a shorter side than the pixels it reaches for, see reach().
     """
 
-    applied: float = 0.0
+    reached: float = 0.0
     unchanged: float = 0.0
     failing: float = 0.0
     covered: float = 0.0
@@ -98,12 +99,12 @@ class Follower:
             sum(q for q, new in followed if new.one_colour and not state.one_colour),
             float(reaches_beyond),
         )
-        applied, *before = self.effects[place]
+        reached, *before = self.effects[place]
         means = (
-            (old * applied + new * p) / (applied + p)
+            (old * reached + new * p) / (reached + p)
             for old, new in zip(before, shares, strict=True)
         )
-        self.effects[place] = Effect(applied + p, *means)
+        self.effects[place] = Effect(reached + p, *means)
 
     def _after_some_of(self, transform: Any, reached: Distribution) -> Distribution:
         """SomeOf chooses `n` steps, all equally likely, and applies them in order, with their p."""

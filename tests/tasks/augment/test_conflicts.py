@@ -5,20 +5,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tasks.augment import segments
-from tasks.augment.conflicts import find_label_conflicts
+from tasks.augment.conflicts import (
+    OF_THE_IMAGE,
+    find_conflicts,
+    find_label_conflicts,
+    leave_out,
+)
+from tasks.augment.segments import assemble_segment, with_columns
 from tasks.commands.verify import remake_variant, verify
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_ledger
 from tasks.pixels.encode import encode
+from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants import recipe as recipes
-from tasks.variants.originals import read_originals
+from tasks.variants.originals import NO_ORIGINALS, Originals, read_originals
 from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import Dataset, run
+from tests.tasks.augment.test_segments import RECIPES, finished, made
 
 MIRROR = [[{"HorizontalFlip": {"p": 1.0}}]]
 
@@ -125,6 +134,70 @@ def test_variants_under_two_labels_are_told(tmp_path: Path) -> None:
     )
     tables.write_table(path, rows[:4].reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
     assert find_label_conflicts(path) is None
+
+
+def test_of_several_pairs_the_first_is_told(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        [
+            ("a-v001", "cat", 1, 7, "written"),
+            ("a-v002", "cat", 2, 8, "written"),
+            ("b-v001", "dog", 1, 8, "written"),
+            ("b-v002", "dog", 2, 7, "written"),
+        ],
+        columns=["variant_id", "label", "variant_index", "pixel_hash", "status"],
+    )
+    path = tmp_path / "ledger.parquet"
+    tables.write_table(path, rows.reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
+    assert find_label_conflicts(path) == (4, [("a-v001", "cat"), ("b-v002", "dog")])
+
+
+def test_a_segment_without_a_variant_is_as_if_it_were_rejected(tmp_path: Path) -> None:
+    sources = made("a", [700, None, 30]), made("b", [900])
+    _, data, rows = assemble_segment(finished(*sources), RECIPES)
+    tar = tmp_path / "whole.tar"
+    tar.write_bytes(b"".join(data))
+    status = ["written", "written", "rejected", "written", "written", "written"]
+    reason = [None, None, "one_colour", None, None, None]
+    rows = with_columns(rows, {"status": pa.array(status), "reason": pa.array(reason)})
+    forbidden = pa.array([None, "equals_held_out: x", None, None, None, None], pa.string())
+    name, parts, left = leave_out(rows, forbidden, tar)
+    whole = tar.read_bytes()  # members of 512 + 1024, 512 + 512 and 512 + 1024 bytes
+    assert b"".join(parts) == whole[1536:] and name == f"{sha256(whole[1536:])[:16]}.tar"
+    assert left.to_pylist() == [
+        row | change
+        for row, change in zip(
+            rows.to_pylist(),
+            [
+                {},
+                {
+                    **dict.fromkeys(OF_THE_IMAGE),
+                    "segment": None,
+                    "offset": None,
+                    "status": "rejected",
+                    "reason": "equals_held_out: x",
+                },
+                {},
+                {"segment": name, "offset": 512},
+                {},
+                {"segment": name, "offset": 512 + 512 + 512},
+            ],
+            strict=True,
+        )
+    ]
+    everything = pa.array([None, "x", None, "x", None, "x"], pa.string())
+    name, parts, left = leave_out(rows, everything, tar)
+    assert name is None and left["segment"].null_count == 6
+
+
+def test_conflicts_are_those_of_written_variants() -> None:
+    _, _, rows = assemble_segment(finished(made("a", [700, None, 30])), RECIPES)
+    rows = with_columns(rows, {"pixel_hash": pa.array([5, 7, 7, 8], pa.int64())})
+    all_held_out = Originals(
+        np.array([5, 7]), np.array(["dog", "dog"]), np.array([True, True]), np.array(["x", "y"])
+    )
+    found = find_conflicts(rows, all_held_out)
+    assert found == pa.array([None, "equals_held_out: y", None, None], pa.string())
+    assert find_conflicts(rows, NO_ORIGINALS) == pa.nulls(4, pa.string())
 
 
 def test_the_stage_tells_variants_under_two_labels(

@@ -1,11 +1,24 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from tasks.augment.expand import expand_source
+from tasks.augment import segment_cache
+from tasks.augment.expand import (
+    Batch,
+    StoredRows,
+    _read_variant,
+    expand_batch,
+    expand_source,
+    read_reusable,
+    source_row,
+)
+from tasks.augment.segments import Finished, is_sound
+from tasks.augment.tar_format import END
 from tasks.common.errors import UserError
+from tasks.dataset.paths import SEGMENTS
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
@@ -17,9 +30,10 @@ from tasks.variants.make import (
     has_one_colour,
     variant_seed,
 )
+from tasks.variants.originals import NO_ORIGINALS
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
-from tasks.variants.recipe import Recipe
+from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source
 
 ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
@@ -208,3 +222,121 @@ def test_grey_and_16_bits_stay_where_policy_and_format_take_them(
     assert (1 if made.pixels.ndim == 2 else 3, made.bits) == expected
     if expected == (1, 16):
         assert np.array_equal(made.pixels, deep[:, ::-1])
+
+
+def test_the_row_of_a_source_is_its_own_with_index_0(tmp_path: Path) -> None:
+    one = source(tmp_path, PHOTO)
+    assert source_row(one) == {
+        "variant_id": f"{one.source_id}-v000",
+        "source_id": one.source_id,
+        "variant_index": 0,
+        "seed": 0,
+        "attempt": 0,
+        "operations": "[]",
+        "pixel_hash": 0,
+        "sha256": one.sha256,
+        "width": 30,
+        "height": 20,
+        "channels": 3,
+        "bits": 8,
+        "status": "written",
+    }
+
+
+FLIP = [{"HorizontalFlip": {"p": 1.0}}]  # of three variants two are rejected: they are no others
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StoredRows]:
+    """Makes the variants of sources, stores them, and gives the stored rows of the first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+    SEGMENTS.mkdir(parents=True)
+
+    def store(recipe: Recipe, *sources: Source) -> StoredRows:
+        recipes = Recipes(recipe)
+        finished = expand_batch(Batch(recipes, [list(sources)]))
+        segment_cache.write_segment(finished, recipes, NO_ORIGINALS)
+        ((stored, index),) = segment_cache.read_cached()
+        return stored, 0, int(index["rows"][0])
+
+    return store
+
+
+@pytest.mark.parametrize("policy", [ROTATE, FLIP], ids=["written", "rejected"])
+def test_what_was_made_before_is_taken_by_its_index(
+    policy: list, store: Callable[..., StoredRows], tmp_path: Path
+) -> None:
+    one, other = source(tmp_path, PHOTO), source(tmp_path, PHOTO[::-1], name="b.png")
+    stored, *rows = store(recipe(policy), one, other)
+    assert rows == [0, 4]
+    expected = expand_source(one, recipe(policy))
+    for planned, found in ((2, (1, 2)), (3, (1, 2, 3)), (5, (1, 2, 3))):
+        reusable = read_reusable(one._replace(planned=planned), recipe(policy), (stored, 0, 4))
+        assert tuple(reusable) == found
+        for index, (row, data) in reusable.items():
+            made_row, made_data = expected[index - 1]
+            assert made_data == data and made_row.items() <= row.items()
+    assert read_reusable(one, recipe(policy), None) == {}
+    # the rows of another source, and of another recipe
+    assert read_reusable(one, recipe(policy), (stored, 4, 8)) == {}
+    assert read_reusable(one, recipe(policy, seed=43), (stored, 0, 4)) == {}
+
+
+def test_more_variants_are_made_to_those_there_are(
+    store: Callable[..., StoredRows], tmp_path: Path
+) -> None:
+    many = source(tmp_path, PHOTO, planned=5)
+    stored = store(recipe(), many._replace(planned=3))
+    (cold,) = expand_batch(Batch(Recipes(recipe()), [[many]]))
+    (piece,) = expand_batch(Batch(Recipes(recipe()), [[many]], {many.source_id: stored}))
+    assert (cold.reused, piece.reused) == (0, 3)
+    assert piece.tar == cold.tar and (piece.start, piece.stop) == (0, 6)
+    names = ["variant_id", "seed", "attempt", "operations", "pixel_hash", "sha256", "status"]
+    assert piece.rows.select(names) == cold.rows.select(names)
+
+
+def test_a_run_is_taken_whole_or_made_anew_where_its_segment_is_damaged(
+    store: Callable[..., StoredRows], tmp_path: Path
+) -> None:
+    one, other = source(tmp_path, PHOTO), source(tmp_path, PHOTO[::-1], name="b.png")
+    stored, _, _ = store(recipe(), one)
+    run = Finished(0, 4, [one], reused=3, stored=stored)
+    new, taken = expand_batch(Batch(Recipes(recipe()), [[other], run]))
+    assert taken is run and new.sources == [other]
+    data = stored.tar.read_bytes()
+    stored.tar.unlink()  # not in place: it is linked
+    stored.tar.write_bytes(data[:-1] + b"x")
+    is_sound.cache_clear()
+    new, again, last = expand_batch(Batch(Recipes(recipe()), [[other], run, [other]]))
+    assert (again.stored, again.sources, again.reused) == (None, [one], 0)
+    assert again.tar + END == data
+    assert [piece.start for piece in (new, again, last)] == [0, 4, 8]
+    assert read_reusable(one, recipe(), (stored, 0, 4)) == {}
+    assert list(segment_cache.read_cached()) == []  # it is stored anew
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({}, True),
+        ({"seed": 1}, False),
+        ({"sha256": "0" * 64}, False),
+        ({"offset": 513}, False),
+        ({"status": "rejected", "reason": "one_colour"}, True),
+        ({"status": "rejected", "reason": "equals_held_out: 0123456789abcdef"}, False),
+    ],
+    ids=str,
+)
+def test_a_stored_variant_is_taken_where_seed_and_bytes_are_right(
+    change: dict, taken: bool, store: Callable[..., StoredRows], tmp_path: Path
+) -> None:
+    one = source(tmp_path, PHOTO, planned=1)
+    stored, start, stop = store(recipe(), one)
+    row = stored.rows(start, stop).to_pylist()[1] | change
+    found = _read_variant(row, one, recipe(), stored)
+    data = None if "status" in change else expand_source(one, recipe())[0][1]
+    assert found == ((row, data) if taken else None)
+    stored.tar.unlink()
+    if "status" not in change:
+        assert _read_variant(row, one, recipe(), stored) is None

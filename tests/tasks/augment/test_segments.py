@@ -1,16 +1,19 @@
 import io
 import subprocess
 import tarfile
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.augment import segments, tar_format
 from tasks.augment.expand import Encoded, source_row, tar_members
-from tasks.augment.segments import Finished, assemble_segment
+from tasks.augment.segments import Finished, StoredSegment, assemble_segment
+from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels import hashing
 from tasks.variants.params import Encoding
@@ -150,3 +153,80 @@ def test_an_edit_touches_its_segment_and_at_most_one_beside_it(
         assert names(before) in (names(with_edit), names(without))
     finally:
         segments.MEAN_BYTES = mean
+
+
+def stored(folder: Path, *sources: Made, first: int = 0) -> StoredSegment:
+    """The segment of these sources in `folder`, its rows after `first` others in a ledger."""
+    name, data, rows = assemble_segment(finished(*sources), RECIPES)
+    (folder / name).write_bytes(b"".join(data))
+    others = assemble_segment(finished(made("z", [1] * (first - 1))), RECIPES)[2].slice(0, first)
+    tables.write_arrow(folder / "ledger", pa.concat_tables([others, rows]))
+    return StoredSegment(name, folder / name, folder / "ledger", first, len(rows))
+
+
+@pytest.mark.parametrize("rows_per_group", [1, 3, 4, 100])
+def test_stored_rows_are_found_whatever_row_groups_hold_them(
+    rows_per_group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ROWS_PER_GROUP", rows_per_group)
+    sources = made("a", [700, None, 30]), made("b", []), made("c", [900, 1])
+    own = stored(tmp_path, *sources, first=5)
+    expected = assemble_segment(finished(*sources), RECIPES)[2]
+    for start in range(8):
+        for stop in range(start + 1, 9):
+            assert own.rows(start, stop) == expected.slice(start, stop - start)
+
+
+def test_images_of_a_stored_segment_are_those_of_its_sources(tmp_path: Path) -> None:
+    sources = made("a", [700, None, 30]), made("b", []), made("c", [None, 900, 1])
+    own = stored(tmp_path, *sources, first=5)
+    rows = {"a": (0, 4), "b": (4, 5), "c": (5, 9)}
+    for (source, variants), (start, stop) in zip(sources, rows.values(), strict=True):
+        piece = Finished(start, stop, [source], stored=own)
+        assert piece.images() == tar_members(source, RECIPE, variants)
+        assert piece.whole is None
+    everything = Finished(0, 9, [source for source, _ in sources], stored=own)
+    assert everything.whole == own
+    assert everything.images() + tar_format.END == own.tar.read_bytes()
+    # taken whole, it need not be read; with more it is another segment
+    name, data, table = assemble_segment([everything], RECIPES)
+    assert (name, data) == (own.name, [])
+    assert table == assemble_segment(finished(*sources), RECIPES)[2]
+    more = made("d", [5])
+    expected = assemble_segment(finished(*sources, more), RECIPES)
+    name, data, table = assemble_segment([everything, *finished(more)], RECIPES)
+    assert (name, b"".join(data)) == (expected[0], b"".join(expected[1]))
+    assert table == expected[2]
+
+
+def test_a_tar_has_the_bytes_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "BYTES_AT_ONCE", 100)
+    own = stored(tmp_path, made("a", [700]), first=1)
+    sound = segments.is_sound.__wrapped__
+    assert segments.has_bytes_of(own.tar, own.name) and sound(own)
+    assert not sound(replace(own, count=3))  # more rows than there are
+    data = own.tar.read_bytes()
+    own.tar.write_bytes(data[:600] + b"x" + data[601:])
+    assert not segments.has_bytes_of(own.tar, own.name) and not sound(own)
+    own.tar.unlink()
+    assert not segments.has_bytes_of(own.tar, own.name) and not sound(own)
+    own.tar.write_bytes(data)
+    assert sound(own)
+    own.path.unlink()
+    segments.read_row_group.cache_clear()
+    assert not sound(own)
+
+
+def test_variants_that_were_written_are_counted_by_source() -> None:
+    sources = made("a", [700, None, 30]), made("b", []), made("c", [None, 1])
+    rows = assemble_segment(finished(*sources), RECIPES)[2]
+    assert segments.written_by_source(rows).tolist() == [2, 0, 1]
+
+
+def test_each_source_has_the_label_and_the_recipe_of_its_class() -> None:
+    (cat, variants), (dog, none) = made("a", [5, 5]), made("b", [None])
+    own = Recipes(RECIPE, {"dog": Recipe(1, "[]", Encoding(), True, 1)})
+    rows = assemble_segment(finished((cat, variants), (dog._replace(label="dog"), none)), own)[2]
+    assert rows["label"].to_pylist() == ["cat"] * 3 + ["dog"] * 2
+    assert rows["recipe_hash"].to_pylist() == [RECIPE.hash] * 3 + [own.of("dog").hash] * 2
+    assert rows["split"].to_pylist() == ["train"] * 5

@@ -513,6 +513,10 @@ def test_a_class_is_refused_only_where_no_image_of_it_can_have_its_variants() ->
         "image of 8 x 8 (c.png); HueSaturationValue: changes no pixel of it; ask for fewer, add "
         "a step to the policy or set augment.distinct: false"
     )
+    with pytest.raises(UserError, match=r"\(c.png\); HueSaturationValue, ToGray: changes no pixel"):
+        check([2, 2, 1, 0], ["NoOp", HUE, "ToGray"])
+    with pytest.raises(UserError, match=r"makes 1 of .* \(b.png\); HueSaturationValue: changes"):
+        check([0, 2, 2, 0], [FLIP, HUE])
     hole = {"hole_height_range": [8, 32], "hole_width_range": [8, 32], "p": 1.0}
     # whether an image of one colour is written depends on its source: the run will tell
     assert check([2, 0, 0, 0], [{"CoarseDropout": hole}])[0] == 0

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from tasks.capacity.count import capacity
-from tasks.capacity.holes import holes_in
+from tasks.capacity.holes import (
+    Holes,
+    _between,
+    _dropout_sides,
+    _even,
+    _one,
+    _positions,
+    _scaled,
+    _several,
+    holes_in,
+)
 from tasks.variants.policy import Policy, build_transforms
 from tests.tasks.capacity.test_count import drawn_images
 
@@ -117,3 +127,37 @@ def test_shifts_of_trivialaugment_beyond_the_image_leave_one_colour() -> None:
     policy = Policy(["trivialaugment"])
     black = sum(not policy.apply(image, seed)[0].any() for seed in range(DRAWS)) / DRAWS
     assert black == pytest.approx(small.covered, abs=0.02)
+
+
+def test_sides_of_holes_by_hand() -> None:
+    assert _even(2, 4) == {2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
+    assert _even(5, 4) == {5: 1.0}  # which has no room
+    # of 4 rows 0.25 to 0.8 are 1 to 3.2: rounded down, 3 is for 0.05 of 0.55
+    assert _scaled((0.25, 0.8), 4) == pytest.approx({1: 5 / 11, 2: 5 / 11, 3: 1 / 11})
+    assert _scaled((0.3, 0.45), 4) == {1: 1.0}
+    assert _scaled((0.1, 0.5), 4) == pytest.approx({0: 3 / 8, 1: 5 / 8})  # 2 for 0.5 alone
+    sides = {0: 0.1, 1: 0.2, 3: 0.3, 9: 0.4}
+    assert _between(sides, 1, 3) == pytest.approx(0.5)
+    assert _positions(sides, 4) == 4 + 2  # a side of 0 has none, one of 9 no room
+    [pixels] = build_transforms([dropout([2, 9], [1, 9])])
+    assert _dropout_sides(pixels, 3, 5) == (_even(2, 3), _even(1, 5))
+    [shares] = build_transforms([dropout([0.25, 0.8], [0.2, 0.9])])
+    assert _dropout_sides(shares, 4, 5) == (_scaled((0.25, 0.8), 4), _scaled((0.2, 0.9), 5))
+
+
+def test_one_hole_and_several_by_hand() -> None:
+    heights, widths = {2: 0.5, 4: 0.25, 5: 0.25}, {0: 0.25, 3: 0.5, 9: 0.25}
+    # 5 rows do not fit into 4, nor 9 columns into 3; a hole of 4 x 3 covers all; of 2 x 3 there
+    # are 3 others
+    fits = 0.75 * 0.75
+    one = Holes(fails=1 - fits, covers=0.25 * 0.5, nothing=0.75 * 0.25, others=3)
+    assert _one((4, 3), heights, widths) == pytest.approx(one)
+    both = _several((1, 2), (4, 3), heights, widths)
+    assert both == pytest.approx(
+        Holes(
+            fails=1 - (fits + fits**2) / 2,
+            covers=(0.125 + fits**2 - (fits - 0.125) ** 2) / 2,
+            nothing=(0.1875 + 0.1875**2) / 2,
+            others=3 + 3,  # one of three places, or two of them
+        )
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.capacity.count import capacity
-from tasks.capacity.pixel_arguments import REACHES, needed_size, reach
+from tasks.capacity.pixel_arguments import REACHES, largest, needed_size, reach
 from tasks.variants.policy import Policy, build_transforms, transform_class
 
 
@@ -65,6 +65,11 @@ def test_reach_is_the_largest_number_of_an_argument_in_pixels() -> None:
         ("HorizontalFlip", 0),
     ):
         assert reach(build_transforms([step])[0]) == pixels
+
+
+def test_an_argument_without_a_number_reaches_no_pixel() -> None:
+    arguments = [None, "auto", [], {}, [None, "auto"], -7.9, {"x": (-12, 3), "y": 4}, [[1], [2, 5]]]
+    assert list(map(largest, arguments)) == [0, 0, 0, 0, 0, 7, 12, 5]
 
 
 @pytest.mark.parametrize(("name", "argument"), REACHES.items())

@@ -129,3 +129,25 @@ def test_originals_count_as_the_policy_receives_them(
     monkeypatch.setattr(module, "read_pixels", None)
     again = read_originals(rows, half)
     assert np.array_equal(again.hashes, cropped.hashes)
+
+
+def test_each_image_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    monkeypatch.setattr(module, "IMAGES_PER_TASK", 2)
+    deep = [PIXELS[..., 0].astype(np.uint16) + level for level in range(5)]
+    rows = validated(tmp_path, **{f"image-{n}": pixels for n, pixels in enumerate(deep)})
+    batches = [[source.sha256 for source in batch] for batch in module._batches(rows)]
+    assert batches == [
+        rows["sha256"][:2].tolist(), rows["sha256"][2:4].tolist(), rows["sha256"][4:].tolist()
+    ]  # fmt: skip
+    found = module.hash_images(rows, AS_DECODED)
+    expected = [[fast_pixel_hash(to_8_bits(one)), fast_pixel_hash(one)] for one in deep]
+    assert [hashes.tolist() for hashes in found] == expected
+
+
+def test_what_is_not_usable_forbids_nothing(tmp_path: Path) -> None:
+    rows = validated(tmp_path, kept=PIXELS, excluded=PIXELS[::-1])
+    rows.loc[1, "status"] = "excluded"
+    found = read_originals(rows, AS_DECODED)
+    assert found.source_ids.tolist() == [rows["source_id"][0].encode()]

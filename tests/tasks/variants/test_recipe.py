@@ -1,5 +1,6 @@
 import re
 
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -8,7 +9,14 @@ from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.variants.params import AugmentParams, ClassPlan, Encoding
 from tasks.variants.policy import canonical_json
-from tasks.variants.recipe import Recipe, Recipes, check_policies, overall_hash
+from tasks.variants.recipe import (
+    Recipe,
+    Recipes,
+    check_policies,
+    overall_hash,
+    policies,
+    rows_of_policies,
+)
 
 ROTATE = [{"Rotate": {"limit": 20, "p": 1.0}}]
 
@@ -51,6 +59,38 @@ def test_a_class_with_a_policy_of_its_own_has_a_recipe_of_its_own() -> None:
     params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=same)
     recipes = Recipes.from_params(params, AS_DECODED)
     assert recipes.of("cat").hash == recipes.general.hash
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"  # one name to people, two to file systems
+
+
+def test_a_class_has_its_policy_however_its_name_is_composed() -> None:
+    for written in (COMPOSED, DECOMPOSED):
+        own = {written: {"policy": "VerticalFlip"}, "dog": {"policy": "Transpose"}}
+        params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
+        recipes = Recipes.from_params(params, AS_DECODED)
+        found = [recipes.of(label).policy for label in (COMPOSED, DECOMPOSED, "dog", "cafe")]
+        assert found == [*['["VerticalFlip"]'] * 2, '["Transpose"]', recipes.general.policy]
+        labels = pd.Series([DECOMPOSED, "dog", "cow", COMPOSED, "cafe"])
+        rows = [(policy.label, its.tolist()) for policy, its in rows_of_policies(labels, params)]
+        assert rows == [
+            (written, [True, False, False, True, False]),
+            ("dog", [False, True, False, False, False]),
+            (None, [False, False, True, False, True]),
+        ]
+        of_cows = rows_of_policies(pd.Series(["cow"]), params)
+        assert [policy.label for policy, _ in of_cows] == [None]
+        of_dogs = rows_of_policies(pd.Series(["dog"]), params)
+        assert [policy.label for policy, _ in of_dogs] == ["dog"]
+
+
+def test_policies_say_where_they_stand() -> None:
+    own = {"cat": {"policy": "VerticalFlip"}, "dog": {"variants_per_image": 3}}
+    params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
+    assert policies(params) == [
+        (["VerticalFlip"], "params.yaml augment.per_class 'cat' policy", "cat"),
+        (ROTATE, "params.yaml augment.policy", None),
+    ]
 
 
 def test_the_hash_of_a_dataset_is_that_of_its_recipe_or_over_all() -> None:
