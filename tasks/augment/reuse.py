@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.augment.committed_segments import read_committed
 from tasks.augment.expand import Batch
-from tasks.augment.segment_cache import SOURCE_INDEX, read_cached
+from tasks.augment.segment_cache import SOURCE_INDEX, read_cached, recipes_in
 from tasks.augment.segments import Finished, StoredSegment
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source
@@ -131,6 +131,8 @@ def _look_up(
     for number, (_, sources) in enumerate(found):
         sources["segment"] = number
     table = np.concatenate([np.zeros(0, SOURCE_INDEX), *(sources for _, sources in found)])
+    # the cache keeps what other recipes made too; sorting all of it would take a second
+    table = table[np.isin(recipes_in(table["key"]), np.unique(recipes_in(keys)))]
     table = table[np.argsort(table["rows"], kind="stable")]
     table = table[np.argsort(table["key"], kind="stable")]
     first, beyond = (np.searchsorted(table["key"], keys, side) for side in ("left", "right"))

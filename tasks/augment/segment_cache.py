@@ -54,6 +54,12 @@ def source_keys(sha256: Sequence[str], recipe_hashes: Sequence[str]) -> np.ndarr
     return np.array([source + recipe for source, recipe in pairs], "S80")
 
 
+def recipes_in(keys: np.ndarray) -> np.ndarray:
+    """The recipes' hashes in source_keys(), S16."""
+    characters = np.ascontiguousarray(keys).view("S1").reshape(len(keys), keys.itemsize)
+    return np.ascontiguousarray(characters[:, -16:]).view("S16").ravel()
+
+
 def index_sources(rows: pa.Table) -> np.ndarray:
     """The sources in rows of a ledger, an array of SOURCE_INDEX."""
     is_source = rows["variant_index"].to_numpy() == 0

@@ -166,3 +166,10 @@ def test_a_changed_byte_of_stored_rows_is_found(cache: Path) -> None:
         assert not is_sound.__wrapped__(stored)
     stored.path.write_bytes(data)
     assert is_sound.__wrapped__(stored)
+
+
+def test_a_key_is_of_a_source_and_its_recipe() -> None:
+    keys = segment_cache.source_keys(["a" * 64, "b" * 64], ["1" * 16, "2" * 16])
+    assert keys.tolist() == [b"a" * 64 + b"1" * 16, b"b" * 64 + b"2" * 16]
+    assert segment_cache.recipes_in(keys).tolist() == [b"1" * 16, b"2" * 16]
+    assert segment_cache.recipes_in(keys[:0]).tolist() == []
