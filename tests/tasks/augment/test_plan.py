@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.augment.plan import plan_by_class, plan_counts, spread_evenly
+from tasks.augment.plan import class_named, plan_by_class, plan_counts, spread_evenly
 from tasks.common.errors import UserError
 from tasks.variants.params import AugmentParams
 
@@ -192,3 +192,11 @@ def test_one_more_source_changes_as_few_others_as_the_arithmetic_allows(
     changed = np.abs(after[:-1] - before)
     must_change = before.sum() - after[:-1].sum()
     assert changed.sum() == must_change or changed.max() <= 1
+
+
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (11, " and 1 more")])
+def test_of_many_classes_ten_are_listed(count: int, more: str) -> None:
+    classes = pd.Index([f"k{number:02d}" for number in range(count)])
+    with pytest.raises(UserError) as caught:
+        class_named("zebra", classes)
+    assert str(caught.value).endswith(f"classes: {', '.join(classes[:10])}{more}")
