@@ -18,7 +18,7 @@ from tasks.augment.tar_format import BLOCK, END
 from tasks.variants.make import OF_THE_IMAGE
 from tasks.variants.originals import Originals
 
-HASHED = ["variant_id", "label", "pixel_hash", "variant_index", "status"]
+COMPARED = ["label", "pixel_hash", "variant_index", "status"]
 
 
 def find_conflicts(rows: pa.Table, originals: Originals) -> pa.Array:
@@ -79,7 +79,7 @@ class LabelConflicts(NamedTuple):
 
 def find_label_conflicts(ledger: Path) -> LabelConflicts | None:
     """Compare the pixels of all written variants of a ledger by their hashes."""
-    rows = pq.read_table(ledger, columns=HASHED[1:], read_dictionary=["label", "status"])
+    rows = pq.read_table(ledger, columns=COMPARED, read_dictionary=["label", "status"])
     rows = rows.to_pandas()
     written = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
     images = written[["pixel_hash", "label"]].drop_duplicates()

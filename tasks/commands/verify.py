@@ -44,7 +44,8 @@ def verify(validated: pd.DataFrame, recipes: Recipes, remake: int = 0) -> dict[s
     differences = list(chain.from_iterable(in_segments.values()))
     differences += in_counts
     differences += check_originals(ledger, validated)
-    differences += check_remade(remade, validated, recipes)
+    forbidden = _originals(validated, recipes) if len(remade) else NO_ORIGINALS
+    differences += check_remade(remade, validated, recipes, forbidden)
     return {
         "sources": len(originals(ledger)),
         "planned": len(variants),
@@ -136,14 +137,15 @@ def check_originals(ledger: pd.DataFrame, validated: pd.DataFrame) -> list[str]:
     return differences
 
 
-def check_remade(chosen: pd.DataFrame, validated: pd.DataFrame, recipes: Recipes) -> list[str]:
+def check_remade(
+    chosen: pd.DataFrame, validated: pd.DataFrame, recipes: Recipes, originals: Originals
+) -> list[str]:
     """Make the chosen variants again; their bytes need the ledger's hash."""
     made_by, now = chosen["recipe_hash"], [recipes.of(label).hash for label in chosen["label"]]
     others = chosen[made_by != now]
     if len(others):
         theirs = f"the ledger's variants were made by recipe {_listed(others['recipe_hash'])}"
         return [f"{theirs}; params.yaml now says {_listed(now)}"]
-    originals = _originals(validated, recipes) if len(chosen) else NO_ORIGINALS
     differences = []
     for row in chosen.itertuples():
         try:
@@ -184,10 +186,11 @@ def replay(variant_id: str, validated: pd.DataFrame, recipes: Recipes) -> Remade
     if rows.empty:
         need = f"needs an augmented variant's id of {LEDGER}"
         raise UserError(f"variant {variant_id!r}: {need}")
-    differences = check_remade(rows, validated, recipes)
+    forbidden = _originals(validated, recipes)
+    differences = check_remade(rows, validated, recipes, forbidden)
     if differences:
         raise UserError(f"variant {variant_id!r}: {differences[0]}")
-    return remake_variant(variant_id, validated, recipes, _originals(validated, recipes))
+    return remake_variant(variant_id, validated, recipes, forbidden)
 
 
 def _originals(validated: pd.DataFrame, recipes: Recipes) -> Originals:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.augment import segments
@@ -111,8 +112,17 @@ def test_an_image_of_the_same_class_forbids_nothing(
     assert (said["written"], said["rejected"]) == (4, 0)
 
 
+def write_ledger(folder: Path, variants: list[tuple[str, str, int, int, str]]) -> Path:
+    """A ledger of variants: variant_id, label, variant_index, pixel_hash, status."""
+    names = ["variant_id", "label", "variant_index", "pixel_hash", "status"]
+    rows = pd.DataFrame(variants, columns=names).reindex(columns=LEDGER_COLUMNS.names)
+    tables.write_table(folder / "ledger.parquet", rows, LEDGER_COLUMNS)
+    return folder / "ledger.parquet"
+
+
 def test_variants_under_two_labels_are_told(tmp_path: Path) -> None:
-    rows = pd.DataFrame(
+    path = write_ledger(
+        tmp_path,
         [
             ("a-v000", "cat", 0, 0, "written"),
             ("a-v001", "cat", 1, 7, "written"),
@@ -122,32 +132,28 @@ def test_variants_under_two_labels_are_told(tmp_path: Path) -> None:
             ("c-v002", "dog", 2, 9, "written"),
             ("d-v001", "cow", 1, 9, "rejected"),
         ],
-        columns=["variant_id", "label", "variant_index", "pixel_hash", "status"],
     )
-    path = tmp_path / "ledger.parquet"
-    tables.write_table(path, rows.reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
     found = find_label_conflicts(path)
     assert found is not None and found.warning() == (
         "3 variants are equal to a variant of another class, as a-v001 (cat) and c-v001 (dog): "
         "training sees one image under two labels; in augment.per_class, 'cat' can have a policy "
         "without the step that does it"
     )
-    tables.write_table(path, rows[:4].reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
+    of_one_class = pq.read_table(path).slice(0, 4)
+    tables.write_arrow(path, of_one_class)
     assert find_label_conflicts(path) is None
 
 
 def test_of_several_pairs_the_first_is_told(tmp_path: Path) -> None:
-    rows = pd.DataFrame(
+    path = write_ledger(
+        tmp_path,
         [
             ("a-v001", "cat", 1, 7, "written"),
             ("a-v002", "cat", 2, 8, "written"),
             ("b-v001", "dog", 1, 8, "written"),
             ("b-v002", "dog", 2, 7, "written"),
         ],
-        columns=["variant_id", "label", "variant_index", "pixel_hash", "status"],
     )
-    path = tmp_path / "ledger.parquet"
-    tables.write_table(path, rows.reindex(columns=LEDGER_COLUMNS.names), LEDGER_COLUMNS)
     assert find_label_conflicts(path) == (4, [("a-v001", "cat"), ("b-v002", "dog")])
 
 

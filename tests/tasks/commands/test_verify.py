@@ -17,6 +17,7 @@ from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import COUNTS, LEDGER, RAW, SEGMENTS
 from tasks.dataset.selections import written_variants
 from tasks.pixels.preprocess import AS_DECODED
+from tasks.variants.originals import NO_ORIGINALS
 from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import Dataset, run
 
@@ -186,7 +187,7 @@ def test_variants_made_again_have_the_ledgers_bytes_and_facts(augmented: Made) -
     chosen = augmented.ledger[augmented.ledger["variant_index"] > 0]
 
     def told(rows: pd.DataFrame) -> list[str]:
-        return commands.check_remade(rows, augmented.validated, augmented.recipes)
+        return commands.check_remade(rows, augmented.validated, augmented.recipes, NO_ORIGINALS)
 
     assert told(chosen) == []
     ids = chosen["variant_id"].tolist()
