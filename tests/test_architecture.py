@@ -20,6 +20,7 @@ LAYERS = (
     "tasks/ingest",
     "tasks/validate",
     "tasks/validate/related",
+    "tasks/variants/fused",
     "tasks/variants",
     "tasks/capacity",
     "tasks/augment",

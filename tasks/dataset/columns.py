@@ -74,6 +74,17 @@ REASONS = {
     "(validate.on_leak)",
 }
 SPLITS = ("train", "validation", "test")
+# What is measured of each variant, see tasks/variants/measures.py; rounded to 4 decimals.
+MEASURES = {
+    "border": "share of its pixels that lie outside the source, whatever fills them",
+    "kept": "share of the source that it still shows",
+    "clipped_low": "share of its samples that are black, less that of the source",
+    "clipped_high": "share of its samples that are white, less that of the source",
+    "sharpness": "variance of the Laplacian over that of the source at the same scale",
+    "contrast": "standard deviation of the grey levels over that of the source",
+    "similarity": "correlation of its thumbnail with that of the source, moved alike",
+    "encoding_psnr": "PSNR in dB of what is stored, of one variant in 16; null without loss",
+}
 LEDGER_COLUMNS = pa.schema(
     {
         "variant_id": pa.string(),
@@ -95,6 +106,8 @@ LEDGER_COLUMNS = pa.schema(
         "segment": pa.string(),  # file name below data/augmented/segments; null for index 0
         "offset": pa.int64(),  # of the image's first byte in the segment
         "length": pa.int64(),  # in bytes
+        # what became of the image, see MEASURES; null for index 0, and where it is not known
+        **dict.fromkeys(MEASURES, pa.float64()),
         "status": pa.string(),  # written, rejected
         "reason": pa.string(),  # of a rejected variant: one of REJECTIONS, `failed: ...`
     }

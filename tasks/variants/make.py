@@ -74,17 +74,18 @@ def draw_variant(
     for attempt in range(recipe.max_attempts):
         seed = variant_seed(recipe.seed, source.sha256, index, attempt)
         try:
-            new, operations = policy.apply(pixels, seed)
+            applied = policy.apply(pixels, seed)
         except Exception as error:  # a transform meets an image that it was not made for
             reason = _failure(error)
             continue
+        new = applied.pixels
         pixel_hash = fast_pixel_hash(new)
         if recipe.distinct and pixel_hash in seen:
             reason = "not_distinct"
         elif has_one_colour(new) and not has_one_colour(pixels):
             reason = "one_colour"
         else:
-            return Variant(seed, attempt, new, operations, pixel_hash, None)
+            return Variant(seed, attempt, new, applied.operations, pixel_hash, None)
     return Variant(seed, attempt, None, [], 0, reason)
 
 

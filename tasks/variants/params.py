@@ -88,6 +88,7 @@ class AugmentParams(Block):
     per_class: dict[str, ClassPlan] = Field(default_factory=dict)
     max_per_image: int | None = Field(None, ge=0)
     policy: PolicySteps
+    fuse: bool = True
     encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)

@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -35,6 +35,9 @@ import albumentations as A  # noqa: E402
 import cv2  # noqa: E402
 
 from tasks.pixels.preprocess import FROM_8_TO_16  # noqa: E402
+from tasks.variants.fused.canvas import Canvas  # noqa: E402
+from tasks.variants.fused.chain import apply_step  # noqa: E402
+from tasks.variants.fused.geometry import Geometry  # noqa: E402
 from tasks.variants.published_policies import PUBLISHED  # noqa: E402
 from tasks.variants.transforms import (  # noqa: E402
     NAMED_NOW,
@@ -261,6 +264,18 @@ def inpaints(transform: Any) -> bool:
     return str(getattr(transform, "fill", "")).startswith("inpaint")
 
 
+class Applied(NamedTuple):
+    """What a policy made of an image.
+
+    `pixels`: of the same kinds as the image. `operations`: those applied, each a JSON object of
+    `name` and its parameters. `geometry`: where the pixels come from.
+    """
+
+    pixels: np.ndarray
+    operations: list[dict[str, Any]]
+    geometry: Geometry
+
+
 class Policy:
     """A policy, built once in a process and seeded anew for each variant.
 
@@ -278,40 +293,33 @@ class Policy:
         deep_transforms = build_transforms(steps, location)
         for leaf in leaf_transforms(deep_transforms):
             scale_fill(leaf)
-        self.compose = self._compose(transforms)
-        self.compose_16_bits = self._compose(deep_transforms)
+        for step in (*transforms, *deep_transforms):
+            step.set_random_state(np.random.Generator(self.bits), self.random)
+        self.transforms = transforms
+        self.transforms_16_bits = deep_transforms
         leaves = list(leaf_transforms(transforms))
         names = {type(leaf).__name__ for leaf in leaves}
         self.takes_16_bits = names.issubset(TAKE_16_BITS) and not any(map(inpaints, leaves))
         self.takes_grey = takes_grey(transforms)
 
-    def _compose(self, transforms: list[Any]) -> A.Compose:
-        compose = A.Compose(transforms, save_applied_params=True)
-        compose.set_random_state(np.random.Generator(self.bits), self.random)
-        return compose
-
-    def apply(self, pixels: np.ndarray, seed: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    def apply(self, pixels: np.ndarray, seed: int) -> Applied:
         """Augment an image; equal seeds give equal pixels.
 
         Args:
             pixels: uint8 or uint16, (height, width) or (height, width, 3).
             seed: 0 to 2**64 - 1.
 
-        Returns:
-            The new pixels, of the same kinds; and the operations applied, each a JSON object of
-            `name` and its parameters.
-
         Raises:
             ValueError: for a result that is no image of 1 or 3 channels.
             Exception: whatever a transform raises on an image that it was not made for.
         """
         self._set_seed(seed)
-        compose = self.compose_16_bits if pixels.dtype == np.uint16 else self.compose
-        result = compose(image=pixels.copy())  # AutoContrast, for one, writes into its input
-        operations = [
-            {"name": name, **to_json_value(params)} for name, params in result["applied_transforms"]
-        ]
-        return _as_image(result["image"]), operations
+        self.random.random()  # as Albumentations' Compose does, for its own p
+        canvas = Canvas(pixels.copy())  # AutoContrast, for one, writes into its input
+        for step in self.transforms_16_bits if pixels.dtype == np.uint16 else self.transforms:
+            apply_step(step, canvas)
+        operations = [{"name": name, **to_json_value(params)} for name, params in canvas.applied]
+        return Applied(_as_image(canvas.finish()), operations, canvas.geometry)
 
     def _set_seed(self, seed: int) -> None:
         state = hashlib.sha256(seed.to_bytes(8, "big")).digest()

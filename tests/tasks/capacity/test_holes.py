@@ -77,7 +77,7 @@ def test_how_often_holes_fail_cover_or_do_nothing_is_what_many_draws_show(step: 
     seen = set()
     for seed in range(DRAWS):
         try:
-            new, operations = policy.apply(image, seed)
+            new, operations, _ = policy.apply(image, seed)
         except ValueError:
             fails += 1
             continue

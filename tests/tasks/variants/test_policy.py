@@ -82,13 +82,15 @@ def check_determinism(name: str, image: np.ndarray) -> None:
     first = [policy.apply(image, seed) for seed in range(4)]
     disturb()
     again = [other.apply(image, seed) for seed in (3, 2, 1, 0)][::-1]
-    for (pixels, operations), (pixels_again, operations_again) in zip(first, again, strict=True):
+    for (pixels, operations, _), (pixels_again, operations_again, _) in zip(
+        first, again, strict=True
+    ):
         assert pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2:] == (3,))
         assert np.array_equal(pixels, pixels_again) and operations == operations_again
         assert [one["name"] for one in operations] == [name]
         assert json.loads(canonical_json(operations)) == operations
-    assert len({pixels.tobytes() for pixels, _ in first}) <= len(
-        {canonical_json(operations) for _, operations in first}
+    assert len({pixels.tobytes() for pixels, *_ in first}) <= len(
+        {canonical_json(operations) for _, operations, _ in first}
     )
     assert np.array_equal(image, before)
 
@@ -145,11 +147,12 @@ def test_borders_reflect_unless_params_say_otherwise(name: str) -> None:
 
 def test_borders_by_hand() -> None:
     image = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.uint8)
-    shifted, _ = certain("Affine", translate_px={"x": 2, "y": 0}, rotate=0, scale=1).apply(image, 1)
+    two_right = certain("Affine", translate_px={"x": 2, "y": 0}, rotate=0, scale=1)
+    shifted, *_ = two_right.apply(image, 1)
     assert shifted.tolist() == [[3, 2, 1], [6, 5, 4], [9, 8, 7]]  # the edge itself is not repeated
-    padded, _ = certain("Pad", padding=1).apply(image, 1)
+    padded, *_ = certain("Pad", padding=1).apply(image, 1)
     assert padded[0].tolist() == [5, 4, 5, 6, 5]
-    black, _ = certain("Affine", translate_px={"x": 2, "y": 0}, rotate=0, scale=1, fill=0).apply(
+    black, *_ = certain("Affine", translate_px={"x": 2, "y": 0}, rotate=0, scale=1, fill=0).apply(
         image, 1
     )
     assert black.tolist() == [[0, 0, 1], [0, 0, 4], [0, 0, 7]]
@@ -313,8 +316,8 @@ def test_16_bits_give_what_8_bits_give_but_finer(name: str, pixels: np.ndarray) 
     policy = certain(name)
     assert policy.takes_16_bits
     for seed in range(5):
-        coarse, _ = policy.apply(np.ascontiguousarray(pixels), seed)
-        fine, _ = policy.apply(pixels.astype(np.uint16) * 257, seed)
+        coarse, *_ = policy.apply(np.ascontiguousarray(pixels), seed)
+        fine, *_ = policy.apply(pixels.astype(np.uint16) * 257, seed)
         assert fine.dtype == np.uint16 and fine.shape == coarse.shape
         assert np.abs(fine / 257 - coarse).max() <= 2
 
@@ -325,8 +328,8 @@ def test_a_fill_is_of_8_bits_and_scaled_with_the_depth(name: str) -> None:
     policy = certain(name, **REACHING_OUT.get(name, {}), **borders, fill=200)
     even = np.full((32, 24), 40, np.uint8)
     for seed in range(5):
-        coarse, _ = policy.apply(even, seed)
-        fine, _ = policy.apply(even.astype(np.uint16) * 257, seed)
+        coarse, *_ = policy.apply(even, seed)
+        fine, *_ = policy.apply(even.astype(np.uint16) * 257, seed)
         assert fine.dtype == np.uint16
         assert np.abs(fine / 257 - coarse).max() <= 1
 

@@ -203,7 +203,7 @@ def test_too_many_combinations_have_no_bound_but_may_leave_the_image_untouched()
 @pytest.mark.parametrize("step", ["trivialaugment", "randaugment", "autoaugment"])
 def test_what_the_ledger_shows_is_what_was_done(step: str) -> None:
     for seed in range(20):
-        pixels, ((applied),) = Policy([step]).apply(np.array(PHOTO), seed)
+        pixels, (applied,), _ = Policy([step]).apply(np.array(PHOTO), seed)
         image = PHOTO
         for one in applied["operations"]:
             image = _apply_op(
