@@ -40,6 +40,8 @@ from tasks.variants.fused.chain import apply_step  # noqa: E402
 from tasks.variants.fused.geometry import Geometry  # noqa: E402
 from tasks.variants.published_policies import PUBLISHED  # noqa: E402
 from tasks.variants.transforms import (  # noqa: E402
+    FILL_THE_FIRST_CHANNEL,
+    FILL_WITH_ONE_OF,
     NAMED_NOW,
     NEED_COLOUR,
     TAKE_16_BITS,
@@ -145,7 +147,8 @@ def build_step(step: Any, location: str) -> Any:
             )
     if "border_mode" in known and not {"border_mode", "fill"} & arguments.keys():
         arguments["border_mode"] = BORDER
-    _check_fill(name, arguments.get("fill"), location)
+    if "fill" in arguments:
+        arguments["fill"] = _checked_fill(name, arguments["fill"], location)
     if name in COMPOSITES:
         _check_composite(name, arguments, location)
         arguments["transforms"] = _build_inner(name, arguments.get("transforms"), location)
@@ -173,12 +176,20 @@ def _build_inner(name: str, steps: Any, location: str) -> list[Any]:
     return transforms
 
 
-def _check_fill(name: str, fill: Any, location: str) -> None:
-    """Check a constant for pixels: Albumentations takes any number and fails on each image."""
+def _checked_fill(name: str, fill: Any, location: str) -> Any:
+    """A constant for pixels, which Albumentations takes as it is and fails on each image.
+
+    One number is for all channels, in a list or not.
+    """
     levels = fill if isinstance(fill, list) else [fill]
     numbers = [level for level in levels if isinstance(level, int | float)]
     if any(not 0 <= level <= 255 for level in numbers):
         raise UserError(f"{location} {name}.fill: needs numbers from 0 to 255, found {fill!r}")
+    if isinstance(fill, list) and name not in FILL_WITH_ONE_OF:
+        if len(fill) not in (1, 3):
+            raise UserError(f"{location} {name}.fill: needs 1 or 3 numbers, found {fill!r}")
+        fill = fill[0] if len(fill) == 1 else fill
+    return [fill] * 3 if numbers == [fill] and name in FILL_THE_FIRST_CHANNEL else fill
 
 
 def _check_composite(name: str, arguments: dict[str, Any], location: str) -> None:
@@ -247,7 +258,11 @@ def takes_grey(transforms: list[Any]) -> bool:
 def needs_colour(transform: Any) -> bool:
     """Whether a transform cannot work on one channel."""
     name = type(transform).__name__
-    return name in NEED_COLOUR or (name == "Posterize" and isinstance(transform.num_bits, list))
+    coloured_holes = isinstance(getattr(transform, "fill", None), tuple) and not hasattr(
+        transform, "border_mode"
+    )
+    bits_by_channel = name == "Posterize" and isinstance(transform.num_bits, list)
+    return name in NEED_COLOUR or coloured_holes or bits_by_channel
 
 
 def scale_fill(transform: Any) -> None:
@@ -281,9 +296,10 @@ class Policy:
 
     `takes_16_bits`, `takes_grey`: whether every transform in it works on such images. A `fill`
     is given for 8 bits; for images of 16 bits it is scaled, so that 255 is white there too.
+    `fuse`: whether a run of like steps is done at once (tasks/variants/fused).
     """
 
-    def __init__(self, steps: list[Any], location: str = LOCATION) -> None:
+    def __init__(self, steps: list[Any], location: str = LOCATION, fuse: bool = True) -> None:
         # All steps share one pair of generators, whose state is set for each variant:
         # Compose.set_random_seed() would make new ones for every step, which takes longer than
         # augmenting a small image.
@@ -301,6 +317,7 @@ class Policy:
         names = {type(leaf).__name__ for leaf in leaves}
         self.takes_16_bits = names.issubset(TAKE_16_BITS) and not any(map(inpaints, leaves))
         self.takes_grey = takes_grey(transforms)
+        self.fuse = fuse
 
     def apply(self, pixels: np.ndarray, seed: int) -> Applied:
         """Augment an image; equal seeds give equal pixels.
@@ -315,7 +332,7 @@ class Policy:
         """
         self._set_seed(seed)
         self.random.random()  # as Albumentations' Compose does, for its own p
-        canvas = Canvas(pixels.copy())  # AutoContrast, for one, writes into its input
+        canvas = Canvas(pixels, self.fuse)
         for step in self.transforms_16_bits if pixels.dtype == np.uint16 else self.transforms:
             apply_step(step, canvas)
         operations = [{"name": name, **to_json_value(params)} for name, params in canvas.applied]

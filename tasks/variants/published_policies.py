@@ -156,6 +156,30 @@ PERFORM: dict[str, Callable[[Image.Image, Any], Image.Image]] = {
 }
 
 
+def matrix_of(operation: dict[str, Any], height: int, width: int) -> np.ndarray | None:
+    """The matrix of one operation, as tasks/variants/fused/geometry.py has them; None: it has none.
+
+    Pillow counts from the corner of the image, half a pixel from the centre of the first, and
+    takes the matrix that leads back.
+    """
+    name, m = operation["name"], operation.get("magnitude", 0)
+    cos, sin = math.cos(math.radians(m)), math.sin(math.radians(m))
+    x, y = width / 2, height / 2
+    from_the_corner = {
+        "ShearX": [[1, -m, 0], [0, 1, 0]],
+        "ShearY": [[1, 0, 0], [-m, 1, 0]],
+        "TranslateX": [[1, 0, m], [0, 1, 0]],
+        "TranslateY": [[1, 0, 0], [0, 1, m]],
+        "Rotate": [[cos, sin, x - x * cos - y * sin], [-sin, cos, y + x * sin - y * cos]],
+    }.get(name)
+    if from_the_corner is None:
+        return None
+    (a, b, c), (d, e, f) = from_the_corner
+    return np.array(
+        [[a, b, c + (a + b - 1) / 2], [d, e, f + (d + e - 1) / 2], [0, 0, 1]], np.float64
+    )
+
+
 def whole_number(least: int, most: int) -> AfterValidator:
     """A check that a value is a whole number from `least` to `most`."""
 
@@ -254,6 +278,11 @@ class _Published(A.ImageOnlyTransform):
         for one in operations:
             image = PERFORM[one["name"]](image, one.get("magnitude"))
         return np.array(image)
+
+    def matrices(self, params: dict[str, Any]) -> list[np.ndarray]:
+        """Those of the operations that were drawn, in order, but for those that move no pixel."""
+        found = (matrix_of(one, *params["shape"][:2]) for one in params["operations"])
+        return [matrix for matrix in found if matrix is not None]
 
 
 class trivialaugment(_Published):  # noqa: N801

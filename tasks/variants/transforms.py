@@ -90,3 +90,8 @@ NEED_COLOUR = (
     "ChannelDropout", "ChromaticAberration", "HEStain", "ISONoise", "PlanckianJitter", "RandomFog",
     "RandomGravel", "RandomRain", "RandomSnow", "RandomSunFlare", "Spatter",
 )  # fmt: skip
+# Transforms that fill the first channel alone with a `fill` of one number, and draw one of several.
+FILL_THE_FIRST_CHANNEL = (
+    "ElasticTransform", "GridDistortion", "OpticalDistortion", "Perspective", "ThinPlateSpline",
+)  # fmt: skip
+FILL_WITH_ONE_OF = ("CropAndPad",)

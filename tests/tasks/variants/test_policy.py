@@ -218,6 +218,10 @@ def test_pixels_by_hand() -> None:
             "[0] XYMasking.fill: needs numbers from 0 to 255, found [0, -5, 0]",
         ),
         (
+            [{"Affine": {"fill": [1, 2]}}],
+            "[0] Affine.fill: needs 1 or 3 numbers, found [1, 2]",
+        ),
+        (
             ["normalize"],
             "[0] normalize: training does that itself, with the mean and deviation that "
             "models/model.json keeps; variants are stored as images: leave it out",
@@ -351,6 +355,24 @@ def test_a_fill_of_three_colours_is_scaled_too(name: str) -> None:
     image = np.full((32, 24, 3), 1000, np.uint16)
     levels = {level for seed in range(4) for level in np.unique(policy.apply(image, seed)[0])}
     assert {0, 1799, 65535} <= levels
+
+
+@pytest.mark.parametrize("name", WITH_BORDERS)
+@pytest.mark.parametrize("fill", [200, [200]])
+def test_a_fill_of_one_number_is_for_all_channels(name: str, fill: object) -> None:
+    if name not in WITH_FILL:
+        return
+    policy = certain(name, **REACHING_OUT.get(name, {}), border_mode=0, fill=fill)
+    for image in (np.full((32, 24, 3), 40, np.uint8), np.full((32, 24, 3), 40, np.uint16)):
+        for seed in range(3):
+            pixels = policy.apply(image, seed).pixels
+            assert np.ptp(pixels, axis=2).max() == 0
+
+
+def test_holes_of_a_colour_need_colour() -> None:
+    assert not certain("CoarseDropout", fill=[200, 0, 9]).takes_grey
+    assert certain("CoarseDropout", fill=[200]).takes_grey
+    assert certain("Affine", fill=[200, 0, 9]).takes_grey
 
 
 def test_inpainted_holes_need_8_bits() -> None:

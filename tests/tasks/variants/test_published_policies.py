@@ -1,6 +1,7 @@
 """The published policies against torchvision's implementation on PIL images."""
 
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from tasks.variants.published_policies import (
     OPERATIONS,
     PERFORM,
     SIGNED,
+    SIGNS,
     SUB_POLICIES,
     WIDE,
+    matrix_of,
     operation_at,
     operation_sequences,
     standard_magnitudes,
@@ -219,3 +222,36 @@ def test_by_hand() -> None:
     assert np.array(PERFORM["Solarize"](image, 30.0)).tolist() == [[10, 20], [225, 215]]
     assert np.array(PERFORM["Posterize"](image, 4)).tolist() == [[0, 16], [16, 32]]
     assert np.array(PERFORM["Brightness"](image, -0.5)).tolist() == [[5, 10], [15, 20]]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("size", [(40, 60), (41, 57)])
+def test_the_matrix_of_an_operation_is_the_one_by_which_pillow_moves_pixels(
+    name: str, size: tuple[int, int]
+) -> None:
+    """By nearest interpolation each pixel comes from at most half a pixel beside its origin."""
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.uint8)
+    for level, negative in product(range(0, 31, 5), SIGNS):
+        one = operation_at(name, standard_magnitudes(*size), level, 31, negative)
+        matrix = matrix_of(one, *size)
+        if matrix is None:
+            assert not name.startswith(("Shear", "Translate", "Rotate"))
+            continue
+        across, down = (
+            np.array(PERFORM[name](Image.fromarray(ramp + 1), one["magnitude"]), np.int64) - 1
+            for ramp in (columns, rows)
+        )
+        y, x = np.nonzero(down >= 0)
+        back = (np.linalg.inv(matrix) @ np.stack([x, y, np.ones(len(x))]))[:2]
+        assert np.abs(back - np.stack([across[y, x], down[y, x]])).max() < 0.501
+        assert len(x) > size[0] * size[1] / 5
+
+
+def test_published_policies_know_where_their_pixels_come_from() -> None:
+    image = np.array(PHOTO)
+    found = [Policy([{"randaugment": {"n": 3}}]).apply(image, seed) for seed in range(9)]
+    assert all(one.geometry.visible is not None for one in found)
+    moved = [one for one in found if not np.array_equal(one.geometry.matrix, np.eye(3))]
+    assert moved
+    shown = [one.geometry.visible.max(axis=0) - one.geometry.visible.min(axis=0) for one in moved]
+    assert all((size <= np.array(image.shape[1::-1])).all() for size in shown)
