@@ -14,6 +14,9 @@ from tasks.common.yaml_names import quoted
 from tasks.dataset.columns import REJECTIONS, Rejection
 from tasks.dataset.paths import COUNTS, LEDGER
 from tasks.dataset.selections import usable
+from tasks.dataset.variant_measures import is_written
+from tasks.variants.gates import gates_from
+from tasks.variants.params import AugmentParams
 
 CLASSES_NAMED = 5  # in warnings
 
@@ -74,12 +77,13 @@ def count_rejections(rows: pa.Table) -> pa.Table:
         rows: of the ledger, with label, source_id and reason.
 
     Returns:
-        label, kind (see REJECTIONS), failure (the reason of a kind `failed`, else empty), count,
-        and the first source_id.
+        label, kind (see REJECTIONS; of a gate with its measure, as `gate border`), failure (the
+        reason of a kind `failed`, else empty), count, and the first source_id.
     """
     rejected = rows.filter(rows["reason"].is_valid())
     reason = rejected["reason"]
-    kind = pc.list_element(pc.split_pattern(reason, ":", max_splits=1), 0)
+    kind = pc.replace_substring_regex(reason, r"^gate: (\w+) .*", r"gate \1")
+    kind = pc.list_element(pc.split_pattern(kind, ":", max_splits=1), 0)
     failure = pc.if_else(pc.equal(kind, "failed"), reason, "")
     columns = [rejected["label"], kind, failure, pa.repeat(1, len(rejected)), rejected["source_id"]]
     return _sum_counts(pa.table(columns, ["label", "kind", "failure", "count", "source_id"]))
@@ -129,7 +133,7 @@ def in_words(kinds: dict[str, int]) -> str:
 
 def explain(kind: str) -> Rejection:
     """What a kind of rejection means and what helps; a kind without words is its own name."""
-    return REJECTIONS.get(kind, Rejection(kind.replace("_", " "), "see the ledger"))
+    return REJECTIONS.get(kind.split()[0], Rejection(kind.replace("_", " "), "see the ledger"))
 
 
 def rejection_lines(kinds: dict[str, int]) -> list[str]:
@@ -198,6 +202,40 @@ def class_shortfall(label: str, numbers: dict[str, int], kinds: dict[str, int]) 
         own = f"per_class: {{{quoted(label)}: {{variants_per_image: {each}}}}}"
         mend = f"`augment.{own}` asks for what there is"
     return f"{have} ({in_words(kinds)}); {mend}"
+
+
+def gate_warnings(params: AugmentParams, ledger: Path) -> list[str]:
+    """A warning for each gate that warns, with the number of the variants that do not pass it."""
+    texts = []
+    for gate in gates_from(params.gates, "warn"):
+        values = pq.read_table(ledger, columns=[gate.measure])[gate.measure].drop_null().to_numpy()
+        for key, bound, sign, beyond in (
+            ("max", gate.most, ">", values > gate.most),
+            ("min", gate.least, "<", values < gate.least),
+        ):
+            count = int(beyond.sum())
+            if count:
+                texts.append(
+                    f"{count:,} of {len(values):,} variants ({count / len(values):.1%}) have "
+                    f"{gate.measure} {sign} {bound:g}; `{gate.measure}: {{{key}: {bound:g}}}` in "
+                    "augment.gates would draw them again"
+                )
+    return texts
+
+
+def unmeasured(params: AugmentParams, ledger: Path) -> list[str]:
+    """A warning for each gate with the number of written variants whose measure is not known."""
+    texts = []
+    for name in params.gates:
+        rows = pq.read_table(ledger, columns=["variant_index", "status", name])
+        values = rows[name].filter(is_written(rows))
+        if values.null_count:
+            share = values.null_count / len(values)
+            texts.append(
+                f"{values.null_count:,} of {len(values):,} variants ({share:.1%}) passed "
+                f"augment.gates.{name} unmeasured; docs/measures.md says when {name} is not known"
+            )
+    return texts
 
 
 def failures(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:

@@ -6,7 +6,6 @@ computes batches, here or in worker processes, is the caller's.
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from tasks.augment import segment_cache
@@ -23,6 +22,7 @@ from tasks.variants.make import (
     variant_id,
     variant_seed,
 )
+from tasks.variants.measures import Baseline
 from tasks.variants.originals import OF_THE_DATASET
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
@@ -112,17 +112,17 @@ def expand_source(
         recipe: what makes variants.
         reusable: variants that were made before, by index.
     """
-    pixels: np.ndarray | None = None
+    baseline: Baseline | None = None
     seen: set[int] = set()
     variants = []
     for index in range(1, source.planned + 1):
         encoded = reusable.get(index) if reusable else None
         if encoded is None:
-            if pixels is None:
-                pixels = read_policy_input(source, recipe)
+            if baseline is None:
+                baseline = Baseline(read_policy_input(source, recipe))
                 if recipe.distinct:
-                    seen.add(fast_pixel_hash(pixels))
-            variant = draw_variant(source, pixels, recipe, index, seen)
+                    seen.add(fast_pixel_hash(baseline.pixels))
+            variant = draw_variant(source, baseline, recipe, index, seen)
             encoded = encode_variant(source, recipe, index, variant)
         seen.add(encoded[0]["pixel_hash"])
         variants.append(encoded)

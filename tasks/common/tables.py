@@ -86,6 +86,9 @@ def read_table(path: Path, schema: pa.Schema, made_by: str) -> pd.DataFrame:
         hint = f"the {made_by} stage makes it: run `variegate run --until {made_by}`"
         raise UserError(f"{path}: not found; {hint}")
     try:
+        missing = [name for name in schema.names if name not in pq.read_schema(path).names]
+        if missing:
+            raise ValueError(f"has no column {missing[0]}, and may be of another version")
         table = pq.read_table(path, columns=schema.names, page_checksum_verification=True)
         return table.cast(schema).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:

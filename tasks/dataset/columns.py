@@ -82,7 +82,7 @@ MEASURES = {
     "clipped_high": "share of its samples that are white, less that of the source",
     "sharpness": "variance of the Laplacian over that of the source at the same scale",
     "contrast": "standard deviation of the grey levels over that of the source",
-    "similarity": "correlation of its thumbnail with that of the source, moved alike",
+    "similarity": "correlation of its grey thumbnail with that of the source, moved alike",
     "encoding_psnr": "PSNR in dB of what is stored, of one variant in 16; null without loss",
 }
 LEDGER_COLUMNS = pa.schema(
@@ -130,6 +130,10 @@ REJECTIONS = {
     "one_colour": Rejection(
         "of one single colour, which their source is not",
         "make the holes or the crops of the policy smaller, or their p lower",
+    ),
+    "gate": Rejection(
+        "beyond what augment.gates allows",
+        "weaken the step of the policy that does it, or widen the gate",
     ),
     "failed": Rejection(
         "a step of the policy, or the encoding, failed on the image",

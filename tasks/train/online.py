@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.variants.make import draw_variant
+from tasks.variants.measures import Baseline
 from tasks.variants.originals import NO_ORIGINALS, Originals
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_policy_input
@@ -79,33 +80,33 @@ class OnlineVariants(Dataset):
     def __getitem__(self, number: int) -> tuple[Any, bool]:
         source = self.sources[number]
         pixels = read_policy_input(source, self.recipes.of(source.label))
-        new = self._draw(number, source.planned + int(self.epoch), pixels)
+        new = self._draw(number, source.planned + int(self.epoch), Baseline(pixels))
         shown = pixels if new is None else new
         return (self.finish(shown) if self.finish else shown), new is not None
 
-    def _draw(self, number: int, index: int, pixels: np.ndarray) -> np.ndarray | None:
-        """The pixels of variant `index` of a source whose policy input is `pixels`.
+    def _draw(self, number: int, index: int, baseline: Baseline) -> np.ndarray | None:
+        """The pixels of variant `index` of a source; `baseline`: of what the policy gets of it.
 
         Returns:
             None where the variant is rejected.
         """
         source = self.sources[number]
         recipe = self.recipes.of(source.label)
-        seen = self._siblings(number, index, pixels) if recipe.distinct else set()
-        drawn = draw_variant(source, pixels, recipe, index, seen)
+        seen = self._siblings(number, index, baseline) if recipe.distinct else set()
+        drawn = draw_variant(source, baseline, recipe, index, seen)
         if recipe.distinct:
             self.hashes[number, index - 1] = drawn.pixel_hash or REJECTED
         conflict = self.originals.conflict(drawn.pixel_hash, source.label)
         return None if conflict else drawn.pixels
 
-    def _siblings(self, number: int, index: int, pixels: np.ndarray) -> set[int]:
+    def _siblings(self, number: int, index: int, baseline: Baseline) -> set[int]:
         """The hashes of a source and its variants before `index`; those missing are made."""
         source = self.sources[number]
         recipe = self.recipes.of(source.label)
         before = self.hashes[number].numpy()[: index - 1]
-        seen = {fast_pixel_hash(pixels), *before.tolist()}
+        seen = {fast_pixel_hash(baseline.pixels), *before.tolist()}
         for missing in np.flatnonzero(before == 0) + 1:
-            drawn = draw_variant(source, pixels, recipe, int(missing), seen)
+            drawn = draw_variant(source, baseline, recipe, int(missing), seen)
             before[missing - 1] = drawn.pixel_hash or REJECTED
             seen.add(drawn.pixel_hash)
         return seen

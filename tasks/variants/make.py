@@ -9,21 +9,25 @@ as index.
 
 import hashlib
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
+from tasks.dataset.columns import MEASURES
 from tasks.pixels.encode import EXTENSIONS, encode
 from tasks.pixels.hashing import fast_pixel_hash, sha256
+from tasks.variants.gates import GATE, first_excess
+from tasks.variants.measures import PSNR_ONE_IN, Baseline, Measures, encoding_psnr
 from tasks.variants.policy import canonical_json
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source
 
 Row = dict[str, Any]  # what making decides of a variant's row in the ledger
 Encoded = tuple[Row, bytes | None]  # of a variant; None where it is rejected
-OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length")  # null where rejected
+# null where a variant is rejected
+OF_THE_IMAGE = ("sha256", "width", "height", "channels", "bits", "length", *MEASURES)
 
 cv2.setNumThreads(0)  # one process per core is what runs in parallel here
 
@@ -34,7 +38,7 @@ class Variant:
 
     `pixels`: uint8 or uint16 (height, width) or (height, width, 3); None where it is rejected, for
     `reason`: that of its last attempt. `attempt`: how often it was drawn again. `pixel_hash`: of
-    the pixels; 0 where there are none.
+    the pixels; 0 where there are none. `measures`: of the pixels, each found when it is asked for.
     """
 
     seed: int
@@ -43,6 +47,7 @@ class Variant:
     operations: list[dict[str, Any]]
     pixel_hash: int
     reason: str | None
+    measures: Measures | None = field(default=None, compare=False)
 
 
 def variant_id(source_id: str, index: int) -> str:
@@ -62,13 +67,22 @@ def extension_of(source: Source, recipe: Recipe) -> str:
 
 
 def draw_variant(
-    source: Source, pixels: np.ndarray, recipe: Recipe, index: int, seen: Container[int]
+    source: Source, baseline: Baseline, recipe: Recipe, index: int, seen: Container[int]
 ) -> Variant:
-    """Variant `index` of a source whose policy input is `pixels`, before it is encoded.
+    """Variant `index` of a source, before it is encoded.
 
     It is drawn again, up to max_attempts, where a transform fails on the image, where it is of one
-    single colour and its source is not, and under `distinct` where its hash is among `seen`.
+    single colour and its source is not, under `distinct` where its hash is among `seen`, and where
+    it does not pass a gate; some gates reject it at once.
+
+    Args:
+        source: the training image.
+        baseline: of the pixels that the policy gets of it.
+        recipe: what makes variants.
+        index: of the variant, from 1.
+        seen: the hashes that it may not have.
     """
+    pixels = baseline.pixels
     policy = recipe.build_policy()
     reason = None
     for attempt in range(recipe.max_attempts):
@@ -85,7 +99,13 @@ def draw_variant(
         elif has_one_colour(new) and not has_one_colour(pixels):
             reason = "one_colour"
         else:
-            return Variant(seed, attempt, new, applied.operations, pixel_hash, None)
+            measures = Measures(new, applied.geometry, baseline)
+            excess = first_excess(recipe.gates, measures)
+            if excess is None:
+                return Variant(seed, attempt, new, applied.operations, pixel_hash, None, measures)
+            reason = f"{GATE}: {excess.what}"
+            if excess.then == "reject":
+                break
     return Variant(seed, attempt, None, [], 0, reason)
 
 
@@ -130,7 +150,18 @@ def encode_variant(source: Source, recipe: Recipe, index: int, variant: Variant)
             "length": len(data),
             "status": "written",
         }
+        row |= _measured(variant, data, encoding.loses(format))
     return row, data
+
+
+def _measured(variant: Variant, data: bytes, lossy: bool) -> Row:
+    """The measures of a variant that is stored as `data`."""
+    if variant.pixels is None or variant.measures is None:
+        return {}
+    measured = variant.measures.all()
+    if lossy and variant.seed % PSNR_ONE_IN == 0:
+        measured["encoding_psnr"] = encoding_psnr(variant.pixels, data)
+    return measured
 
 
 def _failure(error: Exception) -> str:

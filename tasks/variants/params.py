@@ -1,14 +1,24 @@
 """The augment block of params.yaml."""
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tasks.common.params import Block
 from tasks.pixels.encode import Format
 
 MOST_VARIANTS = 1_000_000  # of one image
 MOST_IMAGES = 10**12
+# The rules of tasks/lint; docs/lint.md says what each finds.
+LintRule = Literal[
+    "colour_on_grey", "compressed_twice", "constant_border", "constants_on_16_bits",
+    "depth_lost", "does_nothing", "far_rotation", "flipped_symbols", "jpeg_over_jpeg",
+    "large_holes", "larger_than_image", "lossy_encoding", "low_similarity", "meant_for_all",
+    "mostly_untouched", "nothing_left", "pixels_of_larger_images", "repeated_resampling",
+    "small_crop", "tone_before_border", "too_many_variants",
+]  # fmt: skip
+Strictness = Literal["warn", "fail", "off"]
 
 
 class Encoding(Block):
@@ -31,11 +41,90 @@ class Encoding(Block):
             )
         return self
 
+    def loses(self, format: Format) -> bool:
+        """Whether variants of a format are stored with loss."""
+        return format != "png" and not self.lossless
+
     def format_for(self, source_format: str) -> Format:
         """The format of the variants of a source of `source_format` (Pillow's name)."""
         if self.format != "auto":
             return self.format
         return "jpeg" if source_format in ("JPEG", "MPO", "HEIF") else "png"
+
+
+Then = Literal["redraw", "reject", "warn"]
+# What a gate can be on, and the least and the most that it can be.
+GATED = {
+    "border": (0, 1),
+    "kept": (0, 1),
+    "clipped_low": (0, 1),
+    "clipped_high": (0, 1),
+    "sharpness": (0, math.inf),
+    "contrast": (0, math.inf),
+    "similarity": (-1, 1),
+}
+
+
+class GateParams(Block):
+    """The least and the most that a measure of a variant may be, and what is done beyond them.
+
+    `then`: draw the variant again, up to max_attempts; reject it at once; or count it, and warn.
+    """
+
+    min: float | None = Field(None, allow_inf_nan=False)
+    max: float | None = Field(None, allow_inf_nan=False)
+    then: Then = "redraw"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_which_bound(cls, gate: Any) -> Any:
+        if not isinstance(gate, dict | GateParams):
+            raise ValueError(f"needs min, max or both, as {{max: 0.25}}, found {gate!r}")
+        return gate
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "GateParams":
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both, found neither")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"needs a min up to max, found {self.min:g} and {self.max:g}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the most; infinite where there is no such bound."""
+        least = -math.inf if self.min is None else self.min
+        return least, math.inf if self.max is None else self.max
+
+
+def _only_measures(gates: Any) -> Any:
+    """Refuses names that are no measures that a gate can be on."""
+    for name in gates if isinstance(gates, dict) else ():
+        if name == "encoding_psnr":
+            raise ValueError(
+                "encoding_psnr is measured of one variant in 16 alone, after it was kept: "
+                "no gate can be on it"
+            )
+        if name not in GATED:
+            raise ValueError(f"unknown measure {name!r}; known: {', '.join(GATED)}")
+    return gates
+
+
+def _within_reach(gates: dict[str, GateParams]) -> dict[str, GateParams]:
+    """Refuses bounds that no image can meet, or that all images do."""
+    for name, gate in gates.items():
+        least, most = GATED[name]
+        for bound in ("min", "max"):
+            value = getattr(gate, bound)
+            if value is not None and not least <= value <= most:
+                to = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
+                raise ValueError(f"{name}.{bound} needs a number {to}, found {value:g}")
+    return gates
+
+
+Gates = Annotated[
+    dict[str, GateParams], BeforeValidator(_only_measures), AfterValidator(_within_reach)
+]
 
 
 def _one_step_alone(policy: Any) -> Any:
@@ -77,7 +166,8 @@ class ClassPlan(Block):
 class AugmentParams(Block):
     """How many variants (tasks/augment/plan.py), and what makes them (tasks/variants/policy.py).
 
-    `at_least`: classes with more originals than `target_per_class` stay as they are.
+    `at_least`: classes with more originals than `target_per_class` stay as they are. `lint`: what
+    to do where a rule finds something; it decides no pixel.
     """
 
     seed: int = Field(42, ge=0)
@@ -92,6 +182,17 @@ class AugmentParams(Block):
     encoding: Encoding = Field(default_factory=Encoding)
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
+    gates: Gates = Field(default_factory=dict)
+    lint: dict[LintRule, Strictness] = Field(default_factory=dict)
+
+    @field_validator("lint", mode="before")
+    @classmethod
+    def _known_rules(cls, lint: Any) -> Any:
+        known = get_args(LintRule)
+        for rule in lint if isinstance(lint, dict) else ():
+            if rule not in known:
+                raise ValueError(f"unknown rule {rule!r}; known: {', '.join(known)}")
+        return lint
 
     @field_validator("target_per_class", mode="before")
     @classmethod

@@ -13,12 +13,13 @@ import pandas as pd
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
+from tasks.variants.gates import Gate, gates_from
 from tasks.variants.params import AugmentParams, Encoding
 from tasks.variants.policy import LOCATION, Policy, canonical_json, library_versions
 
 # Raise it where a change of the code that makes variants gives other pixels for the same recipe:
 # what was made before would be reused.
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Recipe:
     distinct: bool
     max_attempts: int
     preprocessing: Preprocessing = AS_DECODED
+    fuse: bool = True
+    gates: tuple[Gate, ...] = ()  # those that decide which attempt is kept, in order
 
     @cached_property
     def hash(self) -> str:
@@ -38,24 +41,26 @@ class Recipe:
         content = {
             "seed": self.seed,
             "policy": json.loads(self.policy),
+            "fuse": self.fuse,
             "decoding": DECODING,
             "preprocessing": self.preprocessing.to_json(),
             "encoding": self.encoding.model_dump(),
             "making": CODE_VERSION,
             "distinct": self.distinct,
             "max_attempts": self.max_attempts,
+            "gates": [gate._asdict() for gate in self.gates],
             "libraries": library_versions(),
         }
         return sha256(canonical_json(content).encode())[:16]
 
     def build_policy(self) -> Policy:
         """The policy, ready to be applied; built once in each process."""
-        return _build_policy(self.policy)
+        return _build_policy(self.policy, self.fuse)
 
 
 @lru_cache(maxsize=64)
-def _build_policy(text: str) -> Policy:
-    return Policy(json.loads(text))
+def _build_policy(text: str, fuse: bool) -> Policy:
+    return Policy(json.loads(text), fuse=fuse)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Recipes:
             distinct=params.distinct,
             max_attempts=params.max_attempts,
             preprocessing=preprocessing,
+            fuse=params.fuse,
+            gates=gates_from(params.gates, "reject", "redraw"),
         )
         by_class = {
             normalize("NFC", policy.label): replace(general, policy=canonical_json(policy.steps))

@@ -37,7 +37,7 @@ class Source(NamedTuple):
 LOCATION = Source._fields[:3]  # what image_bytes.locate_images() gives
 FACTS = Source._fields[3:-1]
 # What has to be read of the validated manifest.
-PIXELS = ("grey", "pixel_xxh3")
+PIXELS = ("grey", "highest", "pixel_xxh3")
 COLUMNS = ("file_name", "container", "offset", "bytes", *FACTS, *PIXELS, "split", "status")
 
 

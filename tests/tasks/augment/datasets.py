@@ -32,6 +32,12 @@ POLICIES = (
     ],  # smaller images: all rejected
     ["InvertImg"],  # one new image, the others rejected
 )
+GATES: tuple[dict[str, Any], ...] = (
+    {},
+    {"border": {"max": 0.1}},
+    {"sharpness": {"min": 0.9, "then": "reject"}, "kept": {"min": 0.8}},
+    {"contrast": {"max": 1.0, "then": "warn"}},
+)
 LABELS = "abc"
 COMMITTED = Path("committed")
 
@@ -65,6 +71,7 @@ class Dataset:
     count: dict[str, Any] = field(default_factory=dict)
     policy: int = 0
     policy_of: dict[str, int] = field(default_factory=dict)
+    gates: int = 0
 
     def __post_init__(self) -> None:
         for _ in range(self.rng.randint(4, 12)):
@@ -78,7 +85,7 @@ class Dataset:
         for label, number in count.get("per_class", {}).items():
             own[label] = {**own.get(label, {}), **number}
         count["per_class"] = {label: plan for label, plan in own.items() if label in labels}
-        return AugmentParams(policy=POLICIES[self.policy], **count)
+        return AugmentParams(policy=POLICIES[self.policy], gates=GATES[self.gates], **count)
 
     def validated(self) -> pd.DataFrame:
         """Write the files; the rows that validate would make of them."""
@@ -151,6 +158,9 @@ class Dataset:
     def change_recipe(self) -> None:
         self.policy = self.rng.randrange(len(POLICIES))
 
+    def change_gates(self) -> None:
+        self.gates = self.rng.randrange(len(GATES))
+
     def change_recipe_of_a_class(self) -> None:
         self.policy_of[self.rng.choice(LABELS)] = self.rng.randrange(len(POLICIES))
 
@@ -190,7 +200,7 @@ class Dataset:
             self.replace,
         ]
         edits += [self.recount, self.recount, self.change_recipe, self.lose_half_of_the_cache]
-        edits += [self.change_recipe_of_a_class, *[self.add_what_was_made] * 4]
+        edits += [self.change_recipe_of_a_class, self.change_gates, *[self.add_what_was_made] * 4]
         self.rng.choice([*edits, self.commit, self.commit_and_clone])()
 
 

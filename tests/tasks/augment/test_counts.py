@@ -15,6 +15,7 @@ from tasks.augment import counts
 from tasks.common.errors import UserError
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.paths import AUGMENT_METRICS, LEDGER
+from tasks.variants.params import AugmentParams
 from tests.tasks.augment import datasets
 from tests.tasks.augment.datasets import Dataset
 
@@ -58,6 +59,61 @@ def test_rejections_are_counted_by_the_text_before_the_first_colon() -> None:
         "dog": {"failed": 3, "equals_held_out": 2},
     }
     assert counts.in_words({"failed": 1_200, "one_colour": 2}) == "1,200 failed, 2 one_colour"
+
+
+def test_gates_are_counted_by_their_measure() -> None:
+    reasons = ["gate: border 0.31 > 0.25", "gate: border 0.4 > 0.25", "gate: clipped_low 1 > 0.5"]
+    rows = ledger(*(("cat", "s1", reason) for reason in reasons))
+    found = counts.by_kind(counts.sum_rejections([counts.count_rejections(rows)]))
+    assert found == {"gate border": 2, "gate clipped_low": 1}
+    assert counts.rejection_lines(found) == [
+        f"{number} gate {measure}: beyond what augment.gates allows; weaken the step of the "
+        "policy that does it, or widen the gate"
+        for number, measure in ((2, "border"), (1, "clipped_low"))
+    ]
+    numbers = {"sources": 1, "planned": 8, "written": 5}
+    assert counts.class_shortfall("cat", numbers, found) == (
+        "class 'cat': 5 of 8 planned variants written (2 gate border, 1 gate clipped_low); "
+        "weaken the step of the policy that does it, or widen the gate"
+    )
+
+
+def test_gates_that_warn_are_told_with_their_share(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.parquet"
+    pq.write_table(
+        pa.table({"border": [None, 0.1, 0.2, 0.3], "kept": [None, 0.5, 1.0, None]}), path
+    )
+    gates = {
+        "border": {"min": 0.15, "max": 0.25, "then": "warn"},
+        "kept": {"min": 0.5, "then": "warn"},
+        "sharpness": {"min": 1},
+    }
+    params = AugmentParams(variants_per_image=1, policy=[], gates=gates)
+    assert counts.gate_warnings(params, path) == [
+        "1 of 3 variants (33.3%) have border > 0.25; "
+        "`border: {max: 0.25}` in augment.gates would draw them again",
+        "1 of 3 variants (33.3%) have border < 0.15; "
+        "`border: {min: 0.15}` in augment.gates would draw them again",
+    ]
+
+
+def test_variants_that_a_gate_knows_nothing_of_are_told(tmp_path: Path) -> None:
+    """Neither sources nor rejected variants have measures: only what was written counts."""
+    path = tmp_path / "ledger.parquet"
+    columns = {
+        "variant_index": [0, 1, 2, 3, 4],
+        "status": ["written", "written", "written", "rejected", "written"],
+        "border": [None, None, 0.1, None, 0.2],
+        "kept": [None, 1.0, 0.9, None, 0.9],
+        "sharpness": [None, None, None, None, None],
+    }
+    pq.write_table(pa.table(columns), path)
+    gates = {"border": {"max": 0.25}, "kept": {"min": 0.5}}
+    params = AugmentParams(variants_per_image=4, policy=[], gates=gates)
+    assert counts.unmeasured(params, path) == [
+        "1 of 3 variants (33.3%) passed augment.gates.border unmeasured; docs/measures.md says "
+        "when border is not known"
+    ]
 
 
 def test_nothing_rejected_is_nothing() -> None:

@@ -30,6 +30,7 @@ from tasks.variants.make import (
     has_one_colour,
     variant_seed,
 )
+from tasks.variants.measures import Baseline
 from tasks.variants.originals import NO_ORIGINALS
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
@@ -163,7 +164,7 @@ def test_a_transform_that_writes_into_its_input_does_not_reach_its_siblings(tmp_
     pixels = grey.copy()
     again = []
     for index in (4, 3, 2, 1):
-        variant = draw_variant(one, pixels, recipe(policy), index, set())
+        variant = draw_variant(one, Baseline(pixels), recipe(policy), index, set())
         again.append(encode_variant(one, recipe(policy), index, variant)[1])
     assert again[::-1] == [variant.data for variant in whole]
     assert np.array_equal(pixels, grey)

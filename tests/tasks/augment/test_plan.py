@@ -198,5 +198,6 @@ def test_one_more_source_changes_as_few_others_as_the_arithmetic_allows(
 def test_of_many_classes_ten_are_listed(count: int, more: str) -> None:
     classes = pd.Index([f"k{number:02d}" for number in range(count)])
     with pytest.raises(UserError) as caught:
-        class_named("zebra", classes)
-    assert str(caught.value).endswith(f"classes: {', '.join(classes[:10])}{more}")
+        class_named("zebra", classes, "here")
+    problem = f"no such class in training; classes: {', '.join(classes[:10])}{more}"
+    assert str(caught.value) == f"here 'zebra': {problem}"

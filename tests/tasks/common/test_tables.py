@@ -78,6 +78,17 @@ def test_what_is_no_manifest_is_one_line(content: bytes | None, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+def test_a_manifest_of_another_version_is_told_by_the_column_that_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.parquet"
+    tables.write_table(path, ROWS, SCHEMA)
+    with pytest.raises(UserError) as caught:
+        tables.read_table(path, SCHEMA.append(pa.field("border", pa.float64())), made_by="augment")
+    assert str(caught.value) == (
+        f"{path}: cannot be read as a manifest: has no column border, and may be of another "
+        "version; `variegate run --until augment --force` makes it anew"
+    )
+
+
 def test_examples_take_turns_among_the_classes() -> None:
     rows = pd.DataFrame({"source_id": list("dcba"), "label": ["x", "x", "x", "y"]})
     assert example_rows(rows, 3)["source_id"].tolist() == ["b", "a", "c"]

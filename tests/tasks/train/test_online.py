@@ -1,5 +1,6 @@
 """What a loader shows in epoch k is variant k, as the segments hold it."""
 
+import math
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.train.online import OnlineBatches, OnlineVariants
+from tasks.variants.gates import Gate
 from tasks.variants.originals import Originals
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
@@ -22,13 +24,15 @@ from tasks.variants.sources import Source
 
 EPOCHS = 4
 PHOTO = [{"Rotate": {"limit": 20, "p": 1.0}}, {"GaussNoise": {"p": 0.5}}]
+GATES = (Gate("contrast", 0.5, 0.99, "reject"), Gate("border", -math.inf, 0.1, "redraw"))
 # They make four images in all: draws repeat, so that a variant depends on its siblings, and there
 # is no fourth new image: variant 4 is rejected.
 FLIPS = [{"HorizontalFlip": {"p": 0.5}}, {"VerticalFlip": {"p": 0.5}}]
 
 
-def recipe(policy: list, distinct: bool = True) -> Recipe:
-    return Recipe(42, canonical_json(policy), Encoding(format="png"), distinct, max_attempts=30)
+def recipe(policy: list, distinct: bool = True, gates: tuple[Gate, ...] = ()) -> Recipe:
+    encoding = Encoding(format="png")
+    return Recipe(42, canonical_json(policy), encoding, distinct, max_attempts=30, gates=gates)
 
 
 def sources(folder: Path, planned: int, count: int = 6) -> list[Source]:
@@ -69,17 +73,19 @@ def stored(folder: Path, recipe: Recipe) -> list[list[np.ndarray]]:
 
 @pytest.mark.parametrize("policy", [PHOTO, FLIPS], ids=["photo", "flips"])
 @pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("gates", [(), GATES], ids=["free", "gated"])
 def test_an_epoch_shows_what_the_segments_hold(
-    policy: list, distinct: bool, tmp_path: Path
+    policy: list, distinct: bool, gates: tuple[Gate, ...], tmp_path: Path
 ) -> None:
-    expected = stored(tmp_path, recipe(policy, distinct))
-    dataset = OnlineVariants(sources(tmp_path, 0), Recipes(recipe(policy, distinct)), EPOCHS)
+    made_by = recipe(policy, distinct, gates)
+    expected = stored(tmp_path, made_by)
+    dataset = OnlineVariants(sources(tmp_path, 0), Recipes(made_by), EPOCHS)
     for epoch in range(1, EPOCHS + 1):
         dataset.set_epoch(epoch)
         for place in reversed(range(len(dataset))):
             assert np.array_equal(dataset[place][0], expected[place][epoch - 1])
     made = [dataset[place][1] for place in range(len(dataset))]
-    assert made == [policy is PHOTO or not distinct] * len(dataset)
+    assert gates or made == [policy is PHOTO or not distinct] * len(dataset)
 
 
 @pytest.mark.starts  # worker processes, which import torch

@@ -12,6 +12,7 @@ from tasks.variants.make import (
     variant_id,
     variant_seed,
 )
+from tasks.variants.measures import Baseline
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
 from tasks.variants.recipe import Recipe
@@ -96,14 +97,14 @@ def test_variants_are_encoded_as_the_recipe_says() -> None:
 def test_the_last_attempt_says_why_there_is_no_variant() -> None:
     same = recipe([{"NoOp": {"p": 1.0}}], max_attempts=3)
     flat = np.zeros((2, 3, 3), np.uint8)
-    first = draw_variant(SOURCE, COLOURS, same, 1, set())
+    first = draw_variant(SOURCE, Baseline(COLOURS), same, 1, set())
     assert first.pixel_hash != 0 and first.reason is None and first.attempt == 0
-    again = draw_variant(SOURCE, COLOURS, same, 2, {first.pixel_hash})
+    again = draw_variant(SOURCE, Baseline(COLOURS), same, 2, {first.pixel_hash})
     seed = variant_seed(42, SOURCE.sha256, 2, 2)
     assert again == Variant(seed, 2, None, [], 0, "not_distinct")
     # a source of one colour may have variants of one colour
-    assert draw_variant(SOURCE, flat, same, 1, set()).reason is None
+    assert draw_variant(SOURCE, Baseline(flat), same, 1, set()).reason is None
     fails = recipe([{"RandomCrop": {"height": 9, "width": 9, "p": 1.0}}], max_attempts=1)
-    assert draw_variant(SOURCE, COLOURS, fails, 1, set()).reason.startswith(
+    assert draw_variant(SOURCE, Baseline(COLOURS), fails, 1, set()).reason.startswith(
         "failed: CropSizeError: "
     )

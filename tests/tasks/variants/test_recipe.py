@@ -34,6 +34,7 @@ def recipe(policy: list | None = None, **changes: object) -> Recipe:
         {"distinct": False},
         {"max_attempts": 6},
         {"encoding": Encoding(quality=90)},
+        {"fuse": False},
         {"preprocessing": Preprocessing(range="image")},
         {"preprocessing": Preprocessing(preprocess=["grey"])},
     ],
@@ -47,6 +48,16 @@ def test_the_libraries_are_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -
     before = recipe().hash
     monkeypatch.setattr("tasks.variants.recipe.library_versions", lambda: {"numpy": "0"})
     assert recipe().hash != before
+
+
+def test_a_recipe_fuses_as_params_say() -> None:
+    for fuse in (True, False):
+        own = {"cat": {"policy": "VerticalFlip"}}
+        params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own, fuse=fuse)
+        recipes = Recipes.from_params(params, AS_DECODED)
+        assert recipes.general.build_policy().fuse is fuse
+        assert recipes.of("cat").build_policy().fuse is fuse
+    assert AugmentParams(variants_per_image=1, policy=ROTATE).fuse
 
 
 def test_a_class_with_a_policy_of_its_own_has_a_recipe_of_its_own() -> None:
