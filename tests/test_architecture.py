@@ -23,6 +23,7 @@ LAYERS = (
     "tasks/variants/fused",
     "tasks/variants",
     "tasks/capacity",
+    "tasks/lint",
     "tasks/augment",
     "tasks/train",
     "tasks/evaluate",

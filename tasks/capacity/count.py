@@ -138,7 +138,11 @@ def _largest_side_that_matters(transforms: list[Any]) -> int | None:
     if any(type(leaf).__name__ in SIZED for leaf in leaves):
         return None
     reached = [
-        max(pixel_arguments.reach(leaf), *pixel_arguments.needed_size(leaf)) for leaf in leaves
+        max(
+            pixel_arguments.reach(leaf) * pixel_arguments.sides_needed(leaf),
+            *pixel_arguments.needed_size(leaf),
+        )
+        for leaf in leaves
     ]
     return max([1, *reached]) + 1
 

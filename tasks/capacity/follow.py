@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple, TypeAlias
 
-from tasks.capacity.pixel_arguments import reach
+from tasks.capacity.pixel_arguments import reach, sides_needed
 from tasks.capacity.states import MOST_COUNTED, Size, State
 from tasks.capacity.steps import states_after
 from tasks.variants.policy import leaf_transforms
@@ -21,7 +21,8 @@ class Effect(NamedTuple):
         unchanged: the share that it leaves as it is.
         failing: the share that it cannot be applied to.
         covered: the share that it leaves nothing of but one colour.
-        beyond: the share that has a shorter side than the pixels it reaches for, see reach().
+        beyond: the share whose shorter side is too short for the pixels it reaches for, see
+            sides_needed().
     """
 
     reached: float = 0.0
@@ -90,7 +91,8 @@ class Follower:
         if not state.pictures:
             return
         place = self._places[id(transform)]
-        reaches_beyond = state.size is not None and min(state.size) < reach(transform)
+        least_side = reach(transform) * sides_needed(transform)
+        reaches_beyond = state.size is not None and min(state.size) < least_side
         # images without bound are one state before and after a step that changes them
         bounded = not math.isinf(state.pictures)
         shares = (

@@ -26,6 +26,9 @@ REACHES = {
     "RingingOvershoot": "blur_limit",
     "UnsharpMask": "blur_limit",
 }
+# Of these a quarter of the shorter side, or half of it, is as much as an image bears.
+BLURS = ("AdvancedBlur", "Blur", "Defocus", "GaussianBlur", "GlassBlur", "MedianBlur", "MotionBlur")
+SHIFTS = ("Affine", "CropAndPad")
 # The height and the width that a transform fails without, as was measured.
 NEEDS: dict[str, Callable[[Any], Size]] = {
     "GlassBlur": lambda blur: (2 * blur.max_delta - 1, 2 * blur.max_delta - 1),
@@ -41,6 +44,12 @@ NEEDS: dict[str, Callable[[Any], Size]] = {
 def reach(transform: Any) -> int:
     """The most pixels that a transform shifts, pads, cuts off or blurs; 0 if it says none."""
     return largest(getattr(transform, REACHES.get(type(transform).__name__, ""), None))
+
+
+def sides_needed(transform: Any) -> int:
+    """How many times as long as its reach an image's shorter side has to be, to be recognised."""
+    name = type(transform).__name__
+    return 4 if name in BLURS else 2 if name in SHIFTS else 1
 
 
 def needed_size(transform: Any) -> Size:

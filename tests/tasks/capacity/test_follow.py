@@ -29,8 +29,13 @@ def followed(policy: list[Any], start: State) -> tuple[Distribution, list[Effect
         (["HorizontalFlip"], SOURCE, [Effect(1)]),
         ([{"HorizontalFlip": {"p": 0}}], SOURCE, [Effect(0)]),
         ([HUE], State((5, 4), grey=3), [Effect(1, unchanged=1)]),
-        ([{"Blur": {"blur_limit": [3, 5]}}], SOURCE, [Effect(1, beyond=1)]),
-        ([{"Blur": {"blur_limit": [3, 5]}}], State((5, 5)), [Effect(1)]),
+        # a quarter of the shorter side is enough for a blur, half of it for a shift
+        ([{"Blur": {"blur_limit": [3, 5]}}], State((30, 19)), [Effect(1, beyond=1)]),
+        ([{"Blur": {"blur_limit": [3, 5]}}], State((30, 20)), [Effect(1)]),
+        ([{"Affine": {"translate_px": 3}}], State((9, 5)), [Effect(1, beyond=1)]),
+        ([{"Affine": {"translate_px": 3}}], State((9, 6)), [Effect(1)]),
+        ([{"Pad": {"padding": 5}}], SOURCE, [Effect(1, beyond=1)]),
+        ([{"Pad": {"padding": 5}}], State((5, 5)), [Effect(1)]),
         # what failed reaches no other step
         ([CROP, "HorizontalFlip"], SOURCE, [Effect(1, failing=1), Effect(0.75)]),
         # what is of one colour already is left as it is by a flip

@@ -43,6 +43,24 @@ def error_of(
             "params.yaml augment.policy: is missing",
         ),
         (
+            "augment: {variants_per_image: 4, policy: [], lint: {far_rotations: off}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.lint: unknown rule 'far_rotations'; known: colour_on_grey, "
+            "compressed_twice, constant_border, constants_on_16_bits, depth_lost, does_nothing, "
+            "far_rotation, flipped_symbols, jpeg_over_jpeg, large_holes, larger_than_image, "
+            "lossy_encoding, low_similarity, meant_for_all, mostly_untouched, nothing_left, "
+            "pixels_of_larger_images, repeated_resampling, small_crop, tone_before_border, "
+            "too_many_variants",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], lint: {far_rotation: stop}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.lint.far_rotation: input should be 'warn', 'fail' or 'off', "
+            "found 'stop'",
+        ),
+        (
             "augment: {policy: []}",
             "augment",
             AugmentParams,
@@ -101,6 +119,57 @@ def error_of(
             "augment",
             AugmentParams,
             "params.yaml augment.encoding.format: input should be 'auto', found 'gif'",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {bordr: {max: 0.1}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates: unknown measure 'bordr'; known: border, kept, "
+            "clipped_low, clipped_high, sharpness, contrast, similarity",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {encoding_psnr: {min: 30}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates: encoding_psnr is measured of one variant in 16 alone, "
+            "after it was kept: no gate can be on it",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {border: {then: warn}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates.border: needs min, max or both, found neither",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {kept: {min: 0.5, max: 0.25}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates.kept: needs a min up to max, found 0.5 and 0.25",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {border: {max: 25}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates: border.max needs a number from 0 to 1, found 25",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {sharpness: {min: -1}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates: sharpness.min needs a number of 0 or more, found -1",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {border: 0.25}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates.border: needs min, max or both, as {max: 0.25}, found 0.25",
+        ),
+        (
+            "augment: {variants_per_image: 4, policy: [], gates: {border: {max: 0.2, then: stop}}}",
+            "augment",
+            AugmentParams,
+            "params.yaml augment.gates.border.then: input should be 'redraw', 'reject' or 'warn', "
+            "found 'stop'",
         ),
         (
             "ingest: {layuot: auto}",

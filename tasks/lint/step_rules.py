@@ -1,4 +1,4 @@
-"""Warnings about single steps of a policy that do not suit the images: too large, or for colours.
+"""Rules about single steps that do not suit the images: too large for them, or for colours.
 
 Example: CoarseDropout with holes of 8 to 32 pixels leaves nothing of an image of 8 x 8.
 """
@@ -11,8 +11,9 @@ import pandas as pd
 
 from tasks.capacity.count import ALWAYS, Capacity
 from tasks.capacity.grey_images import COLOUR_ALONE
-from tasks.capacity.pixel_arguments import REACHES, reach
+from tasks.capacity.pixel_arguments import REACHES, reach, sides_needed
 from tasks.capacity.steps import CROPS, HOLES
+from tasks.lint.findings import Finding
 from tasks.variants.policy import LOCATION, located_leaves
 
 RARELY = 0.02  # a smaller share of what a step makes is not worth a warning
@@ -21,7 +22,7 @@ HOLES_AS_SHARES = (
 )
 # What to write instead of an argument in pixels, for images whose shorter side is `side`.
 SMALLER: dict[str, Callable[[int], str]] = {
-    "blur_limit": lambda side: f"blur_limit: [3, {max(3, side // 8 * 2 + 1)}]",
+    "blur_limit": lambda side: f"blur_limit: [3, {(side // 4 - 1) // 2 * 2 + 1}]" * (side >= 12),
     "drop_length": lambda side: f"drop_length: {max(1, side // 4)}",
     "max_delta": lambda side: f"max_delta: {max(1, side // 8)}",
     "min_max_height": lambda side: f"min_max_height: [{max(1, side // 2)}, {side}]",
@@ -33,6 +34,7 @@ SMALLER: dict[str, Callable[[int], str]] = {
     "translate_px": lambda side: "translate_percent: [-0.1, 0.1]",
     "unit_size_range": lambda side: f"unit_size_range: [2, {max(3, side // 2)}]",
 }
+SHARES = {1: "", 2: "half of ", 4: "a quarter of "}  # by sides_needed()
 FAILS_BY = {  # the argument that a step can be too large by; crops and holes have more than one
     "GlassBlur": "max_delta",
     "GridDistortion": "num_steps",
@@ -57,14 +59,14 @@ class Sources(NamedTuple):
         return self.rows[np.array(of_capacity, bool)[self.capacity_index] & self.given]
 
 
-def step_warnings(
+def step_rules(
     transforms: list[Any],
     rows: pd.DataFrame,
     counts: pd.Series,
     capacity_index: np.ndarray,
     capacities: list[Capacity],
     location: str = LOCATION,
-) -> list[str]:
+) -> list[Finding]:
     """What each step cannot do as it says, for how many images, and what to write instead.
 
     Args:
@@ -76,7 +78,7 @@ def step_warnings(
         location: of the policy in params.yaml.
     """
     sources = Sources(rows, capacity_index, counts.to_numpy() > 0)
-    warnings = []
+    findings: list[Finding | None] = []
     for index, (place, leaf) in enumerate(located_leaves(transforms, location)):
         effects = [capacity.effects[index] for capacity in capacities]
         failing = [effect.failing > RARELY for effect in effects]
@@ -92,17 +94,18 @@ def step_warnings(
             if fails
         )
         share = max((effect.covered for effect in effects), default=0.0)
-        texts = [
-            _fails(leaf, sources.where(failing), len(rows), certain),
-            _covers(leaf, sources.where(covered), len(rows), share),
-            _does_nothing(leaf, sources.where(unchanged), len(rows)),
-            _reaches_beyond(leaf, sources.where(beyond), len(rows)),
+        findings += [
+            _fails(place, leaf, sources.where(failing), len(rows), certain),
+            _covers(place, leaf, sources.where(covered), len(rows), share),
+            _does_nothing(place, leaf, sources.where(unchanged), len(rows)),
+            _reaches_beyond(place, leaf, sources.where(beyond), len(rows)),
         ]
-        warnings += [f"{place}: {text}" for text in texts if text]
-    return warnings
+    return [finding for finding in findings if finding]
 
 
-def _fails(leaf: Any, small: pd.DataFrame, sources: int, certain: bool) -> str | None:
+def _fails(
+    place: str, leaf: Any, small: pd.DataFrame, sources: int, certain: bool
+) -> Finding | None:
     """Images that a step cannot be applied to."""
     if small.empty:
         return None
@@ -114,22 +117,26 @@ def _fails(leaf: Any, small: pd.DataFrame, sources: int, certain: bool) -> str |
         else "and what uses it is drawn again, or rejected"
     )
     advice = "crop less or set pad_if_needed: true" if crops else _smaller(leaf, small)
-    return f"{does} {_counted(small, sources)}, {so}; {advice}"
+    why = f"{does} {_counted(small, sources)}, {so}"
+    return Finding("larger_than_image", place, why, advice)
 
 
-def _covers(leaf: Any, covered: pd.DataFrame, sources: int, share: float) -> str | None:
+def _covers(
+    place: str, leaf: Any, covered: pd.DataFrame, sources: int, share: float
+) -> Finding | None:
     """Images of which a step leaves nothing."""
     if covered.empty:
         return None
     rate = "always" if share > ALWAYS else f"in up to {share:.0%} of its draws"
     does = "its holes cover" if _name(leaf) in HOLES else "a shift of it moves out"
-    return (
+    why = (
         f"{does} all of an image, {rate}, for {_counted(covered, sources)}; variants of one "
-        f"single colour are drawn again and then rejected; {_smaller(leaf, covered)}"
+        "single colour are drawn again and then rejected"
     )
+    return Finding("nothing_left", place, why, _smaller(leaf, covered))
 
 
-def _does_nothing(leaf: Any, unchanged: pd.DataFrame, sources: int) -> str | None:
+def _does_nothing(place: str, leaf: Any, unchanged: pd.DataFrame, sources: int) -> Finding | None:
     """Images that a step leaves as they are, whatever it draws."""
     name = _name(leaf)
     if unchanged.empty or name == "NoOp":
@@ -137,28 +144,31 @@ def _does_nothing(leaf: Any, unchanged: pd.DataFrame, sources: int) -> str | Non
     if name in HOLES:
         inpaints = str(leaf.fill).startswith("inpaint")
         holes = "cover all of an image" if inpaints else "have less than a pixel"
-        return (
-            f"does nothing for {_counted(unchanged, sources)}: its holes {holes}; "
-            f"{_smaller(leaf, unchanged)}"
-        )
+        why = f"does nothing for {_counted(unchanged, sources)}: its holes {holes}"
+        return Finding("does_nothing", place, why, _smaller(leaf, unchanged))
     grey = unchanged[unchanged["grey"] > 0]
     if grey.empty or name not in COLOUR_ALONE:
         return None
-    return (
+    why = (
         f"moves colour alone, so it does nothing for {len(grey):,} of {sources:,} training images, "
-        f"which are grey; {FOR_GREY.get(name, 'add RandomBrightnessContrast for these')}"
+        "which are grey"
     )
+    instead = FOR_GREY.get(name, "add RandomBrightnessContrast for these")
+    return Finding("colour_on_grey", place, why, instead)
 
 
-def _reaches_beyond(leaf: Any, small: pd.DataFrame, sources: int) -> str | None:
-    """Images with a shorter side than the pixels of an argument."""
+def _reaches_beyond(place: str, leaf: Any, small: pd.DataFrame, sources: int) -> Finding | None:
+    """Images with a side that is too short for the pixels of an argument."""
     if small.empty:
         return None
     argument = REACHES[_name(leaf)]
-    return (
-        f"{argument} goes up to {reach(leaf)} pixels, more than the shorter side of "
-        f"{_counted(small, sources)}; for images so small, set {_instead(argument, small)}"
+    why = (
+        f"{argument} goes up to {reach(leaf)} pixels, more than {SHARES[sides_needed(leaf)]}the "
+        f"shorter side of {_counted(small, sources)}"
     )
+    written = _instead(argument, small)
+    advice = f"set {written}" if written else "leave it out"
+    return Finding("pixels_of_larger_images", place, why, f"for images so small, {advice}")
 
 
 def _smaller(leaf: Any, small: pd.DataFrame) -> str:
@@ -177,6 +187,7 @@ def _smaller(leaf: Any, small: pd.DataFrame) -> str:
 
 
 def _instead(argument: str, small: pd.DataFrame) -> str:
+    """What to write instead of an argument in pixels; empty where no number is small enough."""
     return SMALLER[argument](_shortest(small))
 
 
