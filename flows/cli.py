@@ -425,35 +425,63 @@ def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path(
         "preview.png"
     ),
-    sources: Annotated[int, typer.Option(min=1, help="How many sources to show.")] = 8,
+    sources: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many sources: to show, 8 or with --operation 5; with --worst to try, 100.",
+        ),
+    ] = None,
     variants: Annotated[
-        int | None, typer.Option(min=0, help="How many of each; default: as planned.")
+        int | None,
+        typer.Option(
+            min=0, help="How many of each; default: as planned, and 8 columns with --operation."
+        ),
+    ] = None,
+    worst: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MEASURE",
+            help="Make many variants and show the worst, each beside its source, by border, kept, "
+            "clipped_low, clipped_high, sharpness, contrast or similarity.",
+        ),
+    ] = None,
+    operation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Show one transform across its range: it is drawn 64 times for each source, and "
+            "the draws are shown in the order of what its first argument draws; where that has no "
+            "number of its own, of the number, or else of the measure, that varies most. One that "
+            "is not in the policy has its default arguments.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Only images of this class.")
     ] = None,
 ) -> None:
-    """Draw a contact sheet: sources and their variants, by the present policy.
+    """Draw sources and their variants, by the present policy, into one picture.
+
+    Below each variant stand its measures and what was done to it.
 
     Example: variegate preview --sources 12 -o sheet.png
+
+    Example: variegate preview --worst sharpness
+
+    Example: variegate preview --operation Affine --class shoes
     """
-    import pandas as pd
-
     from flows.refresh import refresh_stages
-    from tasks.augment.contact_sheet import sample_sheet
-    from tasks.augment.plan import plan_counts
+    from tasks.commands.preview import Asked, draw_preview, require_measure
     from tasks.pixels.encode import encode
-    from tasks.variants.originals import read_originals
-    from tasks.variants.sources import training_sources
 
+    _require_image_path(output, ("png",))
+    require_measure(worst)
     refresh_stages("validate")
     inputs = _read_inputs()
-    rows = training_sources(inputs.validated)
-    if variants is None:
-        counts = plan_counts(rows, inputs.params)
-    else:
-        counts = pd.Series(variants, rows.index)
-    originals = read_originals(inputs.validated, inputs.recipes.general.preprocessing)
-    sheet, sources, shown = sample_sheet(rows, counts, inputs.recipes, originals, sources)
-    _write_image(output, encode(sheet, "png"), ("png",))
-    print(f"wrote {output}: {sources} sources, {shown} variants")
+    asked = Asked(sources, variants, worst, operation, label)
+    sheet, shown = draw_preview(inputs.validated, inputs.params, inputs.recipes, asked)
+    output.write_bytes(encode(sheet, "png"))
+    print(f"wrote {output}: {shown}")
 
 
 # --- variants ---------------------------------------------------------------------------------
@@ -662,18 +690,22 @@ def _read_inputs() -> Inputs:
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:
-    """Write an image file.
+    """Write an image file; see _require_image_path()."""
+    _require_image_path(path, endings)
+    path.write_bytes(data)
+
+
+def _require_image_path(path: Path, endings: tuple[str, ...]) -> None:
+    """Raises UserError where no image can be written.
 
     Args:
         path: its name has to end in one of `endings`, its folder has to exist.
-        data: an encoded image.
         endings: what names of files of this format end in, without the dot.
     """
     if path.suffix.lower().removeprefix(".") not in endings:
         raise UserError(f"{path}: needs a name that ends in .{endings[0]}, which its bytes are")
     if not path.parent.is_dir():
         raise UserError(f"{path}: needs an existing folder, {path.parent} is none")
-    path.write_bytes(data)
 
 
 def main() -> None:

@@ -238,6 +238,8 @@ def plan_forecast(found: dict[str, Any]) -> list[Part]:
         f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
         f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
     ]
+    if "gates" in found:
+        parts.append(f"gates      {_gates(found['gates'])}")
     if "training" in found:
         parts += ["", *training_forecast(found["training"])]
     if found["warnings"]:
@@ -246,6 +248,13 @@ def plan_forecast(found: dict[str, Any]) -> list[Part]:
     for text in found["warnings"]:
         parts += textwrap.wrap(f"warning    {text}", COLUMNS_OF_TEXT, subsequent_indent=indent)
     return parts
+
+
+def _gates(found: dict[str, int]) -> str:
+    return (
+        f"about {found['redrawn']:,} variants drawn again and {found['rejected']:,} rejected, "
+        f"by a sample of {found['sampled']:,}"
+    )
 
 
 def _plan_table(found: dict[str, Any]) -> Table:

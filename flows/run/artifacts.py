@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -22,7 +23,11 @@ from tasks.augment.counts import (
     read_counts,
     read_rejections,
 )
-from tasks.dataset.paths import COUNTS
+from tasks.dataset.columns import MEASURES
+from tasks.dataset.paths import COUNTS, LEDGER
+from tasks.dataset.variant_measures import Measured, high_is_worst, read_measured
+from tasks.pixels.encode import encode
+from tasks.pixels.thumbnails import data_uri
 
 # Prefect sends each artifact as an event too, and refuses those of more than 1.5 MB.
 MOST_BYTES_OF_PICTURE = 1_400_000
@@ -35,6 +40,7 @@ def publish_counts(stage: str, counts: dict[str, Any]) -> None:
     create_table_artifact(rows, key=f"{stage}-counts", description=f"What {stage} counted")
     if stage == "augment":
         publish_classes()
+        publish_measures()
 
 
 def publish_classes() -> None:
@@ -60,6 +66,55 @@ def publish_classes() -> None:
     if lost:
         text = "Why variants were rejected, and what helps"
         create_table_artifact(lost, key="rejected-variants", description=text)
+
+
+def publish_measures() -> None:
+    """What augmentation did to the images: their measures, by operation too, and the worst."""
+    from tasks.augment.contact_sheet import SHEET_QUALITY  # with Albumentations: a second
+    from tasks.commands.worst_variants import stored_worst_sheet
+
+    measured = read_measured(LEDGER)
+    if not measured.known:
+        return
+    text = "What augmentation did to the images; see the report for each class"
+    create_table_artifact(measure_rows(measured), key="image-measures", description=text)
+    text = "The same by operation: the median, then the 5% or 95% that is worse"
+    rows = operation_rows(measured)
+    create_table_artifact(rows, key="image-measures-by-operation", description=text)
+    sheet = stored_worst_sheet(LEDGER, measured)
+    if sheet is not None:
+        publish_picture("worst variants", data_uri(encode(sheet, "jpeg", SHEET_QUALITY), "jpeg"))
+
+
+def measure_rows(measured: Measured) -> list[dict[str, Any]]:
+    """Of each measure its median, 5% and 95% over all variants, the worst, and what it means."""
+    values = measured.rows[measured.known]
+    found = values.quantile([0.5, 0.05, 0.95]).round(4)
+    return [
+        {
+            "measure": name,
+            "median": float(found.at[0.5, name]),
+            "5%": float(found.at[0.05, name]),
+            "95%": float(found.at[0.95, name]),
+            "worst": float(values[name].max() if high_is_worst(name) else values[name].min()),
+            "meaning": MEASURES[name],
+        }
+        for name in measured.known
+    ]
+
+
+def operation_rows(measured: Measured) -> list[dict[str, Any]]:
+    """Of each operation its variants, and of each measure the median and what the worst have."""
+    table = pd.DataFrame({"variants": measured.uses})
+    for name in measured.known:
+        table[name] = median_and_worse(measured, name)
+    return table.fillna("").rename_axis("operation").reset_index().to_dict("records")
+
+
+def median_and_worse(measured: Measured, name: str) -> pd.Series:
+    """A measure's median over the variants of each operation, and its 5% or 95%: as texts."""
+    table = measured.by_operation(name).map("{:.2f}".format)
+    return table[0.5] + " / " + table[0.95 if high_is_worst(name) else 0.05]
 
 
 def publish_link(stage: str, text: str, path: str) -> None:

@@ -219,7 +219,7 @@ def _recipe(found: dict[str, Any]) -> str:
     hashes = found["recipe_hash"]
     by_params = any(key.startswith("augment.") for key in found["params"])
     if hashes["before"] != hashes["after"] and not by_params:
-        return f"{_arrow(hashes)} (not params.yaml: the libraries that touch pixels)"
+        return f"{_arrow(hashes)} (not params.yaml: another version of Variegate or its libraries)"
     return _arrow(hashes)
 
 

@@ -4,7 +4,7 @@ plan          how many variants a source gets   segments            cut and name
 reuse         what was made before; batches     segment_cache       kept in the private cache
 expand        a batch of sources in,            committed_segments  those of the last commit
               finished sources out              tar_format          canonical tars
-counts        counts.csv and the totals         contact_sheet       sources and variants to look at
+counts        counts.csv and the totals         contact_sheet       pictures, each with its caption
 
 How one variant is made stands in tasks/variants, which on-the-fly augmentation shares.
 """

@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
 from tasks.augment.conflicts import find_label_conflicts
-from tasks.augment.contact_sheet import sample_sheet
+from tasks.augment.contact_sheet import SHEET_QUALITY, sample_sheet
 from tasks.augment.expand import Batch, expand_batch
-from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
 from tasks.capacity.count import checked_capacities
@@ -30,6 +29,9 @@ from tasks.common.temporary import atomic_write
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
+from tasks.dataset.variant_measures import read_medians
+from tasks.lint.count_rules import Planned
+from tasks.lint.lint import lint
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tasks.variants import sources
@@ -38,7 +40,6 @@ from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, check_policies, overall_hash
 
 SOURCES_SHOWN = 8  # on the contact sheet
-SHEET_QUALITY = 80  # as PNG, photos are more than Prefect takes
 
 
 def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) -> None:
@@ -47,7 +48,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     planned = plan.plan_counts(rows, params)
     inputs = sources.policy_inputs(rows, recipes.general.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
-    warnings = plan_warnings(params, inputs, planned, *capacities)
+    findings = lint(params, recipes, Planned(inputs, planned, *capacities))
+    warnings = [finding.text for finding in findings]
     for text in warnings:
         events.say(f"warning: {text}")
     limit_bytes = machine.cache_limit_bytes()
@@ -66,12 +68,15 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
         tables.write_csv(COUNTS, lines)
         label_conflicts = find_label_conflicts(temporary)
         found = counts.shortfalls(lines, expanded.rejections)
+        found += counts.gate_warnings(params, temporary)
+        found += counts.unmeasured(params, temporary)
         found += [label_conflicts.warning()] if label_conflicts else []
         for text in found:
             events.say(f"warning: {text}")
         totals = {
             **counts.summary(lines, overall_hash(recipe_hashes), expanded.rejections),
             "equal_under_two_labels": label_conflicts.variants if label_conflicts else 0,
+            "measures": read_medians(temporary),
             "warnings": [*warnings, *found],
         }
         tables.write_json(AUGMENT_METRICS, totals)
@@ -104,7 +109,11 @@ def write_ledger(
     reused = 0
     # batches that make nothing read and hash, for which threads do: no worker is started
     expanded = workers.map_ordered(
-        expand_batch, batches, "tasks.augment.expand", lambda batch: batch.makes_nothing
+        expand_batch,
+        batches,
+        preload="tasks.augment.expand",
+        in_thread=lambda batch: batch.makes_nothing,
+        results_in=machine.cache_folder(),
     )
     tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
     with tables.ParquetWriter(path, LEDGER_COLUMNS) as ledger:

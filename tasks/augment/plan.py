@@ -35,7 +35,10 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
             `max_per_image`.
     """
     sizes = sources["label"].value_counts()
-    own_plans = {class_named(name, sizes.index): own for name, own in params.per_class.items()}
+    own_plans = {
+        class_named(name, sizes.index, f"{PLACE}.per_class"): own
+        for name, own in params.per_class.items()
+    }
     counts = pd.Series(0, sources.index, dtype="int64")
     numbers = {label: own for label, own in own_plans.items() if own.has_number}
     own = sources["label"].isin(numbers)
@@ -71,8 +74,8 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
     return counts
 
 
-def class_named(name: str, classes: pd.Index) -> str:
-    """The class that params.yaml calls `name`, whichever way its accents are encoded.
+def class_named(name: str, classes: pd.Index, place: str) -> str:
+    """The class that `place` calls `name`, whichever way its accents are encoded.
 
     Raises:
         UserError: where there is none.
@@ -89,7 +92,7 @@ def class_named(name: str, classes: pd.Index) -> str:
     near = _near_names(name, known)
     likely = f"near it: {', '.join(near)}; " if near else ""
     need = f"no such class in training; {likely}classes: {shown}{more}"
-    raise UserError(f"{PLACE}.per_class {name!r}: {need}")
+    raise UserError(f"{place} {name!r}: {need}")
 
 
 def _near_names(name: str, known: list[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""The work behind commands that no stage runs: forecast, warnings, verify, replay, export."""
+"""The work behind commands that no stage runs: forecast, preview, verify, export."""

@@ -5,24 +5,28 @@ Nothing is written. Cost is measured: a few variants are made, and their bytes a
 
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tasks.augment import plan
 from tasks.augment.expand import Encoded, expand_source
-from tasks.augment.plan_warnings import plan_warnings
 from tasks.augment.tar_format import member_bytes
 from tasks.capacity.count import Capacity, checked_capacities
 from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
+from tasks.lint.count_rules import Planned
+from tasks.lint.lint import lint
+from tasks.variants.gates import GATE
 from tasks.variants.originals import OF_THE_DATASET, Originals, read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes
-from tasks.variants.sources import policy_inputs, to_sources, training_sources
+from tasks.variants.sources import Source, policy_inputs, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
+VARIANTS_BEHIND_GATES = 4  # of each of them, where there are gates
 
 
 class Sample(NamedTuple):
@@ -32,6 +36,7 @@ class Sample(NamedTuple):
     seconds: float  # of one worker, for a variant
     made: int
     rejected: Counter[str]
+    redrawn: int = 0  # by gates
 
 
 def forecast(
@@ -59,14 +64,19 @@ def forecast(
     counts = plan.plan_counts(rows, params)
     inputs = policy_inputs(rows, recipes.general.preprocessing)
     capacity_index, capacities = checked_capacities(inputs, counts, params)
+    findings = lint(
+        params, recipes, Planned(inputs, counts, capacity_index, capacities), sampled=True
+    )
     distinct = exposure_forecast.forecast_per_source(
         counts, capacity_index, capacities, Capacity.expected_new
     )
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
-    sample = draw_sample(rows, recipes, read_originals(validated, recipes.general.preprocessing))
+    originals = read_originals(validated, recipes.general.preprocessing)
+    sample = draw_sample(rows, counts, recipes, originals)
     total = int(counts.sum())
+    gated = {"gates": gates_forecast(sample, total)} if recipes.general.gates else {}
     result = {
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
         "sources": len(rows),
@@ -77,10 +87,12 @@ def forecast(
         "expected_distinct": round(float(distinct.sum()), 1),
         "disk_bytes": round(total * sample.bytes),
         "seconds": round(total * sample.seconds / worker_count(), 1),
+        **gated,
         "warnings": [
-            *plan_warnings(params, inputs, counts, capacity_index, capacities),
+            *(finding.text for finding in findings),
             *(rejected_samples(sample) if total else []),
         ],
+        "lint": [finding._asdict() for finding in findings],
     }
     if training is not None:
         modes = exposure_forecast.forecast_exposure(
@@ -109,10 +121,17 @@ def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
     }
 
 
-def draw_sample(rows: pd.DataFrame, recipes: Recipes, originals: Originals) -> Sample:
-    """Make one variant each of SAMPLED_SOURCES sources, or of none where there is no source."""
+def draw_sample(
+    rows: pd.DataFrame, counts: pd.Series, recipes: Recipes, originals: Originals
+) -> Sample:
+    """Make a variant each of SAMPLED_SOURCES sources, or of none where there is no source.
+
+    Where there are gates a few of each, made once more without: the difference is theirs.
+    """
+    gates = bool(recipes.general.gates)
     chosen = example_rows(rows, SAMPLED_SOURCES)
-    sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
+    each = counts[chosen.index].clip(1, VARIANTS_BEHIND_GATES if gates else 1)
+    sources = list(to_sources(chosen, each))
     if not sources:
         return Sample(0.0, 0.0, 0, Counter())
     expand_source(sources[0], recipes.of(sources[0].label))  # builds the policy
@@ -122,14 +141,38 @@ def draw_sample(rows: pd.DataFrame, recipes: Recipes, originals: Originals) -> S
         encoded = expand_source(source, recipes.of(source.label))
         made += [originals.judge(variant, source.label) for variant in encoded]
     seconds = time.perf_counter() - started
+    redrawn = _redrawn_by_gates(sources, recipes, made) if gates else 0
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
-    # of those that other images forbid, each names another one
-    reasons = Counter(_without_id(str(row["reason"])) for row, data in made if data is None)
-    return Sample(stored / len(made), seconds / len(made), len(made), reasons)
+    reasons = Counter(kind_of(str(row["reason"])) for row, data in made if data is None)
+    return Sample(stored / len(made), seconds / len(made), len(made), reasons, redrawn)
 
 
-def _without_id(reason: str) -> str:
-    return reason.partition(":")[0] if reason.startswith(OF_THE_DATASET) else reason
+def _redrawn_by_gates(sources: list[Source], recipes: Recipes, made: list[Encoded]) -> int:
+    """How many of the variants `made` took more attempts than without gates."""
+    without: list[Encoded] = []
+    for source in sources:
+        without += expand_source(source, replace(recipes.of(source.label), gates=()))
+    pairs = zip(made, without, strict=True)
+    return sum(with_[0]["attempt"] > other[0]["attempt"] for with_, other in pairs)
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from one variant to the next."""
+    if reason.startswith(OF_THE_DATASET):  # each names another image
+        return reason.partition(":")[0]
+    kind, _, rest = reason.partition(": ")
+    return f"{GATE} {rest.split()[0]}" if kind == GATE else reason  # each has another value
+
+
+def gates_forecast(sample: Sample, variants: int) -> dict[str, int]:
+    """About how many of so many variants gates will have drawn again, and rejected."""
+    rejected = sum(n for reason, n in sample.rejected.items() if reason.startswith(f"{GATE} "))
+    share = variants / max(sample.made, 1)
+    return {
+        "sampled": sample.made,
+        "redrawn": round(sample.redrawn * share),
+        "rejected": round(rejected * share),
+    }
 
 
 def rejected_samples(sample: Sample) -> list[str]:

@@ -22,12 +22,14 @@ from tasks.dataset.paths import (
     DATA_REPORT,
     EVALUATE_METRICS,
     HISTORY,
+    LEDGER,
     PREDICTIONS,
     REPORT,
     VALIDATE_REPORT,
     WEIGHTS,
 )
 from tasks.dataset.selections import usable
+from tasks.dataset.variant_measures import read_measured
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
 from tasks.train import image_array
@@ -109,6 +111,7 @@ def main() -> None:
     findings = report.Findings(
         validated=validated,
         ledger=ledger,
+        measured=read_measured(LEDGER),
         history=pd.read_csv(HISTORY),
         numbers=numbers,
         confusion=metrics.confusion(probabilities, targets),

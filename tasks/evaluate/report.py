@@ -19,6 +19,8 @@ from tasks.dataset.selections import (
     usable,
     written_variants,
 )
+from tasks.dataset.variant_measures import Measured
+from tasks.evaluate.image_quality import quality_section
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
@@ -36,6 +38,7 @@ class Findings:
 
     validated: pd.DataFrame
     ledger: pd.DataFrame
+    measured: Measured  # of the ledger
     history: pd.DataFrame  # of training, a row for each epoch
     numbers: dict[str, Any]  # see metrics.summarise()
     confusion: np.ndarray  # int (classes, classes), rows true
@@ -63,6 +66,9 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         set_aside=findings.validated["reason"].value_counts().to_dict(),
         duplicates=int((findings.validated["status"] == "duplicate").sum()),
         sheet=variant_sheet(findings.validated, findings.ledger, preprocessing),
+        quality=quality_section(
+            findings.measured, findings.validated, findings.ledger, preprocessing
+        ),
         curves=Markup(training_curves(findings.history)),
         confusion=confusion_cells(findings.confusion),
         mistakes=find_mistakes(

@@ -8,11 +8,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from tasks.augment.contact_sheet import CELL, GAP
 from tasks.augment.counts import counts_by_class
 from tests.conftest import Project, wait_until
 
@@ -374,9 +374,10 @@ def test_plan_and_counts_tell_of_classes_without_training_images(finished: Proje
 
 
 def test_preview_shows_sources_and_variants(finished: Project) -> None:
-    finished.variegate("preview", "--sources", "3", "--variants", "2", "-o", "sheet.png")
-    sheet = np.asarray(Image.open(finished.path("sheet.png")))
-    assert sheet.shape == (6 + 3 * (128 + 14 + 6), 6 + 3 * (128 + 6), 3)
+    arguments = ("--sources", "3", "--variants", "2", "--class", "1", "-o", "sheet.png")
+    done = finished.variegate("preview", *arguments)
+    assert done.stdout == "wrote sheet.png: 3 sources, 6 variants\n"
+    assert Image.open(finished.path("sheet.png")).width == GAP + 3 * (CELL + GAP)
     done = finished.variegate("preview", "-o", "no/such/sheet.png", check=False)
     expected = "error: no/such/sheet.png: needs an existing folder, no/such is none\n"
     assert (done.returncode, done.stderr) == (2, expected)

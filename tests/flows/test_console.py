@@ -119,6 +119,12 @@ def test_a_plan_says_what_its_policy_can_make(
     assert f"capacity   {text}" in printed(console.plan_forecast(found))
 
 
+def test_a_plan_says_what_gates_refuse_and_by_how_large_a_sample(printed: Any) -> None:
+    found = forecast(gates={"sampled": 96, "redrawn": 1_200, "rejected": 30})
+    line = "gates      about 1,200 variants drawn again and 30 rejected, by a sample of 96"
+    assert line in printed(console.plan_forecast(found))
+
+
 def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(printed: Any) -> None:
     row = {
         "stored_images": 50_000_050,

@@ -13,8 +13,12 @@ from sklearn.datasets import load_sample_image
 from flows.pipeline import without_advice
 from flows.run import artifacts
 from flows.run.artifacts import MOST_BYTES_OF_PICTURE, picture_or_size
-from tasks.augment.__main__ import SHEET_QUALITY, SOURCES_SHOWN
-from tasks.augment.contact_sheet import CELL, MOST_SHOWN
+from tasks.augment.__main__ import SOURCES_SHOWN
+from tasks.augment.contact_sheet import CELL, MOST_SHOWN, SHEET_QUALITY
+from tasks.common.tables import write_table
+from tasks.dataset.columns import MEASURES, VALIDATED_COLUMNS
+from tasks.dataset.manifests import read_ledger
+from tasks.dataset.paths import VALIDATED_MANIFEST
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tests.tasks.augment import datasets
@@ -85,3 +89,43 @@ def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
             }
         ],
     }
+
+
+@pytest.mark.starts
+def test_measures_are_told_in_all_by_operation_and_as_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    turn = {"Rotate": {"limit": 40, "border_mode": 0, "p": 1}}
+    monkeypatch.setattr(datasets, "POLICIES", [[turn, {"HorizontalFlip": {"p": 0.5}}]])
+    dataset = Dataset(random.Random(0))
+    dataset.files = {f"a{number}.png": ("a", dataset.content()) for number in range(4)}
+    dataset.count = {"variants_per_image": 4}
+    datasets.run(dataset, tmp_path, monkeypatch)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    pictures: list[tuple[str, str]] = []
+    validated = dataset.validated().reindex(columns=VALIDATED_COLUMNS.names)
+    write_table(VALIDATED_MANIFEST, validated, VALIDATED_COLUMNS)
+    monkeypatch.setattr(
+        artifacts, "create_table_artifact", lambda rows, key, **_: tables.update({key: rows})
+    )
+    monkeypatch.setattr(artifacts, "publish_picture", lambda *shown: pictures.append(shown))
+    artifacts.publish_measures()
+    ledger = read_ledger()
+    borders = ledger["border"].dropna()
+    [border] = [row for row in tables["image-measures"] if row["measure"] == "border"]
+    assert border == {
+        "measure": "border",
+        "median": round(borders.median(), 4),
+        "5%": round(borders.quantile(0.05), 4),
+        "95%": round(borders.quantile(0.95), 4),
+        "worst": borders.max(),
+        "meaning": MEASURES["border"],
+    }
+    rows = tables["image-measures-by-operation"]
+    assert [row["operation"] for row in rows] == ["HorizontalFlip", "Rotate"]
+    assert rows[1]["variants"] == len(borders) == 16
+    assert rows[1]["border"] == f"{borders.median():.2f} / {borders.quantile(0.95):.2f}"
+    assert "encoding_psnr" not in rows[1]  # digits are stored without loss
+    [(name, uri)] = pictures
+    assert name == "worst variants" and uri.startswith("data:image/jpeg;base64,")

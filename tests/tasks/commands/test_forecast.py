@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 
 from tasks.capacity.count import capacity
-from tasks.commands.forecast import Sample, capacity_range, forecast, rejected_samples
+from tasks.commands.forecast import (
+    Sample,
+    capacity_range,
+    forecast,
+    gates_forecast,
+    rejected_samples,
+)
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
@@ -63,12 +69,20 @@ def test_a_class_is_expected_to_get_what_its_coloured_images_give() -> None:
     assert (found["capacity_per_image"], found["capacity_per_image_most"]) == (1, None)
     assert found["warnings"] == [
         "params.yaml augment.policy[0] HueSaturationValue: moves colour alone, so it does nothing "
-        "for 2 of 8 training images, which are grey; set val_shift_limit: 20 for these",
+        "for 2 of 8 training images, which are grey; set val_shift_limit: 20 for these "
+        "(lint: colour_on_grey)",
         "params.yaml augment.policy: 2 training images get more variants than can differ: "
-        "at least 4 of 16 variants will be "
-        "rejected; plan fewer or add a step to the policy",
+        "at least 4 of 16 variants will be rejected; plan fewer or add a step to the policy "
+        "(lint: too_many_variants)",
         "of 8 variants made as a sample, 2 were rejected: 2 not_distinct",
     ]
+    assert found["lint"][0] == {
+        "rule": "colour_on_grey",
+        "place": "params.yaml augment.policy[0] HueSaturationValue",
+        "why": "moves colour alone, so it does nothing for 2 of 8 training images, which are grey",
+        "instead": "set val_shift_limit: 20 for these",
+    }
+    assert [each["rule"] for each in found["lint"]] == ["colour_on_grey", "too_many_variants"]
 
 
 def test_what_cannot_be_written_is_not_expected() -> None:
@@ -119,3 +133,21 @@ def test_the_sample_knows_what_other_images_forbid() -> None:
     found = forecasted(pd.concat([rows, held_out]), flip, distinct=False)
     told = "of 1 variants made as a sample, 1 were rejected: 1 equals_held_out"
     assert told in found["warnings"]
+
+
+def test_what_gates_refuse_is_estimated_from_a_sample() -> None:
+    rows = validated(cat="c" * 12)
+    policy: list = [{"Rotate": {"limit": 45, "border_mode": 0, "p": 1.0}}]
+    gates: dict = {"border": {"max": 0.1}}
+    found = forecasted(rows, policy, gates=gates, max_attempts=2)
+    assert found["gates"]["sampled"] == found["variants"] == 24
+    assert 0 < found["gates"]["rejected"] < found["gates"]["redrawn"] < 24
+    told = f"of 24 variants made as a sample, {found['gates']['rejected']} were rejected: "
+    assert found["warnings"][-1] == f"{told}{found['gates']['rejected']} gate border"
+    at_once = {"border": {"max": 0.1, "then": "reject"}}
+    found = forecasted(rows, policy, gates=at_once)["gates"]
+    assert found["redrawn"] == 0 < found["rejected"]
+    warns = {"border": {"max": 0.1, "then": "warn"}}
+    assert "gates" not in forecasted(rows, policy, gates=warns)
+    sample = Sample(0.0, 0.0, 96, Counter({"gate border": 3, "failed: x": 9}), redrawn=24)
+    assert gates_forecast(sample, 960) == {"sampled": 96, "redrawn": 240, "rejected": 30}

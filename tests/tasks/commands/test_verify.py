@@ -193,10 +193,12 @@ def test_variants_made_again_have_the_ledgers_bytes_and_facts(augmented: Made) -
     ids = chosen["variant_id"].tolist()
     other = chosen.copy()
     other.loc[other.index[0], "sha256"] = "0" * 64
+    other.loc[other.index[4], "contrast"] += 0.0001
     other.loc[other.index[2], "seed"] += 1
     assert told(other) == [
         f"{ids[0]}: made again it has other bytes",
         f"{ids[2]}: made again it has another seed than the ledger says",
+        f"{ids[4]}: made again it has another contrast than the ledger says",
     ]
     unknown = chosen.iloc[:2].copy()
     unknown["variant_id"] = ["0123-v001", ids[1]]
