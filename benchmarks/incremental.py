@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from expand import list_images, prepare_variegate, subset, times
+from expand import augment_params, list_images, prepare_variegate, subset, times
 from PIL import Image
 
 SECONDS_BETWEEN_SAMPLES = 0.1
@@ -84,9 +84,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "work"
         work.mkdir()
-        prepare_variegate(
-            subset(options.images, options.limit, Path(temporary)), work, options.variants
-        )
+        images = subset(options.images, options.limit, Path(temporary))
+        prepare_variegate(images, work, augment_params(options.variants))
         sources = list_images(work / "data/raw/train")
         for number in range(options.repeat + 1):
             watched = number == options.repeat

@@ -36,7 +36,7 @@ import time
 from pathlib import Path
 
 import dvc
-from expand import list_images, prepare_variegate, times
+from expand import augment_params, list_images, prepare_variegate, times
 
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 from tasks.common import tables
@@ -60,7 +60,7 @@ def make_variants(photos: Path, count: int, work: Path) -> Path:
         shutil.copy(path, target)
     project = work / "project"
     project.mkdir()
-    prepare_variegate(work / "photos", project, variants)
+    prepare_variegate(work / "photos", project, augment_params(variants))
     subprocess.run(
         [sys.executable, "-m", "tasks.augment"], cwd=project, check=True, stdout=subprocess.DEVNULL
     )

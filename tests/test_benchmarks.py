@@ -1,36 +1,106 @@
-"""The GPU benchmark, in small and on the CPU: what it calls is still there."""
+"""The benchmarks in small: what they call is still there, and what they compare is comparable."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from tests.imports import ROOT
 
 
-@pytest.fixture(scope="module")
-def gpu() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu", ROOT / "benchmarks/gpu.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.THREADS = 1
-    return module
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A benchmark as a module; it imports others that lie beside it."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module(name)
 
 
-def test_its_loops_run_on_the_cpu(gpu: ModuleType, tmp_path: Path) -> None:
+# --- gpu ------------------------------------------------------------------------------------------
+
+
+def test_its_loops_run_on_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gpu = load("gpu", monkeypatch)
+    monkeypatch.setattr(gpu, "THREADS", 1)
     bench = gpu.Bench(torch.device("cpu"), True, tmp_path)
     case = gpu.Case("small_cnn", 8, 4, 16)
     assert set(gpu.loop(bench, case)["all"]) == {"real", "from_host", "constant"}
     assert gpu.judging(bench, case)["images_a_second"] > 0
 
 
-def test_an_error_is_recorded_and_does_not_end_it(gpu: ModuleType) -> None:
+def test_an_error_is_recorded_and_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = load("gpu", monkeypatch)
     failing = gpu.Measurement("failing", lambda: 1 / 0, 60)
     result = gpu.measured(failing, slow=False)
     assert result["error"] == "ZeroDivisionError: division by zero"
     assert gpu.as_line("failing", result).endswith(
         "\n    error ZeroDivisionError: division by zero"
     )
+
+
+# --- quality --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    """Soft noise with structure at several scales, uint8 (120, 160, 3)."""
+    rng = np.random.default_rng(0)
+    layers = [rng.integers(0, 256, (side * 3, side * 4, 3)) for side in (4, 10, 40)]
+    enlarged = [cv2.resize(layer.astype(np.float32), (160, 120)) for layer in layers]
+    return np.mean(enlarged, axis=0).astype(np.uint8)
+
+
+def test_the_reference_of_an_untouched_photo_is_the_photo(
+    monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
+) -> None:
+    quality = load("quality", monkeypatch)
+    assert quality.psnr(quality.reference(photo, np.eye(3), (120, 160)), photo) > 30
+    shifted = quality.reference(photo, np.array([[1, 0, 5], [0, 1, 0], [0, 0, 1.0]]), (120, 160))
+    assert quality.psnr(shifted[:, 5:], photo[:, :-5]) > 30
+    assert quality.psnr(shifted[:, 6:], photo[:, :-6]) < 25
+
+
+@pytest.mark.parametrize("name", ["affines", "mixed"])
+def test_one_interpolation_is_nearer_to_the_reference_and_sharper(
+    name: str, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
+) -> None:
+    quality = load("quality", monkeypatch)
+    if name == "mixed":
+        photo = cv2.resize(photo, (480, 360), interpolation=cv2.INTER_CUBIC)
+    found = quality.Pair(getattr(quality, name)).compare(photo, seed=1)
+    assert found.fused.psnr > found.stepwise.psnr + 1
+    if name == "affines":
+        assert found.fused.sharpness > 1.5 * found.stepwise.sharpness
+        assert 0.8 < found.scale < 1.25
+
+
+def test_figures_of_known_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    quality = load("quality", monkeypatch)
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert quality.psnr(black + 255, black) == pytest.approx(0)
+    assert quality.psnr(black + 1, black) == pytest.approx(48.13, abs=0.01)
+    double = np.diag([2.0, 2.0, 1.0])
+    assert quality.scale_of(double, (10, 10)) == pytest.approx(2)
+    assert quality.scale_of(np.diag([2.0, 0.5, 1.0]), (10, 10)) == pytest.approx(1)
+    assert quality.evenly_spaced(list("abcdef"), 3) == ["a", "c", "e"]
+    assert quality.evenly_spaced(["a"], 3) == ["a"]
+
+
+# --- degradation ----------------------------------------------------------------------------------
+
+
+def test_the_pictures_of_the_page_are_those_that_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    degradation = load("degradation", monkeypatch)
+    page = (ROOT / "docs/degradation.md").read_text(encoding="utf-8")
+    chart = degradation.draw_chart()
+    for picture in degradation.PICTURES:
+        path = f"pictures/{picture.__name__}.webp"
+        assert f"]({path})" in page
+        committed = cv2.imread(str(ROOT / "docs" / path))
+        drawn = degradation.draw(list(picture(chart)))
+        assert committed.shape == drawn.shape
+        assert degradation.psnr(committed, drawn[:, :, ::-1]) > 30, path
