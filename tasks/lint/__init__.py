@@ -5,5 +5,6 @@ policy_rules  steps that go badly together      step_rules    steps that do not 
 area_rules    small crops, holes and borders    count_rules   too many variants, untouched ones
 storage_rules encoding and the depth of pixels  sample_rules  what a few variants look like
 order         what comes before what in a policy
+samples       a variant made for sample_rules
 backgrounds   whether images have the colour of a border anyway
 """

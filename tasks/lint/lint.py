@@ -57,6 +57,7 @@ def lint_policy(
     return [
         *policy_rules.flipped_symbols(transforms, classes, place),
         *policy_rules.repeated_resampling(transforms, params.fuse, place),
+        *policy_rules.nearest_interpolation(transforms, place),
         *policy_rules.far_rotations(transforms, place),
         *policy_rules.meant_for_all(transforms, place),
         *policy_rules.tone_before_border(transforms, place),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from tasks.lint.findings import Finding
@@ -34,6 +35,7 @@ TONES = (
 )  # fmt: skip
 BLACK_STAYS = ("AutoContrast", "Posterize", "RandomGamma", "Solarize")  # of TONES
 REFLECT = "border_mode: 4"
+NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 
 
 def flipped_symbols(transforms: list[Any], classes: list[str], location: str) -> list[Finding]:
@@ -76,6 +78,16 @@ def _resampled_less(transforms: list[Any], fuse: bool) -> str:
         "write the steps that move pixels one after another, with one interpolation and one "
         "border: such a run is one warp"
     )
+
+
+def nearest_interpolation(transforms: list[Any], location: str) -> list[Finding]:
+    """Steps that take the nearest pixel; published policies and Downscale are made that way."""
+    why = "takes the nearest pixel and interpolates nothing, so edges become jagged"
+    return [
+        Finding("nearest_interpolation", placed.place, why, "set interpolation: 1")
+        for placed in placed_leaves(transforms, location)
+        if getattr(placed.leaf, "interpolation", None) in NEAREST
+    ]
 
 
 def far_rotations(transforms: list[Any], location: str) -> list[Finding]:

@@ -1,9 +1,10 @@
-"""Rules that look at a few variants: how alike they are to their sources, and what encoding takes.
+"""Rules that look at a few variants: what is clipped, blurred, unlike its source, or compressed.
 
 They read images, so `variegate plan` asks them always, and a stage only where they are to fail.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -11,32 +12,30 @@ import pandas as pd
 from tasks.lint.area_rules import evenly_spaced
 from tasks.lint.findings import Finding
 from tasks.lint.order import placed_leaves
-from tasks.lint.storage_rules import JPEGS, LEAST_QUALITY, PLACE
-from tasks.pixels.encode import encode
-from tasks.variants.make import variant_seed
-from tasks.variants.measures import Baseline, Measures, encoding_psnr
+from tasks.lint.samples import Sampled, sample
+from tasks.lint.storage_rules import LEAST_QUALITY, PLACE
 from tasks.variants.params import AugmentParams, Encoding, LintRule
 from tasks.variants.policy import build_transforms
 from tasks.variants.published_policies import PUBLISHED
-from tasks.variants.recipe import ClassPolicy, Recipe, Recipes, rows_of_policies
-from tasks.variants.sources import Source, read_policy_input, to_sources
+from tasks.variants.recipe import ClassPolicy, Recipes, rows_of_policies
+from tasks.variants.sources import to_sources
 
-RULES: tuple[LintRule, ...] = ("jpeg_over_jpeg", "low_similarity")
-SAMPLED = 8  # sources of a policy
-MOST_SAMPLED = 24  # of all policies together, but for one of each
+RULES: tuple[LintRule, ...] = ("blurred", "clipped", "jpeg_over_jpeg", "low_similarity")
+SAMPLED = 16  # sources of a policy
+MOST_SAMPLED = 48  # of all policies together, but for one of each
 LEAST_SIMILARITY = 0.5  # on average; 1 is the source's own look
 LEAST_PSNR = 35.0  # dB, on average; noise alone brings quality 95 down to 36
-
-
-class Sampled(NamedTuple):
-    """A variant made as a sample.
-
-    `similarity`: with its source, None where there is nothing to compare. `psnr`: in dB, of what
-    is stored; None where that loses nothing, or where the source is no JPEG file.
-    """
-
-    similarity: float | None
-    psnr: float | None
+CLIPPED = 0.3  # of the samples of a variant
+MOST_CLIPPED = 0.1  # of variants, and more than one of them
+LEAST_SHARPNESS = 0.1  # of a variant; 1 is the source's own
+MOST_BLURRED = 1 / 3  # of variants
+# What to write in a step that did it, where that can be said.
+MILDER = {
+    "ColorJitter": "set brightness: [0.8, 1.2] and contrast: [0.8, 1.2]",
+    "GaussNoise": "set std_range: [0.02, 0.1]",
+    "GaussianBlur": "set sigma_limit: [0.5, 1.0]",
+    "RandomBrightnessContrast": "set brightness_limit: 0.2 and contrast_limit: 0.2",
+}
 
 
 def sample_rules(
@@ -63,32 +62,63 @@ def sample_rules(
         made = [sample(source, recipes.of(source.label)) for source in sources]
         found = [sampled for sampled in made if sampled is not None]
         samples += found
-        if "low_similarity" in wanted:
-            findings += low_similarity(policy, found)
+        for rule, find in OF_A_POLICY.items():
+            if rule in wanted:
+                findings += find(policy, found)
     if "jpeg_over_jpeg" in wanted:
         findings += jpeg_over_jpeg(samples, params.encoding)
     return findings
 
 
-def sample(source: Source, recipe: Recipe) -> Sampled | None:
-    """The first variant of a source, as it is drawn first; None where a step fails on it."""
-    pixels = read_policy_input(source, recipe)
-    try:
-        applied = recipe.build_policy().apply(
-            pixels, variant_seed(recipe.seed, source.sha256, 1, 0)
-        )
-    except MemoryError:
-        raise
-    except Exception:  # step_rules() tell of steps that fail, and the plan's own sample does
-        return None
-    measures = Measures(applied.pixels, applied.geometry, Baseline(pixels))
-    format = recipe.encoding.format_for(source.format)
-    psnr = None
-    if format == "jpeg" and source.format in JPEGS:
-        psnr = encoding_psnr(
-            applied.pixels, encode(applied.pixels, format, recipe.encoding.quality)
-        )
-    return Sampled(measures.similarity, psnr)
+def clipped(policy: ClassPolicy, samples: list[Sampled]) -> list[Finding]:
+    """Brightness, contrast or noise that leave black and white of many images."""
+    judged = [sampled for sampled in samples if sampled.clipped is not None]
+    lost = [sampled for sampled in judged if _is_clipped(sampled)]
+    if len(lost) < max(2, MOST_CLIPPED * len(judged)):
+        return []
+    why = (
+        f"of {len(judged)} variants made as a sample, {len(lost)} have become black or white in "
+        f"more than {CLIPPED:.0%} of what they show, and its detail is lost"
+    )
+    gates = f"clipped_low: {{max: {CLIPPED}}}, clipped_high: {{max: {CLIPPED}}}"
+    return _blamed("clipped", policy, lost, why, gates)
+
+
+def _is_clipped(sampled: Sampled) -> bool:
+    return (sampled.clipped or 0) > CLIPPED
+
+
+def blurred(policy: ClassPolicy, samples: list[Sampled]) -> list[Finding]:
+    """Blur that leaves little of many images' detail; clipped() tells of what clipping takes."""
+    judged = [sampled for sampled in samples if sampled.sharpness is not None]
+    smooth = [sampled for sampled in judged if (sampled.sharpness or 0) < LEAST_SHARPNESS]
+    lost = [sampled for sampled in smooth if not _is_clipped(sampled)]
+    if len(lost) < max(2, MOST_BLURRED * len(judged)):
+        return []
+    why = (
+        f"of {len(judged)} variants made as a sample, {len(lost)} have less than "
+        f"{LEAST_SHARPNESS:.0%} of the sharpness of their sources"
+    )
+    return _blamed("blurred", policy, lost, why, f"sharpness: {{min: {LEAST_SHARPNESS}}}")
+
+
+def _blamed(
+    rule: LintRule, policy: ClassPolicy, lost: list[Sampled], why: str, gates: str
+) -> list[Finding]:
+    """The finding, with the steps that all lost variants have; where they have none, any of theirs.
+
+    Empty where a published policy did it, which is strong on purpose, and known to help.
+    """
+    of_any = list(dict.fromkeys(chain.from_iterable(each.steps for each in lost)))
+    of_all = set(of_any).intersection(*(each.steps for each in lost))
+    names = [name for name in of_any if name in (of_all or of_any) and name not in PUBLISHED]
+    if of_any and not names:
+        return []
+    milder = [MILDER[name] for name in names if name in MILDER]
+    instead = milder[0] if len(names) == len(milder) == 1 else "weaken the strongest of them"
+    mend = f"{instead}, or draw such variants again, augment.gates: {{{gates}}}"
+    head = f"{', '.join(names)}: " if names else ""
+    return [Finding(rule, policy.location, f"{head}{why}", mend)]
 
 
 def low_similarity(policy: ClassPolicy, samples: list[Sampled]) -> list[Finding]:
@@ -119,3 +149,10 @@ def jpeg_over_jpeg(samples: list[Sampled], encoding: Encoding) -> list[Finding]:
     )
     better = "quality: 95" if encoding.quality < 95 else "format: png"
     return [Finding("jpeg_over_jpeg", PLACE, why, f"set {better}")]
+
+
+OF_A_POLICY: dict[LintRule, Callable[[ClassPolicy, list[Sampled]], list[Finding]]] = {
+    "blurred": blurred,
+    "clipped": clipped,
+    "low_similarity": low_similarity,
+}

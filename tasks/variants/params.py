@@ -12,11 +12,12 @@ MOST_VARIANTS = 1_000_000  # of one image
 MOST_IMAGES = 10**12
 # The rules of tasks/lint; docs/lint.md says what each finds.
 LintRule = Literal[
-    "colour_on_grey", "compressed_twice", "constant_border", "constants_on_16_bits",
-    "depth_lost", "does_nothing", "far_rotation", "flipped_symbols", "jpeg_over_jpeg",
-    "large_holes", "larger_than_image", "lossy_encoding", "low_similarity", "meant_for_all",
-    "mostly_untouched", "nothing_left", "pixels_of_larger_images", "repeated_resampling",
-    "small_crop", "tone_before_border", "too_many_variants",
+    "blurred", "clipped", "colour_on_grey", "compressed_twice", "constant_border",
+    "constants_on_16_bits", "depth_lost", "does_nothing", "far_rotation", "flipped_symbols",
+    "jpeg_over_jpeg", "large_holes", "larger_than_image", "lossy_encoding", "low_similarity",
+    "meant_for_all", "mostly_untouched", "nearest_interpolation", "nothing_left",
+    "pixels_of_larger_images", "repeated_resampling", "small_crop", "tone_before_border",
+    "too_many_variants",
 ]  # fmt: skip
 Strictness = Literal["warn", "fail", "off"]
 

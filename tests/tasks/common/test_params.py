@@ -46,12 +46,12 @@ def error_of(
             "augment: {variants_per_image: 4, policy: [], lint: {far_rotations: off}}",
             "augment",
             AugmentParams,
-            "params.yaml augment.lint: unknown rule 'far_rotations'; known: colour_on_grey, "
-            "compressed_twice, constant_border, constants_on_16_bits, depth_lost, does_nothing, "
-            "far_rotation, flipped_symbols, jpeg_over_jpeg, large_holes, larger_than_image, "
-            "lossy_encoding, low_similarity, meant_for_all, mostly_untouched, nothing_left, "
-            "pixels_of_larger_images, repeated_resampling, small_crop, tone_before_border, "
-            "too_many_variants",
+            "params.yaml augment.lint: unknown rule 'far_rotations'; known: blurred, clipped, "
+            "colour_on_grey, compressed_twice, constant_border, constants_on_16_bits, depth_lost, "
+            "does_nothing, far_rotation, flipped_symbols, jpeg_over_jpeg, large_holes, "
+            "larger_than_image, lossy_encoding, low_similarity, meant_for_all, mostly_untouched, "
+            "nearest_interpolation, nothing_left, pixels_of_larger_images, repeated_resampling, "
+            "small_crop, tone_before_border, too_many_variants",
         ),
         (
             "augment: {variants_per_image: 4, policy: [], lint: {far_rotation: stop}}",

@@ -174,7 +174,17 @@ BAD: dict[str, tuple[Kind, Any, dict[str, Any], list[tuple[str, str]]]] = {
         PHOTOS,
         [{"Solarize": {"p": 1.0}}, {"Posterize": {"num_bits": 1, "p": 1.0}},
          {"GaussNoise": {"std_range": [0.5, 0.9], "p": 1.0}}, {"ChannelShuffle": {"p": 1.0}}], {},
-        [("low_similarity", POLICY)],
+        [("clipped", POLICY), ("low_similarity", POLICY)],
+    ),
+    "far too bright and jagged": (
+        PHOTOS,
+        [{"RandomBrightnessContrast": {"brightness_limit": [0.5, 0.9], "p": 1.0}},
+         {"Affine": {"rotate": [-9, 9], "interpolation": 0}}], {},
+        [("nearest_interpolation", f"{POLICY}[1] Affine"), ("clipped", POLICY)],
+    ),
+    "blurred": (
+        SYMBOLS, [{"GaussianBlur": {"blur_limit": 0, "sigma_limit": [2, 3]}}], {},
+        [("blurred", POLICY)],
     ),
     "depth that no step keeps": (
         SCANS, [{"Affine": {"rotate": [-9, 9], "p": 1.0}}, "RandomGamma"], {},
@@ -221,7 +231,7 @@ def test_rules_that_look_at_images_are_for_the_plan_or_where_they_fail(
     found: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, policy, block, _ = BAD["strong steps stacked"]
-    off = {"low_similarity": "off", "jpeg_over_jpeg": "off"}
+    off = dict.fromkeys(sample_rules.RULES, "off")
     with monkeypatch.context() as patched:
         patched.setattr(sample_rules, "sample", None)  # no image is read
         assert found(kind, policy, sampled=False, **block) == []
@@ -235,6 +245,16 @@ def test_rules_that_look_at_images_are_for_the_plan_or_where_they_fail(
         UserError, match=r" dB \(mean PSNR of 8 made as a sample\); set quality: 95"
     ):
         found(kind, policy, sampled=False, lint={"jpeg_over_jpeg": "fail"}, **quality)
+
+
+def test_variants_that_a_gate_draws_again_are_no_finding(found: Any) -> None:
+    for name, gates in (
+        ("blurred", {"sharpness": {"min": 0.1}}),
+        ("far too bright and jagged", {"clipped_high": {"max": 0.3}}),
+    ):
+        kind, policy, block, _ = BAD[name]
+        assert len(found(kind, policy[:1], **block)) == 1
+        assert found(kind, policy[:1], gates=gates, **block) == []
 
 
 def test_a_rule_that_fails_ends_the_plan_before_a_variant_is_made(

@@ -158,6 +158,20 @@ FEWER = "plan fewer or add a step to the policy (lint: too_many_variants)"
 ONE_SMALL = "1 of 3 training images (one has 9 x 8 pixels)"
 
 
+def test_steps_that_take_the_nearest_pixel() -> None:
+    jagged = {"OneOf": {"transforms": ["InvertImg", {"GridDistortion": {"interpolation": 0}}]}}
+    text = (
+        "takes the nearest pixel and interpolates nothing, so edges become jagged; set "
+        "interpolation: 1 (lint: nearest_interpolation)"
+    )
+    assert warned([{"Affine": {"interpolation": 0}}, jagged], fuse=False)[1:] == [
+        f"{PLACE} Affine: {text}",
+        f"{POLICY}[1].transforms[1] GridDistortion: {text}",
+    ]
+    smooth = [{"Affine": {"interpolation": 1}}, {"Affine": {"interpolation": 0, "p": 0}}]
+    assert warned(smooth) == warned(["autoaugment"]) == warned(["Downscale"]) == []
+
+
 def test_crops_larger_than_some_images() -> None:
     crop = {"height": 10, "width": 10}
     text = (
