@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tasks.augment import plan
@@ -17,6 +18,7 @@ from tasks.capacity.count import Capacity, checked_capacities
 from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
+from tasks.lint.area_rules import evenly_spaced
 from tasks.lint.count_rules import Planned
 from tasks.lint.lint import lint
 from tasks.variants.gates import GATE
@@ -26,7 +28,7 @@ from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, policy_inputs, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
-VARIANTS_BEHIND_GATES = 4  # of each of them, where there are gates
+SOURCES_BEHIND_GATES = 96  # where there are gates, of whose effect a few say little
 
 
 class Sample(NamedTuple):
@@ -126,12 +128,11 @@ def draw_sample(
 ) -> Sample:
     """Make a variant each of SAMPLED_SOURCES sources, or of none where there is no source.
 
-    Where there are gates a few of each, made once more without: the difference is theirs.
+    Where there are gates of more sources, and once more without: the difference is theirs.
     """
     gates = bool(recipes.general.gates)
-    chosen = example_rows(rows, SAMPLED_SOURCES)
-    each = counts[chosen.index].clip(1, VARIANTS_BEHIND_GATES if gates else 1)
-    sources = list(to_sources(chosen, each))
+    chosen = evenly_chosen(rows, counts) if gates else example_rows(rows, SAMPLED_SOURCES)
+    sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return Sample(0.0, 0.0, 0, Counter())
     expand_source(sources[0], recipes.of(sources[0].label))  # builds the policy
@@ -145,6 +146,17 @@ def draw_sample(
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)
     reasons = Counter(kind_of(str(row["reason"])) for row, data in made if data is None)
     return Sample(stored / len(made), seconds / len(made), len(made), reasons, redrawn)
+
+
+def evenly_chosen(rows: pd.DataFrame, counts: pd.Series) -> pd.DataFrame:
+    """Up to SOURCES_BEHIND_GATES rows, at even steps through the variants planned of all rows.
+
+    Each once: to a gate, variants of one source are much alike.
+    """
+    ordered = rows.sort_values(["label", "source_id"])
+    ends = counts[ordered.index].to_numpy().cumsum()
+    steps = evenly_spaced(int(counts.sum()), SOURCES_BEHIND_GATES)
+    return ordered.iloc[np.unique(np.searchsorted(ends, steps, side="right"))]
 
 
 def _redrawn_by_gates(sources: list[Source], recipes: Recipes, made: list[Encoded]) -> int:

@@ -26,6 +26,7 @@ from tasks.variants.sources import to_sources
 
 DRAWS = 64  # of each source
 PLACE = "--operation"
+GEOMETRY = ("kept", "border")  # measures of where pixels come from
 ENDINGS = ("_limit", "_range", "_percent")  # of the names of arguments; what is drawn has none
 
 
@@ -127,7 +128,8 @@ def ordered_by(draws: pd.DataFrame, arguments: dict[str, Any]) -> str | None:
     """The column by which draws are shown; None where no number varies from draw to draw.
 
     That of the first argument of the step that varies; where none has a column, the drawn value
-    that varies most for its size; where only arrays are drawn, the measure that varies most.
+    that varies most for its size. Where only arrays are drawn, one of the measures: those of
+    GEOMETRY first, as where a step crops its other measures vary with what is seen.
 
     Args:
         draws: see numbers_drawn().
@@ -142,6 +144,9 @@ def ordered_by(draws: pd.DataFrame, arguments: dict[str, Any]) -> str | None:
             return of_argument[0]
     if drawn:
         return str((spans[drawn] / draws[drawn].abs().max()).idxmax())
+    by_geometry = [measure for measure in GEOMETRY if measure in spans.index]
+    if by_geometry:
+        return by_geometry[0]
     return str(spans.idxmax()) if len(spans) else None
 
 

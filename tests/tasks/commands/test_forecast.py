@@ -12,6 +12,7 @@ from tasks.capacity.count import capacity
 from tasks.commands.forecast import (
     Sample,
     capacity_range,
+    evenly_chosen,
     forecast,
     gates_forecast,
     rejected_samples,
@@ -135,15 +136,27 @@ def test_the_sample_knows_what_other_images_forbid() -> None:
     assert told in found["warnings"]
 
 
+def test_sources_behind_gates_are_chosen_as_the_variants_are_planned() -> None:
+    ids = [f"{number:03}" for number in range(300)]
+    rows = pd.DataFrame({"label": ["b"] * 100 + ["a"] * 100 + ["c"] * 100, "source_id": ids})
+    counts = rows["label"].map({"a": 3, "b": 1, "c": 0})
+    chosen = evenly_chosen(rows, counts)
+    assert chosen["label"].value_counts().to_dict() == {"a": 72, "b": 24}
+    assert chosen["source_id"].is_unique and chosen["label"].tolist()[:72] == ["a"] * 72
+    assert len(evenly_chosen(rows[:9], counts[:9] * 50)) == 9
+    assert evenly_chosen(rows, counts * 0).empty and evenly_chosen(rows[:0], counts[:0]).empty
+
+
 def test_what_gates_refuse_is_estimated_from_a_sample() -> None:
-    rows = validated(cat="c" * 12)
+    rows = validated(cat="c" * 24)
     policy: list = [{"Rotate": {"limit": 45, "border_mode": 0, "p": 1.0}}]
     gates: dict = {"border": {"max": 0.1}}
     found = forecasted(rows, policy, gates=gates, max_attempts=2)
-    assert found["gates"]["sampled"] == found["variants"] == 24
-    assert 0 < found["gates"]["rejected"] < found["gates"]["redrawn"] < 24
-    told = f"of 24 variants made as a sample, {found['gates']['rejected']} were rejected: "
-    assert found["warnings"][-1] == f"{told}{found['gates']['rejected']} gate border"
+    assert (found["gates"]["sampled"], found["variants"]) == (24, 48)  # one of each source
+    assert 0 < found["gates"]["rejected"] < found["gates"]["redrawn"] < 48
+    rejected = found["gates"]["rejected"] // 2
+    told = f"of 24 variants made as a sample, {rejected} were rejected: {rejected} gate border"
+    assert found["warnings"][-1] == told
     at_once = {"border": {"max": 0.1, "then": "reject"}}
     found = forecasted(rows, policy, gates=at_once)["gates"]
     assert found["redrawn"] == 0 < found["rejected"]

@@ -198,7 +198,10 @@ def test_a_step_is_found_within_composites_and_in_the_policy_of_a_class() -> Non
         ({"rotate": [1, 2], "scale.x": [1, 1.1]}, {"scale": [1, 2], "rotate": [0, 9]}, "scale.x"),
         ({"hue_shift": [1, 2], "a": [0, 9]}, {"p": 1, "hue_shift_limit": 5}, "hue_shift"),
         ({"alpha": [0.9, 1.1], "beta": [-3, 3]}, {"brightness_limit": 0.2}, "beta"),
-        ({"kept": [0.5, 0.9], "sharpness": [1.0, 1.1]}, {"scale": [0.5, 1]}, "kept"),
+        ({"kept": [0.5, 0.9], "sharpness": [1.0, 1.9]}, {"scale": [0.5, 1]}, "kept"),
+        ({"border": [0, 0.1], "kept": [0.9, 0.9], "sharpness": [1, 2]}, {}, "border"),
+        ({"border": [0, 0.2], "kept": [0.8, 0.9], "sharpness": [1, 2]}, {}, "kept"),
+        ({"border": [0, 0], "sharpness": [1, 2], "contrast": [1, 1.5]}, {}, "sharpness"),
         ({}, {}, None),
     ],
 )
@@ -207,6 +210,12 @@ def test_draws_are_put_in_the_order_of_what_varies(
 ) -> None:
     of_one_source = pd.DataFrame(draws, index=[0, 0] if draws else None)
     assert ordered_by(of_one_source, arguments) == expected
+
+
+def test_a_crop_is_shown_in_the_order_of_what_it_keeps(validated: pd.DataFrame) -> None:
+    crop = [{"RandomResizedCrop": {"size": [8, 8], "scale": [0.2, 1.0]}}]
+    _, said = draw(validated, crop, operation="RandomResizedCrop", sources=1)
+    assert said.startswith("RandomResizedCrop, on 1 image, kept 0.")
 
 
 def test_what_differs_from_source_to_source_alone_does_not_vary() -> None:
