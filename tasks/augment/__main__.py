@@ -8,6 +8,7 @@ if __name__ == "__main__":
 import gc
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from tasks.augment.segments import Finished, written_by_source
 from tasks.capacity.count import checked_capacities
 from tasks.common import errors, events, machine, tables
 from tasks.common.params import read_params
-from tasks.common.temporary import atomic_write
+from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
@@ -107,16 +108,16 @@ def write_ledger(
     written = [np.zeros(0, np.int64)]
     rejections: list[pa.Table] = []
     reused = 0
-    # batches that make nothing read and hash, for which threads do: no worker is started
-    expanded = workers.map_ordered(
-        expand_batch,
-        batches,
-        preload="tasks.augment.expand",
-        in_thread=lambda batch: batch.makes_nothing,
-        results_in=machine.cache_folder(),
-    )
-    tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
-    with tables.ParquetWriter(path, LEDGER_COLUMNS) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(tables.ParquetWriter(path, LEDGER_COLUMNS))
+        # batches that make nothing read and hash, for which threads do: no worker is started
+        expanded = workers.map_ordered(
+            expand_batch,
+            with_folder(batches, stack),
+            "tasks.augment.expand",
+            lambda batch: batch.makes_nothing,
+        )
+        tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
         for segment in gather_segments(chain.from_iterable(tracked)):
             rows = segment_cache.write_segment(segment, recipes, originals)
             ledger.write(rows)
@@ -124,6 +125,25 @@ def write_ledger(
             rejections.append(counts.count_rejections(rows))
             reused += sum(piece.reused for piece in segment)
     return Expanded(np.concatenate(written), counts.sum_rejections(rejections), reused)
+
+
+def with_folder(batches: Iterable[Batch], stack: ExitStack) -> Iterator[Batch]:
+    """Give batches that make variants a folder for their images, which ends with `stack`."""
+    folder = None
+    for batch in batches:
+        if not batch.makes_nothing:
+            folder = folder or stack.enter_context(images_folder())
+            batch.images_in = folder
+        yield batch
+
+
+@contextmanager
+def images_folder() -> Iterator[Path]:
+    """A folder of this process in the private cache, without those that killed runs left there."""
+    beside = machine.cache_folder().absolute() / "images"
+    remove_abandoned(beside.parent)
+    with locked_beside(beside, Path.mkdir) as folder:
+        yield folder
 
 
 def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:

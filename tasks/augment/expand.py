@@ -5,11 +5,12 @@ computes batches, here or in worker processes, is the caller's.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 
 from tasks.augment import segment_cache
-from tasks.augment.segments import Finished, StoredSegment, is_sound
+from tasks.augment.segments import Finished, StoredSegment, is_sound, write_images
 from tasks.augment.tar_format import tar_member
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels.hashing import fast_pixel_hash, sha256
@@ -39,12 +40,14 @@ class Batch:
         earlier: of sources to make, by source_id, the stored rows of variants made before, where
             their number was another than is planned now.
         pixels: how much work it is.
+        images_in: a folder for the files of images that are made, see Finished.
     """
 
     recipes: Recipes
     runs: list[Finished | list[Source]] = field(default_factory=list)
     earlier: dict[str, StoredRows] = field(default_factory=dict)
     pixels: int = 0
+    images_in: Path | None = None
 
     @property
     def makes_nothing(self) -> bool:
@@ -82,7 +85,8 @@ def expand_batch(batch: Batch) -> list[Finished]:
     table = pa.Table.from_pylist(rows, schema=LEDGER_COLUMNS)
     for piece, members in zip(made, images, strict=True):
         piece.table = table
-        piece.tar = b"".join(members)
+        data = b"".join(members)
+        piece.tar = write_images(data, batch.images_in) if batch.images_in else data
     return finished
 
 

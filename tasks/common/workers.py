@@ -6,8 +6,6 @@ the pool with it: a new one is started, and what had no result yet is computed a
 
 import multiprocessing
 import os
-import pickle
-import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,16 +13,13 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from tasks.common.errors import UserError
 from tasks.common.machine import worker_count
-from tasks.common.temporary import locked_beside, remove_abandoned
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +36,6 @@ def map_ordered(
     preload: str | None = None,
     in_thread: Callable[[Item], bool] = lambda _: False,
     most_deaths: int = MOST_DEATHS,
-    results_in: Path | None = None,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
@@ -54,8 +48,6 @@ def map_ordered(
         in_thread: for which items a thread of this process is used instead of a worker. If all
             items are such, no worker is started.
         most_deaths: of workers in a row, without a result between them, before giving up.
-        results_in: a folder in which workers hand over their results, as files: a pipe takes five
-            times as long for megabytes.
 
     Raises:
         UserError: where workers have died that often.
@@ -67,7 +59,7 @@ def map_ordered(
     work = _Work(function, iter(items), in_thread, ahead=AHEAD_PER_WORKER * workers)
     while True:
         try:
-            with _Executors(workers, preload, results_in) as executors:
+            with _Executors(workers, preload) as executors:
                 yield from work.results(executors)
                 return
         except BrokenProcessPool:
@@ -80,33 +72,23 @@ def map_ordered(
 class _Executors(ExitStack):
     """Threads of this process and worker processes; both start with the first item for them."""
 
-    def __init__(self, workers: int, preload: str | None, results_in: Path | None) -> None:
+    def __init__(self, workers: int, preload: str | None) -> None:
         super().__init__()
         self.workers = workers
         self.preload = preload
-        self.results_in = results_in
-        self.results: Path | None = None
         self.threads: Executor | None = None
         self.processes: Executor | None = None
 
     def submit(
         self, function: Callable[[Item], Result], item: Item, in_thread: bool
-    ) -> Future[Any]:
+    ) -> Future[Result]:
         if in_thread:
             self.threads = self.threads or self.enter_context(ThreadPoolExecutor(self.workers))
             return self.threads.submit(function, item)
-        if self.processes is None:
-            self.results = self._make_results_folder()
-            self.processes = self.enter_context(_start_pool(self.workers, self.preload))
-        if self.results:
-            return self.processes.submit(partial(_store_result, function, self.results), item)
+        self.processes = self.processes or self.enter_context(
+            _start_pool(self.workers, self.preload)
+        )
         return self.processes.submit(function, item)
-
-    def _make_results_folder(self) -> Path | None:
-        if self.results_in is None:
-            return None
-        remove_abandoned(self.results_in)
-        return self.enter_context(locked_beside(self.results_in.absolute() / "results", Path.mkdir))
 
 
 @dataclass
@@ -131,7 +113,7 @@ class _Work(Generic[Item, Result]):
         Raises:
             BrokenProcessPool: where a worker died. Other executors can go on.
         """
-        futures: deque[Future[Any]] = deque()
+        futures: deque[Future[Result]] = deque()
         try:
             futures.extend(self._submit(executors, item) for item in self.unfinished)
             while True:
@@ -144,39 +126,13 @@ class _Work(Generic[Item, Result]):
                 futures.popleft()
                 self.unfinished.popleft()
                 self.deaths = 0
-                yield result.take() if isinstance(result, _StoredResult) else result
+                yield result
         finally:
             for future in futures:
                 future.cancel()
 
-    def _submit(self, executors: _Executors, item: Item) -> Future[Any]:
+    def _submit(self, executors: _Executors, item: Item) -> Future[Result]:
         return executors.submit(self.function, item, self.in_thread(item))
-
-
-class _StoredResult(NamedTuple):
-    """A result that lies in a file."""
-
-    path: Path
-
-    def take(self) -> Any:
-        """The result; its file is removed."""
-        with self.path.open("rb") as file:
-            result = pickle.load(file)
-        self.path.unlink()
-        return result
-
-
-def _store_result(function: Callable[[Item], Any], folder: Path, item: Item) -> _StoredResult:
-    """The result of `function(item)`, in a file of `folder`."""
-    result = function(item)
-    path = folder / secrets.token_hex(8)
-    try:
-        with path.open("xb") as file:
-            pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
-    except OSError as error:
-        error.filename = str(folder)  # a full disk names no file
-        raise
-    return _StoredResult(path)
 
 
 def start_early(preload: str) -> None:

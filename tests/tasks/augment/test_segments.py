@@ -1,6 +1,7 @@
 import io
 import subprocess
 import tarfile
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.augment import segments, tar_format
-from tasks.augment.expand import Encoded, source_row, tar_members
-from tasks.augment.segments import Finished, StoredSegment, assemble_segment
+from tasks.augment.__main__ import with_folder
+from tasks.augment.expand import Batch, Encoded, source_row, tar_members
+from tasks.augment.segments import Finished, StoredSegment, assemble_segment, write_images
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels import hashing
@@ -121,7 +123,7 @@ def test_rejected_variants_take_no_place() -> None:
 def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 64 * 1024)
     gathered = cut(finished(*(made(str(n), [3000] * 2) for n in range(4000))))
-    sizes = [sum(len(piece.images()) for piece in pieces) for pieces in gathered]
+    sizes = [sum(len(piece.take_images()) for piece in pieces) for pieces in gathered]
     mean = sum(sizes[:-1]) / (len(sizes) - 1)
     assert 0.85 < mean / (64 * 1024) < 1.15
 
@@ -183,11 +185,11 @@ def test_images_of_a_stored_segment_are_those_of_its_sources(tmp_path: Path) -> 
     rows = {"a": (0, 4), "b": (4, 5), "c": (5, 9)}
     for (source, variants), (start, stop) in zip(sources, rows.values(), strict=True):
         piece = Finished(start, stop, [source], stored=own)
-        assert piece.images() == tar_members(source, RECIPE, variants)
+        assert piece.take_images() == tar_members(source, RECIPE, variants)
         assert piece.whole is None
     everything = Finished(0, 9, [source for source, _ in sources], stored=own)
     assert everything.whole == own
-    assert everything.images() + tar_format.END == own.tar.read_bytes()
+    assert everything.take_images() + tar_format.END == own.tar.read_bytes()
     # taken whole, it need not be read; with more it is another segment
     name, data, table = assemble_segment([everything], RECIPES)
     assert (name, data) == (own.name, [])
@@ -230,3 +232,28 @@ def test_each_source_has_the_label_and_the_recipe_of_its_class() -> None:
     assert rows["label"].to_pylist() == ["cat"] * 3 + ["dog"] * 2
     assert rows["recipe_hash"].to_pylist() == [RECIPE.hash] * 3 + [own.of("dog").hash] * 2
     assert rows["split"].to_pylist() == ["train"] * 5
+
+
+def test_images_may_cross_in_a_file_which_ends_when_they_are_taken(tmp_path: Path) -> None:
+    piece = Finished(0, 1, tar=write_images(b"members", tmp_path))
+    assert piece.take_images() == b"members"
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=str(tmp_path / "none")):
+        write_images(b"members", tmp_path / "none")
+
+
+def test_batches_that_make_variants_share_a_folder_which_ends_with_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+    abandoned = tmp_path / ".images.01234567.tmp"  # by a run that was killed
+    abandoned.mkdir()
+    source, _ = made("a", [1])
+    batches = [Batch(RECIPES), Batch(RECIPES, [[source]]), Batch(RECIPES, [[source]])]
+    with ExitStack() as stack:
+        with_folders = with_folder(batches, stack)
+        assert next(with_folders).images_in is None and abandoned.exists()
+        first, second = (batch.images_in for batch in with_folders)
+        assert first == second and first is not None and first.is_dir()
+        assert not abandoned.exists()
+    assert not list(tmp_path.iterdir())

@@ -83,20 +83,6 @@ def test_a_caller_says_how_many_deaths_are_too_many(monkeypatch: pytest.MonkeyPa
         list(map_ordered(die, range(5), most_deaths=5))
 
 
-def test_results_may_cross_in_files_of_which_none_stays(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("VARIEGATE_WORKERS", "2")
-    abandoned = tmp_path / ".results.01234567.tmp"  # by a run that was killed
-    abandoned.mkdir()
-    tasks = [(number, tmp_path / "killed") for number in range(20)]
-    found = map_ordered(square_or_die_once, tasks, results_in=tmp_path)
-    assert next(found) == 0 and not abandoned.exists()
-    assert len(list(tmp_path.glob(".results.*.tmp"))) == 1
-    assert list(found) == [n * n for n in range(1, 20)]
-    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
-
-
 def test_an_error_in_a_worker_arrives_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", "2")
     with pytest.raises(UserError, match=r"^0: no$"):
