@@ -122,8 +122,11 @@ def _blamed(
 
 
 def low_similarity(policy: ClassPolicy, samples: list[Sampled]) -> list[Finding]:
-    """Strong steps that stack up, until variants look like other images."""
-    found = [sampled.similarity for sampled in samples if sampled.similarity is not None]
+    """Strong steps that stack up, until variants look like other images.
+
+    An inverted image, which has -1, has lost nothing.
+    """
+    found = [abs(sampled.similarity) for sampled in samples if sampled.similarity is not None]
     if not found or np.mean(found) >= LEAST_SIMILARITY:
         return []
     leaves = placed_leaves(build_transforms(policy.steps, policy.location), policy.location)

@@ -308,10 +308,11 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
         augment__policy=["HorizontalFlip", {"InvertImg": {"p": 0.5}}], train__batch_size=59
     )
     found = json.loads(finished.variegate("plan", "--json", "--epochs", "5").stdout)
-    assert [warning.split(":")[0] for warning in found["warnings"]] == [
-        "HorizontalFlip",
-        "params.yaml augment.policy",
+    assert [finding["rule"] for finding in found["lint"]] == [
+        "flipped_symbols",
+        "too_many_variants",
     ]
+    assert len(found["warnings"]) == 2
     training = found["training"]
     assert (training["epochs"], training["batch_size"], training["augmentation"]) == (
         5,

@@ -161,8 +161,7 @@ BAD: dict[str, tuple[Kind, Any, dict[str, Any], list[tuple[str, str]]]] = {
          {"CoarseDropout": {"hole_height_range": [20, 60], "hole_width_range": [20, 60]}}], {},
         [("large_holes", f"{POLICY}[2] CoarseDropout"),
          ("pixels_of_larger_images", f"{POLICY}[0] Affine"),
-         ("pixels_of_larger_images", f"{POLICY}[1] MotionBlur"),
-         ("low_similarity", POLICY)],
+         ("pixels_of_larger_images", f"{POLICY}[1] MotionBlur")],
     ),
     "colours of grey images": (
         SYMBOLS, ["ChannelShuffle", {"ColorJitter": {"brightness": 0, "contrast": [1, 1]}},

@@ -26,6 +26,7 @@ def test_variants_that_look_like_other_images() -> None:
         "strongest of them, or put them into one OneOf: {transforms: [...]} (lint: low_similarity)"
     )
     assert low_similarity(POLICY, [Sampled(0.6, None), Sampled(0.4, None)]) == []
+    assert low_similarity(POLICY, [Sampled(-1.0, None), Sampled(-0.9, None)]) == []  # inverted
     assert low_similarity(POLICY, [Sampled(None, None)]) == low_similarity(POLICY, []) == []
 
 
