@@ -142,8 +142,17 @@ def images_folder() -> Iterator[Path]:
     """A folder of this process in the private cache, without those that killed runs left there."""
     beside = machine.cache_folder().absolute() / "images"
     remove_abandoned(beside.parent)
-    with locked_beside(beside, Path.mkdir) as folder:
+    with locked_beside(beside, make_folder_in_cache) as folder:
         yield folder
+
+
+def make_folder_in_cache(path: Path) -> None:
+    """Make a folder; an error names the cache, of which users know."""
+    try:
+        path.mkdir()
+    except OSError as error:
+        error.filename = str(path.parent)
+        raise
 
 
 def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:

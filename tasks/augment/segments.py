@@ -128,7 +128,7 @@ def write_images(data: bytes, folder: Path) -> Path:
     try:
         path.write_bytes(data)
     except OSError as error:
-        error.filename = str(folder)  # a full disk names no file
+        error.filename = str(folder.parent)  # the cache, of which users know
         raise
     return path
 
