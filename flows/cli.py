@@ -680,13 +680,15 @@ class Inputs(NamedTuple):
 def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
     from tasks.dataset.manifests import read_preprocessing, read_validated
+    from tasks.dataset.selections import class_names
     from tasks.variants.params import AugmentParams
     from tasks.variants.recipe import Recipes, check_policies
 
     params = read_params("augment", AugmentParams)
     check_policies(params)
     validated = read_validated()
-    return Inputs(params, Recipes.from_params(params, read_preprocessing()), validated)
+    recipes = Recipes.from_params(params, read_preprocessing(), class_names(validated))
+    return Inputs(params, recipes, validated)
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

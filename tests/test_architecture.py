@@ -27,6 +27,8 @@ LAYERS = (
     "tasks/augment",
     "tasks/train",
     "tasks/evaluate",
+    "tasks/studies",
+    "tasks/studies/audit",
     "tasks/commands",
     "flows/service",
     "flows/versions",

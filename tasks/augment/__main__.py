@@ -30,6 +30,7 @@ from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
+from tasks.dataset.selections import class_names
 from tasks.dataset.variant_measures import read_medians
 from tasks.lint.count_rules import Planned
 from tasks.lint.lint import lint
@@ -187,7 +188,8 @@ def main() -> None:
     params = read_params("augment", AugmentParams)
     check_policies(params)
     validated = read_validated(sources.COLUMNS)
-    augment(validated, params, Recipes.from_params(params, read_preprocessing()))
+    classes = class_names(validated)
+    augment(validated, params, Recipes.from_params(params, read_preprocessing(), classes))
 
 
 if __name__ == "__main__":

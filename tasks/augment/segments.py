@@ -171,6 +171,7 @@ def place_rows(
     hashes = [recipes.of(label).hash for label in labels]
     columns = {
         "label": pa.array(np.repeat(np.array(labels, object), counts), pa.string()),
+        "source_label": pa.array(np.repeat(np.array(labels, object), counts), pa.string()),
         "split": pa.repeat("train", len(rows)),
         "recipe_hash": pa.array(np.repeat(np.array(hashes, object), counts), pa.string()),
         **locations(rows, name),

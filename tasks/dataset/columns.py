@@ -89,7 +89,8 @@ LEDGER_COLUMNS = pa.schema(
     {
         "variant_id": pa.string(),
         "source_id": pa.string(),
-        "label": pa.string(),
+        "label": pa.string(),  # what the variant shows, see tasks/variants/relabelling.py
+        "source_label": pa.string(),
         "split": pa.string(),  # train: no other split is augmented
         "variant_index": pa.int32(),  # 0 is the source itself
         "seed": pa.uint64(),  # of the attempt that was kept, or of the last; 0 for index 0

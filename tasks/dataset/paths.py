@@ -30,3 +30,4 @@ CONFUSION = Path("plots/confusion.csv")
 PREDICTIONS = Path("reports/predictions.csv")
 REPORT = Path("reports/index.html")
 DATA_REPORT = REPORT.with_name("data.html")  # what validate found, beside it
+AUDIT_REPORT = REPORT.with_name("audit.html")

@@ -136,7 +136,8 @@ def online_batches(
     """
     if params.augmentation == "offline":
         return None
-    recipes = Recipes.from_params(read_params("augment", AugmentParams), form.preprocessing)
+    augment = read_params("augment", AugmentParams)
+    recipes = Recipes.from_params(augment, form.preprocessing, class_names(validated))
     rows = training_sources(validated)
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)

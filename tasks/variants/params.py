@@ -136,6 +136,20 @@ def _one_step_alone(policy: Any) -> Any:
 PolicySteps = Annotated[list[Any], BeforeValidator(_one_step_alone)]
 
 
+class LabelRule(Block):
+    """What a policy may do to images of some classes, and what it makes of their labels.
+
+    `classes`: names, or patterns as of files (`shoe*`). `forbid`: names of steps. `bound`: of steps
+    the largest ranges of their arguments. `relabel`: of steps, which class becomes which.
+    See tasks/variants/label_rules.py and relabelling.py.
+    """
+
+    classes: list[str] = Field(min_length=1)
+    forbid: list[str] = Field(default_factory=list)
+    bound: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    relabel: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+
 class ClassPlan(Block):
     """What one class gets instead: a number, by one of two ways to give it, and a policy.
 
@@ -184,6 +198,7 @@ class AugmentParams(Block):
     distinct: bool = True
     max_attempts: int = Field(10, ge=1)
     gates: Gates = Field(default_factory=dict)
+    labels: list[LabelRule] = Field(default_factory=list)
     lint: dict[LintRule, Strictness] = Field(default_factory=dict)
 
     @field_validator("lint", mode="before")

@@ -83,24 +83,24 @@ def test_a_class_has_its_policy_however_its_name_is_composed() -> None:
         found = [recipes.of(label).policy for label in (COMPOSED, DECOMPOSED, "dog", "cafe")]
         assert found == [*['["VerticalFlip"]'] * 2, '["Transpose"]', recipes.general.policy]
         labels = pd.Series([DECOMPOSED, "dog", "cow", COMPOSED, "cafe"])
-        rows = [(policy.label, its.tolist()) for policy, its in rows_of_policies(labels, params)]
+        rows = [(policy.labels, its.tolist()) for policy, its in rows_of_policies(labels, params)]
         assert rows == [
-            (written, [True, False, False, True, False]),
-            ("dog", [False, True, False, False, False]),
+            ((COMPOSED,), [True, False, False, True, False]),
+            (("dog",), [False, True, False, False, False]),
             (None, [False, False, True, False, True]),
         ]
         of_cows = rows_of_policies(pd.Series(["cow"]), params)
-        assert [policy.label for policy, _ in of_cows] == [None]
+        assert [policy.labels for policy, _ in of_cows] == [None]
         of_dogs = rows_of_policies(pd.Series(["dog"]), params)
-        assert [policy.label for policy, _ in of_dogs] == ["dog"]
+        assert [policy.labels for policy, _ in of_dogs] == [("dog",)]
 
 
 def test_policies_say_where_they_stand() -> None:
     own = {"cat": {"policy": "VerticalFlip"}, "dog": {"variants_per_image": 3}}
     params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
     assert policies(params) == [
-        (["VerticalFlip"], "params.yaml augment.per_class 'cat' policy", "cat"),
-        (ROTATE, "params.yaml augment.policy", None),
+        (["VerticalFlip"], "params.yaml augment.per_class 'cat' policy", ("cat",), None),
+        (ROTATE, "params.yaml augment.policy", None, None),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Features: what images are compared by, small contrast-normalised pixels or HOG and PCA."""

@@ -1,0 +1,1 @@
+"""Page of an audit: reports/audit.html, self-contained, with plots over magnitude and pictures."""

@@ -1,0 +1,1 @@
+"""Label rules that follow from an audit: `augment.labels` as YAML to paste."""
