@@ -21,6 +21,7 @@ LAYERS = (
     "tasks/validate",
     "tasks/validate/related",
     "tasks/variants/fused",
+    "tasks/variants/quality",
     "tasks/variants",
     "tasks/capacity",
     "tasks/lint",

@@ -4,6 +4,7 @@ DVC reads params.yaml as YAML does, and keeps what it reads in dvc.lock. So a na
 written where DVC keeps it apart from all others; else its quotes are asked for.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from unicodedata import normalize
@@ -54,6 +55,16 @@ def quoted(name: str) -> str:
     except (YAMLError, ValueError):
         is_plain = False
     return name if is_plain else "'" + name.replace("'", "''") + "'"
+
+
+def in_one_line(value: Any) -> str:
+    """Lists, mappings and what is in them as YAML has them in one line."""
+    if isinstance(value, dict):
+        entries = (f"{quoted(str(key))}: {in_one_line(each)}" for key, each in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_one_line, value))}]"
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def place_of(keys: Sequence[str | int]) -> str:

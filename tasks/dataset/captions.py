@@ -38,6 +38,12 @@ def measures_in_words(row: Mapping[str, Any]) -> str:
     )
 
 
+def relabelled_in_words(row: Mapping[str, Any]) -> str:
+    """`left -> right` of a row of the ledger that shows another class than its source, else ""."""
+    before, after = row.get("source_label"), row.get("label")
+    return "" if before == after else f"{before} -> {after}"
+
+
 def _is_known(value: Any) -> bool:
     return value is not None and not math.isnan(value)
 

@@ -74,7 +74,7 @@ REASONS = {
     "(validate.on_leak)",
 }
 SPLITS = ("train", "validation", "test")
-# What is measured of each variant, see tasks/variants/measures.py; rounded to 4 decimals.
+# What is measured of each variant, see tasks/variants/quality/measures.py; rounded to 4 decimals.
 MEASURES = {
     "border": "share of its pixels that lie outside the source, whatever fills them",
     "kept": "share of the source that it still shows",
@@ -89,8 +89,8 @@ LEDGER_COLUMNS = pa.schema(
     {
         "variant_id": pa.string(),
         "source_id": pa.string(),
-        "label": pa.string(),  # what the variant shows, see tasks/variants/relabelling.py
-        "source_label": pa.string(),
+        "label": pa.string(),  # what the image shows, see tasks/variants/relabelling.py
+        "source_label": pa.string(),  # the class of its source, by which variants are counted
         "split": pa.string(),  # train: no other split is augmented
         "variant_index": pa.int32(),  # 0 is the source itself
         "seed": pa.uint64(),  # of the attempt that was kept, or of the last; 0 for index 0
@@ -146,7 +146,6 @@ REJECTIONS = {
     ),
     "equals_other_class": Rejection(
         "equal to an original of another class",
-        "leave out the step that turns one class into another, or give such classes a policy "
-        "without it in augment.per_class",
+        "say in augment.labels which step to forbid for such classes, or what it makes of them",
     ),
 }

@@ -35,9 +35,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Measured(NamedTuple):
     """The measures of the written variants of a ledger.
 
-    `rows`: label (a category) and MEASURES, null where not known; its index is the row's number in
-    the ledger. `operations`: `row`, such a number, and `name` (a category): a line for each
-    operation of a variant, however often it was applied, and one of UNCHANGED where none was.
+    `rows`: source_label (a category) and MEASURES, null where not known; its index is the row's
+    number in the ledger. `operations`: `row`, such a number, and `name` (a category): a line for
+    each operation of a variant, however often it was applied, and one of UNCHANGED where none was.
     """
 
     rows: pd.DataFrame
@@ -55,8 +55,8 @@ class Measured(NamedTuple):
         return [name for name in MEASURES if self.rows[name].notna().any()]
 
     def by_class(self, measure: str) -> pd.DataFrame:
-        """The quantiles of a measure in each class, see quantiles()."""
-        return quantiles(self.rows[measure], self.rows["label"])
+        """The quantiles of a measure in each class of sources, see quantiles()."""
+        return quantiles(self.rows[measure], self.rows["source_label"])
 
     def by_operation(self, measure: str) -> pd.DataFrame:
         """The quantiles of a measure over the variants of each operation, see quantiles()."""
@@ -91,7 +91,7 @@ def quantiles(values: pd.Series, groups: pd.Series) -> pd.DataFrame:
 
 def read_measured(ledger: Path) -> Measured:
     """Read the measures of a ledger, which has to exist."""
-    columns = ["label", "variant_index", "status", "operations", *MEASURES]
+    columns = ["source_label", "variant_index", "status", "operations", *MEASURES]
     rows, operations, start = [], [], 0
     with pq.ParquetFile(ledger) as file:
         for batch in file.iter_batches(columns=columns):
@@ -103,8 +103,8 @@ def read_measured(ledger: Path) -> Measured:
             operations.append(operations_of(written["operations"], written["row"]))
     named = pa.concat_tables(operations).unify_dictionaries().to_pandas()
     table = pa.concat_tables(rows)
-    label = table["label"].combine_chunks().dictionary_encode()
-    table = table.set_column(table.schema.get_field_index("label"), "label", label)
+    label = table["source_label"].combine_chunks().dictionary_encode()
+    table = table.set_column(table.schema.get_field_index("source_label"), "source_label", label)
     return Measured(table.to_pandas().set_index("row"), named)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tasks.dataset.columns import MEASURES
-from tasks.variants.measures import DECIMALS, Measures
 from tasks.variants.params import GateParams, Then
+from tasks.variants.quality.measures import DECIMALS, Measures
 
 GATE = "gate"  # the kind of such a rejection, see REJECTIONS
 

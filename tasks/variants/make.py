@@ -19,8 +19,8 @@ from tasks.dataset.columns import MEASURES
 from tasks.pixels.encode import EXTENSIONS, encode
 from tasks.pixels.hashing import fast_pixel_hash, sha256
 from tasks.variants.gates import GATE, first_excess
-from tasks.variants.measures import PSNR_ONE_IN, Baseline, Measures, encoding_psnr
 from tasks.variants.policy import canonical_json
+from tasks.variants.quality.measures import PSNR_ONE_IN, Baseline, Measures, encoding_psnr
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source
 

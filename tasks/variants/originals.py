@@ -20,6 +20,7 @@ from tasks.pixels.hashing import fast_pixel_hash, from_hex
 from tasks.pixels.preprocess import Preprocessing
 from tasks.variants.make import OF_THE_IMAGE, Encoded
 from tasks.variants.policy import canonical_json, library_versions
+from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_pixels, to_sources
 
 # Reasons why a variant is rejected, each followed by `: <source_id>`. All that begin so are of the
@@ -69,12 +70,12 @@ class Originals:
                 return f"{reason}: {ids[forbidden][0].decode()}"
         return None
 
-    def judge(self, variant: Encoded, label: str) -> Encoded:
-        """A variant as its recipe made it, or rejected where an original forbids it."""
-        row, data = variant
-        reason = self.conflict(row["pixel_hash"], label) if data is not None else None
+    def judge(self, variant: Encoded, source_label: str, recipes: Recipes) -> Encoded:
+        """A variant with its labels, rejected where an original forbids it."""
+        row, data = recipes.labelled(variant[0], source_label), variant[1]
+        reason = self.conflict(row["pixel_hash"], row["label"]) if data is not None else None
         if reason is None:
-            return variant
+            return row, data
         return {**row, **dict.fromkeys(OF_THE_IMAGE), "status": "rejected", "reason": reason}, None
 
     def conflicts(self, hashes: np.ndarray, labels: np.ndarray) -> list[str | None]:

@@ -16,8 +16,8 @@ LintRule = Literal[
     "constants_on_16_bits", "depth_lost", "does_nothing", "far_rotation", "flipped_symbols",
     "jpeg_over_jpeg", "large_holes", "larger_than_image", "lossy_encoding", "low_similarity",
     "meant_for_all", "mostly_untouched", "nearest_interpolation", "nothing_left",
-    "pixels_of_larger_images", "repeated_resampling", "small_crop", "tone_before_border",
-    "too_many_variants",
+    "partly_relabelled", "pixels_of_larger_images", "relabelled_targets", "repeated_resampling",
+    "small_crop", "tone_before_border", "too_many_variants",
 ]  # fmt: skip
 Strictness = Literal["warn", "fail", "off"]
 
@@ -136,6 +136,25 @@ def _one_step_alone(policy: Any) -> Any:
 PolicySteps = Annotated[list[Any], BeforeValidator(_one_step_alone)]
 
 
+def _one_name_alone(names: Any) -> Any:
+    """A name by itself is a list of one."""
+    if isinstance(names, int | float):
+        raise ValueError(f"needs names as texts, in quotes, found {names!r}")
+    return [names] if isinstance(names, str) else names
+
+
+def _some(entries: Any) -> Any:
+    """Refuses a list or a mapping that says nothing."""
+    if not entries:
+        raise ValueError(f"needs at least one entry, found {entries!r}")
+    return entries
+
+
+Names = Annotated[list[str], BeforeValidator(_one_name_alone), AfterValidator(_some)]
+Bounds = Annotated[dict[str, Any], AfterValidator(_some)]  # the largest range of each argument
+ClassMap = Annotated[dict[str, str], AfterValidator(_some)]  # which class becomes which
+
+
 class LabelRule(Block):
     """What a policy may do to images of some classes, and what it makes of their labels.
 
@@ -144,10 +163,16 @@ class LabelRule(Block):
     See tasks/variants/label_rules.py and relabelling.py.
     """
 
-    classes: list[str] = Field(min_length=1)
-    forbid: list[str] = Field(default_factory=list)
-    bound: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    relabel: dict[str, dict[str, str]] = Field(default_factory=dict)
+    classes: Names
+    forbid: Names = Field(default_factory=list)
+    bound: dict[str, Bounds] = Field(default_factory=dict)
+    relabel: dict[str, ClassMap] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "LabelRule":
+        if not (self.forbid or self.bound or self.relabel):
+            raise ValueError("needs forbid, bound or relabel beside classes, found none")
+        return self
 
 
 class ClassPlan(Block):

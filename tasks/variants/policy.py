@@ -18,10 +18,10 @@ import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from tasks.common.errors import UserError
 from tasks.common.params import key_and_problem
@@ -40,6 +40,7 @@ from tasks.variants.fused.chain import apply_step  # noqa: E402
 from tasks.variants.fused.geometry import Geometry  # noqa: E402
 from tasks.variants.published_policies import PUBLISHED  # noqa: E402
 from tasks.variants.transforms import (  # noqa: E402
+    ELEMENTS,
     FILL_THE_FIRST_CHANNEL,
     FILL_WITH_ONE_OF,
     NAMED_NOW,
@@ -87,13 +88,18 @@ def parse_step(step: Any, location: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(step, dict) or len(step) != 1:
         raise UserError(f"{location}: needs `Name` or `Name: {{argument: value}}`, found {step!r}")
     name, arguments = next(iter(step.items()))
-    if name not in (*TRANSFORMS, *PUBLISHED, *COMPOSITES):
-        raise UserError(f"{location} {name}: {_why_not(str(name))}")
+    require_name(str(name), f"{location} {name}")
     if arguments is not None and not isinstance(arguments, dict):
         raise UserError(
             f"{location} {name}: needs arguments as `{{argument: value}}`, found {arguments!r}"
         )
     return name, dict(arguments or {})
+
+
+def require_name(name: str, place: str) -> None:
+    """Raises UserError, with its place, for a name that no step of a policy can have."""
+    if name not in (*TRANSFORMS, *PUBLISHED, *COMPOSITES):
+        raise UserError(f"{place}: {_why_not(name)}")
 
 
 def _why_not(name: str) -> str:
@@ -120,10 +126,45 @@ class Posterize(A.Posterize):
         return super().apply(img, num_bits, **params)
 
 
+def _known_elements(elements: Any) -> Any:
+    """Refuses what are no symmetries of the square; the order is always that of ELEMENTS."""
+    if not isinstance(elements, list | tuple) or not elements:
+        raise ValueError(f"needs a list of {', '.join(ELEMENTS)}, found {elements!r}")
+    for element in elements:
+        if element not in list(ELEMENTS):
+            raise ValueError(f"unknown element {element!r}; known: {', '.join(ELEMENTS)}")
+        if list(elements).count(element) > 1:
+            raise ValueError(f"{element} is there twice")
+    return [element for element in ELEMENTS if element in elements]
+
+
+class D4(A.D4):
+    """Albumentations' own, but with `elements`: those of the group that are drawn, all by default.
+
+    Label rules leave out those that they forbid.
+    """
+
+    class InitSchema(A.D4.InitSchema):
+        elements: Annotated[Any, AfterValidator(_known_elements)]
+
+    def __init__(self, elements: list[str] | tuple[str, ...] = tuple(ELEMENTS), p: float = 1):
+        super().__init__(p=p)
+        self.elements = list(elements)
+
+    def get_params(self) -> dict[str, Any]:
+        return {"group_element": self.random_generator.choice(self.elements)}
+
+
+class SquareSymmetry(D4):
+    """Albumentations' other name of D4."""
+
+
+OWN = {**PUBLISHED, "D4": D4, "Posterize": Posterize, "SquareSymmetry": SquareSymmetry}
+
+
 def transform_class(name: str) -> Any:
     """The class of a step that `parse_step` admits."""
-    own = {**PUBLISHED, "Posterize": Posterize}
-    return own[name] if name in own else getattr(A, name)
+    return OWN[name] if name in OWN else getattr(A, name)
 
 
 def build_step(step: Any, location: str) -> Any:
@@ -156,7 +197,7 @@ def build_step(step: Any, location: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if name not in COMPOSITES:
-                _check_values(kind, arguments)
+                checked_values(kind, arguments)
             return kind(**arguments)
     except ValidationError as error:
         raise UserError(key_and_problem(error, f"{location} {name}", kind.InitSchema)) from None
@@ -205,17 +246,18 @@ def _check_composite(name: str, arguments: dict[str, Any], location: str) -> Non
             )
 
 
-def _check_values(kind: Any, arguments: dict[str, Any]) -> None:
-    """Let Albumentations' own schema check the values.
+def checked_values(kind: Any, arguments: dict[str, Any]) -> BaseModel:
+    """A step's values, defaults included, as Albumentations' own schema makes them of arguments.
 
-    Its constructor does so as well, but puts all errors into one long text.
+    Its constructor checks them as well, but puts all errors into one long text.
 
     Raises:
         ValidationError: with each error.
     """
     parameters = inspect.signature(kind.__init__).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-    kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
+    values: BaseModel = kind.InitSchema.model_validate({**defaults, **arguments, "strict": False})
+    return values
 
 
 def build_transforms(policy: list[Any], location: str = LOCATION) -> list[Any]:

@@ -10,19 +10,26 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
+from tasks.dataset.selections import names_in_words
 from tasks.pixels.decode import DECODING
 from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.variants.gates import Gate, gates_from
-from tasks.variants.label_rules import effective_steps, names_class
+from tasks.variants.label_checks import check_rules
+from tasks.variants.label_rules import (
+    PLACE,
+    Base,
+    base_policies,
+    effective_steps,
+    rules_by_class,
+)
 from tasks.variants.params import AugmentParams, Encoding, LabelRule
 from tasks.variants.policy import LOCATION, Policy, canonical_json, library_versions
-from tasks.variants.relabelling import Maps, final_label, maps_of
+from tasks.variants.relabelling import Maps, final_label, final_label_of_row, maps_by_class
 
 # Raise it where a change of the code that makes variants gives other pixels for the same recipe:
 # what was made before would be reused.
 CODE_VERSION = 4
-CLASSES_SHOWN = 5  # in messages
 
 
 @dataclass(frozen=True)
@@ -97,30 +104,48 @@ class Recipes:
         for policy in policies(params, classes):
             own = replace(general, policy=canonical_json(policy.steps))
             by_class |= dict.fromkeys(policy.labels or (), own)
-        maps = {normalize("NFC", label): maps_of(rules_of(label, params)) for label in classes}
-        return cls(general, by_class, {label: its for label, its in maps.items() if its})
+        spelled = {normalize("NFC", label): label for label in classes}
+        named = rules_by_class(params.labels, spelled)
+        return cls(general, by_class, maps_by_class(params.labels, named, spelled))
 
     def of(self, label: str) -> Recipe:
         """The recipe of a class."""
         return self.by_class.get(normalize("NFC", label), self.general)
 
-    def final_label(self, label: str, operations: list[dict[str, Any]]) -> str:
-        """The class of a variant of a source of class `label`; see relabelling.final_label()."""
-        maps = self.maps.get(normalize("NFC", label))
-        return final_label(label, operations, maps) if maps else label
+    def maps_of(self, label: str) -> Maps:
+        """How variants of sources of class `label` are relabelled; {} where they are not."""
+        return self.maps.get(normalize("NFC", label), {})
+
+    def final_label(self, label: str, operations: list[dict[str, Any]] | str) -> str:
+        """The class of a variant of a source of class `label`.
+
+        `operations`: those that were applied, or their JSON as the ledger has it.
+        """
+        maps = self.maps_of(label)
+        if not maps:
+            return label
+        if isinstance(operations, str):
+            return final_label_of_row(label, operations, maps)
+        return final_label(label, operations, maps)
+
+    def labelled(self, row: dict[str, Any], source_label: str) -> dict[str, Any]:
+        """A variant's row of the ledger with both its labels."""
+        label = self.final_label(source_label, row["operations"])
+        return {**row, "label": label, "source_label": source_label}
 
 
 class ClassPolicy(NamedTuple):
     """The policy of some classes, what it is called in messages, and of which; None: of the rest.
 
     `labels`: in Unicode's composed form. `base`: the location of the policy of which rules left
-    these steps; None where they are as params.yaml has them.
+    these steps; None where they are as params.yaml has them. `changes`: what rules did, in words.
     """
 
     steps: list[Any]
     location: str
     labels: tuple[str, ...] | None
     base: str | None = None
+    changes: tuple[str, ...] = ()
 
 
 def policies(params: AugmentParams, classes: Iterable[str] = ()) -> list[ClassPolicy]:
@@ -128,38 +153,36 @@ def policies(params: AugmentParams, classes: Iterable[str] = ()) -> list[ClassPo
 
     `classes`: those of the dataset, which label rules may name by patterns.
     """
-    own = {
-        normalize("NFC", label): (each.policy, f"params.yaml augment.per_class {label!r} policy")
-        for label, each in params.per_class.items()
-        if each.policy is not None
-    }
+    own, general = base_policies(params), Base(params.policy, LOCATION)
+    labels = dict.fromkeys([*own, *(normalize("NFC", label) for label in classes)])
+    numbers = rules_by_class(params.labels, labels)
+    alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}  # classes of one policy and rules
+    for label in labels:
+        key = own.get(label, general).location, numbers.get(label, ())
+        alike.setdefault(key, []).append(label)
     found: dict[str, ClassPolicy] = {}  # by their steps, and where these come from
-    for label in dict.fromkeys([*own, *(normalize("NFC", name) for name in classes)]):
-        steps, location = own.get(label, (params.policy, LOCATION))
-        rules = rules_of(label, params)
-        left = effective_steps(steps, rules, location) if rules else steps
-        if steps is params.policy and left == steps:
+    for (location, its), members in alike.items():
+        steps = own.get(members[0], general).steps
+        left, changes = effective_steps(steps, _rules(its, params), location, members)
+        if location == LOCATION and left == steps:
             continue
+        key_of_steps = canonical_json([left, location])
+        before = found[key_of_steps].labels or () if key_of_steps in found else ()
         base = None if left == steps else location
-        key = canonical_json([left, location])
-        labels = (*(found[key].labels or () if key in found else ()), label)
-        found[key] = ClassPolicy(left, location, labels, base)
-    return [*map(_located, found.values()), ClassPolicy(params.policy, LOCATION, None)]
+        found[key_of_steps] = ClassPolicy(left, location, (*before, *members), base, changes)
+    return [*map(_located, found.values()), ClassPolicy(*general, None)]
 
 
-def rules_of(label: str, params: AugmentParams) -> list[LabelRule]:
-    """The label rules for a class."""
-    return [rule for rule in params.labels if names_class(rule, label)]
+def _rules(numbers: Iterable[int], params: AugmentParams) -> dict[int, LabelRule]:
+    """The rules of augment.labels with these numbers."""
+    return {number: params.labels[number] for number in numbers}
 
 
 def _located(policy: ClassPolicy) -> ClassPolicy:
     """With the classes in its location, where rules made it."""
     if policy.base is None or policy.labels is None:
         return policy
-    shown = ", ".join(map(repr, policy.labels[:CLASSES_SHOWN]))
-    more = len(policy.labels) - CLASSES_SHOWN
-    names = f"{shown} and {more:,} more" if more > 0 else shown
-    return policy._replace(location=f"{policy.base} as augment.labels leaves it for {names}")
+    return policy._replace(location=f"{PLACE} {names_in_words(policy.labels)} policy")
 
 
 def check_policies(params: AugmentParams) -> None:
@@ -170,6 +193,7 @@ def check_policies(params: AugmentParams) -> None:
     """
     for policy in policies(params.model_copy(update={"labels": []})):
         Policy(policy.steps, policy.location)
+    check_rules(params)
 
 
 def rows_of_policies(

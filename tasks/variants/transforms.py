@@ -24,6 +24,14 @@ TRANSFORMS = (
     "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
 )  # fmt: skip
 
+# What D4 and SquareSymmetry do, by Albumentations' names of the symmetries of the square, in its
+# order, with the step that does the same; "" where nothing is done.
+ELEMENTS = {
+    "e": "", "r90": "RandomRotate90", "r180": "RandomRotate90", "r270": "RandomRotate90",
+    "v": "VerticalFlip", "hvt": "Transpose", "h": "HorizontalFlip", "t": "Transpose",
+}  # fmt: skip
+OF_ELEMENTS = ("D4", "SquareSymmetry")
+
 # Why a transform of Albumentations is not among them, and what to do instead.
 SCALES = (
     "training does that itself, with the mean and deviation that models/model.json keeps; "

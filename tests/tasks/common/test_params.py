@@ -20,6 +20,22 @@ def error_of(
     return str(caught.value)
 
 
+LABEL_RULES = {
+    "{classes: [6, 9], forbid: D4}": ".classes[0]: needs a text: write '6', in quotes",
+    "{classes: 6, forbid: D4}": ".classes: needs names as texts, in quotes, found 6",
+    "{classes: [], forbid: D4}": ".classes: needs at least one entry, found []",
+    "{classes: a, forbid: []}": ".forbid: needs at least one entry, found []",
+    "{classes: a}": ": needs forbid, bound or relabel beside classes, found none",
+    "{forbid: D4}": ".classes: is missing",
+    "{classes: a, forbid: D4, allow: D4}": ".allow: unknown key",
+    "{classes: a, bound: {Rotate: 30}}": ".bound.Rotate: input should be a valid dictionary, "
+    "found 30",
+    "{classes: a, bound: {Rotate: {}}}": ".bound.Rotate: needs at least one entry, found {}",
+    "{classes: a, relabel: {D4: {6: 9}}}": ".relabel.D4.6: needs a text: write '9', in quotes",
+    "{classes: a, relabel: {D4: {}}}": ".relabel.D4: needs at least one entry, found {}",
+}
+
+
 @pytest.mark.parametrize(
     ("text", "stage", "model", "expected"),
     [
@@ -86,6 +102,15 @@ def error_of(
             AugmentParams,
             "params.yaml augment.per_class.cat: needs variants_per_image, target_per_class "
             "or policy",
+        ),
+        *(
+            (
+                f"augment: {{variants_per_image: 4, policy: [], labels: [{rule}]}}",
+                "augment",
+                AugmentParams,
+                f"params.yaml augment.labels[0]{message}",
+            )
+            for rule, message in LABEL_RULES.items()
         ),
         (
             "augment: {variants_per_image: 4, at_least: true, policy: []}",

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
-from tasks.common.yaml_names import load, quoted
+from tasks.common.yaml_names import in_one_line, load, quoted
 from tasks.ingest.params import IngestParams
 from tasks.variants.params import AugmentParams, ClassPlan
 
@@ -176,3 +176,11 @@ def test_a_quoted_name_is_read_as_it_was(name: str) -> None:
 )
 def test_only_what_needs_them_gets_quotes(name: str, expected: str) -> None:
     assert quoted(name) == expected
+
+
+def test_a_value_in_one_line_is_read_as_it_was() -> None:
+    value = {"6": ["y", "a: b", 1e-05, -0.5, 30, True, None, {}], "it's": {"x": [[1, 2], []]}}
+    line = in_one_line(value)
+    assert YAML(typ="safe").load(line) == value
+    expected = "{'6': [y, 'a: b', 1e-05, -0.5, 30, true, null, {}], it's: {x: [[1, 2], []]}}"
+    assert line == expected

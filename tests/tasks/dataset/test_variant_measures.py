@@ -28,7 +28,7 @@ TURNED, FLIPPED = {"name": "Rotate", "angle": 3}, {"name": "HorizontalFlip"}
 
 def write_ledger(path: Path, *rows: dict[str, Any]) -> Path:
     """A ledger of these rows; what is not given is that of a written variant of class `a`."""
-    usual = {"label": "a", "variant_index": 1, "status": "written", "operations": "[]"}
+    usual = {"source_label": "a", "variant_index": 1, "status": "written", "operations": "[]"}
     full = [{**usual, "variant_id": f"id{number}", **row} for number, row in enumerate(rows)]
     pq.write_table(pa.Table.from_pylist(full, schema=LEDGER_COLUMNS), path, row_group_size=2)
     return path
@@ -42,8 +42,13 @@ def ledger(tmp_path: Path) -> Path:
         {"sharpness": 0.5, "border": 0.0, "operations": canonical_json([TURNED, FLIPPED])},
         {"sharpness": 0.7, "border": 0.25, "operations": canonical_json([TURNED, TURNED])},
         {"status": "rejected", "sharpness": 0.0},
-        {"label": "b", "sharpness": 0.1, "border": 0.5, "operations": canonical_json([FLIPPED])},
-        {"label": "b", "sharpness": 1.5},
+        {
+            "source_label": "b",
+            "sharpness": 0.1,
+            "border": 0.5,
+            "operations": canonical_json([FLIPPED]),
+        },
+        {"source_label": "b", "sharpness": 1.5},
     )
 
 

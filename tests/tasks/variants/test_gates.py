@@ -9,9 +9,9 @@ import pytest
 from tasks.variants.fused.geometry import border
 from tasks.variants.gates import Gate, gates_from
 from tasks.variants.make import Variant, draw_variant, encode_variant, variant_seed
-from tasks.variants.measures import Baseline, encoding_psnr
 from tasks.variants.params import AugmentParams, Encoding
 from tasks.variants.policy import canonical_json
+from tasks.variants.quality.measures import Baseline, encoding_psnr
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source
 

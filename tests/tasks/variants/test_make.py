@@ -12,9 +12,9 @@ from tasks.variants.make import (
     variant_id,
     variant_seed,
 )
-from tasks.variants.measures import Baseline
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
+from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source
 

@@ -407,3 +407,14 @@ def test_bits_for_each_channel_need_three() -> None:
     to_one_channel = {"ToGray": {"num_output_channels": 1, "p": 1.0}}
     with pytest.raises(ValueError, match="bits for each channel need an image of three channels"):
         Policy([to_one_channel, of_each]).apply(IMAGE, 7)
+
+
+@pytest.mark.parametrize("name", ["D4", "SquareSymmetry"])
+def test_without_elements_d4_draws_what_albumentations_draws(name: str) -> None:
+    own, original = transform_class(name)(), getattr(albumentations, name)()
+    for seed in range(100):
+        drawn = []
+        for transform in (own, original):
+            transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
+            drawn.append(transform.get_params()["group_element"])
+        assert drawn[0] == drawn[1] and type(drawn[0]) is type(drawn[1])

@@ -99,8 +99,8 @@ def test_policies_say_where_they_stand() -> None:
     own = {"cat": {"policy": "VerticalFlip"}, "dog": {"variants_per_image": 3}}
     params = AugmentParams(variants_per_image=1, policy=ROTATE, per_class=own)
     assert policies(params) == [
-        (["VerticalFlip"], "params.yaml augment.per_class 'cat' policy", ("cat",), None),
-        (ROTATE, "params.yaml augment.policy", None, None),
+        (["VerticalFlip"], "params.yaml augment.per_class 'cat' policy", ("cat",), None, ()),
+        (ROTATE, "params.yaml augment.policy", None, None, ()),
     ]
 
 

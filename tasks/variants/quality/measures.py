@@ -15,7 +15,7 @@ from tasks.dataset.columns import MEASURES
 from tasks.pixels.convert import to_8_bits
 from tasks.variants.fused import geometry as geometries
 from tasks.variants.fused.geometry import Geometry, Size
-from tasks.variants.similarity import Cells, Thumbnails, cells_within, similarity, sums
+from tasks.variants.quality.similarity import Cells, Thumbnails, cells_within, similarity, sums
 
 DECIMALS = 4
 DETAIL_CELLS = 128  # a side, at most

@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 from tasks.pixels.encode import encode
 from tasks.variants.fused import geometry as geometries
 from tasks.variants.fused.geometry import Geometry, moved, resized, untouched
-from tasks.variants.measures import MEASURED, Baseline, Measures, encoding_psnr
+from tasks.variants.quality.measures import MEASURED, Baseline, Measures, encoding_psnr
 from tests.conftest import ROOT
 from tests.test_reproducible import OLDER_PROCESSORS
 
@@ -280,7 +280,7 @@ def samples() -> list[dict]:
 )
 @pytest.mark.parametrize("processor", OLDER_PROCESSORS)
 def test_measures_are_the_same_on_every_processor(processor: str) -> None:
-    code = "import json; from tests.tasks.variants.test_measures import samples as s; "
+    code = "import json; from tests.tasks.variants.quality.test_measures import samples as s; "
     done = subprocess.run(
         [sys.executable, "-c", f"{code}print(json.dumps(s()))"],
         capture_output=True,

@@ -1,0 +1,1 @@
+"""Image quality: what is measured of a variant, against its source."""
