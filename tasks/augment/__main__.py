@@ -9,6 +9,7 @@ import gc
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from tasks.augment.expand import Batch, expand_batch
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
 from tasks.capacity.count import checked_capacities
+from tasks.capacity.labels import expected_labels
 from tasks.common import errors, events, machine, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
@@ -37,6 +39,7 @@ from tasks.lint.lint import lint
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tasks.variants import sources
+from tasks.variants.label_checks import check_label_rules
 from tasks.variants.originals import Originals, read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, check_policies, overall_hash
@@ -59,7 +62,8 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
     recipe_hashes = [recipes.of(label).hash for label in rows["label"]]
     keys = segment_cache.source_keys(list(rows["sha256"]), recipe_hashes)
     earlier = EarlierVariants(keys, planned.to_numpy())
-    batches = earlier.batches(sources.to_sources(rows, planned), recipes)
+    unlabelled = replace(recipes, maps={})  # labels are put on here: workers need no maps
+    batches = earlier.batches(sources.to_sources(rows, planned), unlabelled)
     # DVC does so before it runs a stage; by hand an older result may be there
     shutil.rmtree(AUGMENTED, ignore_errors=True)
     SEGMENTS.mkdir(parents=True)
@@ -68,6 +72,10 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
         lines = counts.count_rows(validated, planned, pd.Series(expanded.written, rows.index))
         counts.require_some(lines, expanded.rejections)
         tables.write_csv(COUNTS, lines)
+        by_label = {}
+        if recipes.maps:
+            expected = expected_labels(rows["label"], planned, recipes)
+            by_label = {"by_label": counts.count_labels(lines, expected, temporary)}
         label_conflicts = find_label_conflicts(temporary)
         found = counts.shortfalls(lines, expanded.rejections)
         found += counts.gate_warnings(params, temporary)
@@ -77,6 +85,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
             events.say(f"warning: {text}")
         totals = {
             **counts.summary(lines, overall_hash(recipe_hashes), expanded.rejections),
+            **by_label,
             "equal_under_two_labels": label_conflicts.variants if label_conflicts else 0,
             "measures": read_medians(temporary),
             "warnings": [*warnings, *found],
@@ -189,6 +198,7 @@ def main() -> None:
     check_policies(params)
     validated = read_validated(sources.COLUMNS)
     classes = class_names(validated)
+    check_label_rules(params, classes)
     augment(validated, params, Recipes.from_params(params, read_preprocessing(), classes))
 
 

@@ -2,7 +2,8 @@
 
 The private cache keeps what recipes make. What the other images of the dataset forbid is left out
 here, each time that a segment is assembled: a held-out image that is new is looked at, and one that
-is gone frees its variant. Variants that are equal under two labels are written, and told.
+is gone frees its variant. Variants that are equal under two labels are written, and told. The label
+of a variant is what it shows: a flipped left arrow may equal an original that points right.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from tasks.augment.tar_format import BLOCK, END
 from tasks.variants.make import OF_THE_IMAGE
 from tasks.variants.originals import Originals
 
-COMPARED = ["label", "pixel_hash", "variant_index", "status"]
+COMPARED = ["label", "source_label", "pixel_hash", "variant_index", "status"]
 
 
 def find_conflicts(rows: pa.Table, originals: Originals) -> pa.Array:
@@ -62,24 +63,31 @@ def _members(data: bytes, rows: pa.Table, kept: np.ndarray) -> list[bytes]:
 
 
 class LabelConflicts(NamedTuple):
-    """How many written variants equal one of another class, and two such, with their labels."""
+    """How many written variants equal one of another class, and two such, with their labels.
+
+    `source_label`: the class of the first one's source.
+    """
 
     variants: int
     example: list[tuple[str, str]]
+    source_label: str
 
     def warning(self) -> str:
         """One line for people, with what helps."""
         (first, label), (second, other) = self.example
         return (
             f"{self.variants:,} variants are equal to a variant of another class, as {first} "
-            f"({label}) and {second} ({other}): training sees one image under two labels; in "
-            f"augment.per_class, {label!r} can have a policy without the step that does it"
+            f"({label}) and {second} ({other}): training sees one image under two labels; "
+            f"in augment.per_class, {self.source_label!r} can have a policy without the step that "
+            "does it"
         )
 
 
 def find_label_conflicts(ledger: Path) -> LabelConflicts | None:
     """Compare the pixels of all written variants of a ledger by their hashes."""
-    rows = pq.read_table(ledger, columns=COMPARED, read_dictionary=["label", "status"])
+    rows = pq.read_table(
+        ledger, columns=COMPARED, read_dictionary=["label", "source_label", "status"]
+    )
     rows = rows.to_pandas()
     written = rows[(rows["variant_index"] > 0) & (rows["status"] == "written")]
     images = written[["pixel_hash", "label"]].drop_duplicates()
@@ -90,4 +98,4 @@ def find_label_conflicts(ledger: Path) -> LabelConflicts | None:
     pair = found[found["pixel_hash"] == found["pixel_hash"].iloc[0]].drop_duplicates("label")[:2]
     ids = pq.read_table(ledger, columns=["variant_id"])["variant_id"]
     example = [(ids[row].as_py(), label) for row, label in pair["label"].items()]
-    return LabelConflicts(len(found), example)
+    return LabelConflicts(len(found), example, str(pair["source_label"].iloc[0]))

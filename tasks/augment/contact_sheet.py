@@ -4,13 +4,19 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from tasks.augment.expand import expand_source
-from tasks.dataset.captions import WHOLE, measures_in_words, operations_in_words
+from tasks.dataset.captions import (
+    WHOLE,
+    measures_in_words,
+    operations_in_words,
+    relabelled_in_words,
+)
 from tasks.dataset.selections import example_rows
 from tasks.pixels.decode import decode
 from tasks.pixels.thumbnails import thumbnail
@@ -60,7 +66,7 @@ def contact_sheet(sources: list[Source], recipes: Recipes, originals: Originals)
     for source in sources:
         recipe = recipes.of(source.label)
         encoded = expand_source(source, recipe)
-        judged = [originals.judge(variant, source.label) for variant in encoded]
+        judged = [originals.judge(variant, source.label, recipes) for variant in encoded]
         rows.append([source_cell(source, recipes), *map(variant_cell, judged)])
     return draw_rows(rows)
 
@@ -74,10 +80,16 @@ def source_cell(source: Source, recipes: Recipes) -> Cell:
 def variant_cell(variant: Encoded) -> Cell:
     """A variant as it is stored, below which stand its measures and operations."""
     row, data = variant
-    name = f"v{row['variant_index']:03d}"
+    name = variant_name(row)
     if data is None:
         return Cell(NO_PICTURE, [f"{name} rejected: {row['reason']}"])
     return Cell(decode(data).pixels, [name, *row_texts(row)])
+
+
+def variant_name(row: Row) -> str:
+    """As `v002`; of a variant that shows another class than its source `v002 left -> right`."""
+    name, change = f"v{row['variant_index']:03d}", relabelled_in_words(row)
+    return f"{name} {change}" if change else name
 
 
 def row_texts(row: Row) -> list[str]:
@@ -128,7 +140,7 @@ def wrapped(texts: list[str]) -> Iterator[str]:
 
 def _lines_of(text: str) -> Iterator[str]:
     line = ""
-    for word in text.split(" "):
+    for word in normalize("NFC", text).split(" "):  # the font has no accents by themselves
         word = word.replace(WHOLE, " ")  # the font has no other space
         longer = f"{line} {word}" if line else word
         if line and _width(longer) > CELL:

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.common import tables
 from tasks.common.errors import UserError
 from tasks.common.yaml_names import quoted
 from tasks.dataset.columns import REJECTIONS, Rejection
-from tasks.dataset.paths import COUNTS, LEDGER
+from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, LEDGER
 from tasks.dataset.selections import usable
 from tasks.dataset.variant_measures import is_written
 from tasks.variants.gates import gates_from
@@ -67,14 +68,50 @@ def counts_by_class(counts: pd.DataFrame) -> dict[str, dict[str, int]]:
     return {str(label): dict(zip(names, row, strict=True)) for label, *row in totals}
 
 
+# --- by what images show ----------------------------------------------------------------------
+
+Labels = dict[str, dict[str, Any]]  # of each class, see count_labels()
+
+
+def count_labels(counts: pd.DataFrame, expected: dict[str, float], ledger: Path) -> Labels:
+    """Counts by what images show, where rules relabel variants.
+
+    Args:
+        counts: see count_rows().
+        expected: see tasks/capacity/labels.py.
+        ledger: with the variants.
+
+    Returns:
+        By class, each that is in `counts`: how many variants are `expected` and `written` that show
+        it, and `training_images`, with the originals.
+    """
+    rows = pq.read_table(ledger, columns=["label", "variant_index", "status"])
+    written = rows.filter(is_written(rows))["label"].to_pandas().value_counts()
+    found: Labels = {}
+    for label, numbers in counts_by_class(counts).items():
+        number = int(written.get(label, 0))
+        found[label] = {
+            "expected": round(expected.get(label, 0.0), 2),
+            "written": number,
+            "training_images": numbers["sources"] + number,
+        }
+    return found
+
+
+def read_labels() -> Labels:
+    """What count_labels() gave in the last run; {} where no rule relabels."""
+    found: Labels = tables.read_json(AUGMENT_METRICS, "augment").get("by_label", {})
+    return found
+
+
 # --- rejections -------------------------------------------------------------------------------
 
 
 def count_rejections(rows: pa.Table) -> pa.Table:
-    """How many variants were rejected, by label, kind and failure.
+    """How many variants were rejected, by label of their source, kind and failure.
 
     Args:
-        rows: of the ledger, with label, source_id and reason.
+        rows: of the ledger, with source_label, source_id and reason.
 
     Returns:
         label, kind (see REJECTIONS; of a gate with its measure, as `gate border`), failure (the
@@ -85,7 +122,8 @@ def count_rejections(rows: pa.Table) -> pa.Table:
     kind = pc.replace_substring_regex(reason, r"^gate: (\w+) .*", r"gate \1")
     kind = pc.list_element(pc.split_pattern(kind, ":", max_splits=1), 0)
     failure = pc.if_else(pc.equal(kind, "failed"), reason, "")
-    columns = [rejected["label"], kind, failure, pa.repeat(1, len(rejected)), rejected["source_id"]]
+    label, source_id = rejected["source_label"], rejected["source_id"]
+    columns = [label, kind, failure, pa.repeat(1, len(rejected)), source_id]
     return _sum_counts(pa.table(columns, ["label", "kind", "failure", "count", "source_id"]))
 
 
@@ -105,7 +143,7 @@ def sum_rejections(parts: Iterable[pa.Table]) -> pd.DataFrame:
 def read_rejections(path: Path = LEDGER) -> pd.DataFrame:
     """The rejections of a ledger: see sum_rejections()."""
     with pq.ParquetFile(path) as ledger:
-        batches = ledger.iter_batches(columns=["label", "source_id", "reason"])
+        batches = ledger.iter_batches(columns=["source_label", "source_id", "reason"])
         return sum_rejections(count_rejections(pa.Table.from_batches([rows])) for rows in batches)
 
 

@@ -23,8 +23,8 @@ from tasks.variants.make import (
     variant_id,
     variant_seed,
 )
-from tasks.variants.measures import Baseline
 from tasks.variants.originals import OF_THE_DATASET
+from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
 

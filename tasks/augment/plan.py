@@ -6,18 +6,16 @@ the plan is the same on every machine, and a source that comes or goes changes t
 others as the arithmetic allows.
 """
 
-from difflib import SequenceMatcher
-from unicodedata import normalize
-
 import numpy as np
 import pandas as pd
 
 from tasks.common.errors import UserError
+from tasks.common.yaml_names import quoted
+from tasks.dataset.selections import class_named, names_in_words
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import rows_of_policies
 
 PLACE = "params.yaml augment"
-CLASSES_SHOWN = 10
-LEAST_LIKENESS = 0.6  # of names that are shown as near, as difflib has it
 
 
 def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
@@ -32,7 +30,7 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
 
     Raises:
         UserError: for a class that is not there, a target below the originals or beyond
-            `max_per_image`.
+            `max_per_image`, a class to which label rules leave no step.
     """
     sizes = sources["label"].value_counts()
     own_plans = {
@@ -71,36 +69,22 @@ def plan_counts(sources: pd.DataFrame, params: AugmentParams) -> pd.Series:
         counts[rest.index] = _fill(
             rest, params.total - spent, params.max_per_image, f"{PLACE}.total", spent
         )
+    _require_steps(sources["label"], counts, params)
     return counts
 
 
-def class_named(name: str, classes: pd.Index, place: str) -> str:
-    """The class that `place` calls `name`, whichever way its accents are encoded.
-
-    Raises:
-        UserError: where there is none.
-    """
-    if name in classes:
-        return name
-    composed = normalize("NFC", name)
-    found = [str(label) for label in classes if normalize("NFC", label) == composed]
-    if len(found) == 1:
-        return found[0]
-    known = sorted(classes)
-    shown = ", ".join(known[:CLASSES_SHOWN])
-    more = f" and {len(known) - CLASSES_SHOWN:,} more" if len(known) > CLASSES_SHOWN else ""
-    near = _near_names(name, known)
-    likely = f"near it: {', '.join(near)}; " if near else ""
-    need = f"no such class in training; {likely}classes: {shown}{more}"
-    raise UserError(f"{place} {name!r}: {need}")
-
-
-def _near_names(name: str, known: list[str]) -> list[str]:
-    """Up to three names that differ from `name` in little, the nearest first."""
-    plain = name.casefold()
-    likeness = {other: SequenceMatcher(None, plain, other.casefold()).ratio() for other in known}
-    nearest = sorted(known, key=lambda other: -likeness[other])[:3]
-    return [other for other in nearest if likeness[other] >= LEAST_LIKENESS]
+def _require_steps(labels: pd.Series, counts: pd.Series, params: AugmentParams) -> None:
+    """Raises UserError for variants of classes to which label rules leave no step."""
+    for policy, its in rows_of_policies(labels, params) if params.labels else ():
+        of_policy = labels[its & (counts.to_numpy() > 0)]
+        if policy.base is not None and not policy.steps and len(of_policy):
+            classes = sorted(of_policy.unique())
+            raise UserError(
+                f"{PLACE}.labels: leaves no step of {policy.base.removeprefix(f'{PLACE}.')} for "
+                f"{names_in_words(classes)}, of which {counts[its].sum():,} variants are planned; "
+                f"allow a step, or plan none, {PLACE.removeprefix('params.yaml ')}.per_class: "
+                f"{{{quoted(classes[0])}: {{variants_per_image: 0}}}}"
+            )
 
 
 def _fill_class(

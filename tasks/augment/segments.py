@@ -169,14 +169,32 @@ def place_rows(
     counts = np.diff([*firsts, len(rows)])
     labels = [source.label for source in sources]
     hashes = [recipes.of(label).hash for label in labels]
+    source_labels = np.repeat(np.array(labels, object), counts)
     columns = {
-        "label": pa.array(np.repeat(np.array(labels, object), counts), pa.string()),
-        "source_label": pa.array(np.repeat(np.array(labels, object), counts), pa.string()),
+        "label": pa.array(final_labels(rows["operations"], source_labels, recipes), pa.string()),
+        "source_label": pa.array(source_labels, pa.string()),
         "split": pa.repeat("train", len(rows)),
         "recipe_hash": pa.array(np.repeat(np.array(hashes, object), counts), pa.string()),
         **locations(rows, name),
     }
     return with_columns(rows, columns)
+
+
+def final_labels(
+    operations: pa.ChunkedArray, source_labels: np.ndarray, recipes: Recipes
+) -> np.ndarray:
+    """What each row's image shows, see relabelling.py; rows without operations keep their label.
+
+    `source_labels`: object (rows,), the class of each row's source.
+    """
+    relabelled = {label for label in set(source_labels) if recipes.maps_of(label)}
+    if not relabelled:
+        return source_labels
+    labels = source_labels.copy()
+    numbers = [number for number, label in enumerate(labels) if label in relabelled]
+    for number, text in zip(numbers, operations.take(numbers).to_pylist(), strict=True):
+        labels[number] = recipes.final_label(labels[number], text)
+    return labels
 
 
 def locations(rows: pa.Table, name: str | None) -> dict[str, pa.Array]:
@@ -235,5 +253,8 @@ def is_sound(stored: StoredSegment) -> bool:
 @lru_cache(maxsize=8)
 def read_row_group(path: Path, group: int) -> pa.Table:
     """One row group of a file of ledger rows; a damaged page is an error."""
-    file = pq.ParquetFile(path, page_checksum_verification=True)
-    return file.read_row_group(group).cast(LEDGER_COLUMNS)
+    rows = pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group)
+    if "source_label" not in rows.column_names:  # of an earlier version; place_rows() puts it on
+        place = LEDGER_COLUMNS.get_field_index("source_label")
+        rows = rows.add_column(place, "source_label", rows["label"])
+    return rows.cast(LEDGER_COLUMNS)

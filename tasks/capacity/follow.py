@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 from tasks.capacity.pixel_arguments import reach, sides_needed
 from tasks.capacity.states import MOST_COUNTED, Size, State
 from tasks.capacity.steps import states_after
+from tasks.variants.fused.walk import Walk
 from tasks.variants.policy import leaf_transforms
 
 Distribution: TypeAlias = dict[State, float]  # probabilities, which add up to 1
@@ -32,7 +33,7 @@ class Effect(NamedTuple):
     beyond: float = 0.0
 
 
-class Follower:
+class Follower(Walk[State]):
     """Follows a policy, and notes what each of its transforms does on the way.
 
     `effects`: of each transform, in the order of leaf_transforms().
@@ -45,44 +46,21 @@ class Follower:
 
     def follow(self, start: State) -> Distribution:
         """The states that the policy leads to."""
-        reached = {start: 1.0}
-        for transform in self.transforms:
-            reached = self._after_step(transform, reached)
-        return reached
+        return self.after_policy(self.transforms, start)
 
-    def _after_step(
-        self, transform: Any, reached: Distribution, chosen: bool = False
-    ) -> Distribution:
-        """The states after a step of the policy, which is applied with its probability p.
-
-        `chosen`: OneOf has chosen it, and applies it whatever its p; SomeOf asks its p even then.
-        """
-        certain = chosen and type(transform).__name__ != "SomeOf"
-        p = 1.0 if certain else getattr(transform, "p", 1.0)
-        if p == 0:
-            return reached
-        return _mix([(p, self._after_transform(transform, reached)), (1 - p, reached)])
-
-    def _after_transform(self, transform: Any, reached: Distribution) -> Distribution:
+    def after_transform(self, transform: Any, reached: Distribution) -> Distribution:
         """The states after a transform that is applied for certain."""
-        match type(transform).__name__:
-            case "Sequential":
-                for step in transform.transforms:
-                    reached = self._after_step(step, reached)
-                return reached
-            case "OneOf":
-                weighed = zip(transform.transforms_ps, transform.transforms, strict=True)
-                return _mix(
-                    [(p, self._after_step(step, reached, chosen=True)) for p, step in weighed]
-                )
-            case "SomeOf":
-                return self._after_some_of(transform, reached)
         parts: list[tuple[float, Distribution]] = []
         for state, p in reached.items():
             followed = states_after(transform, state)
             self._note(transform, state, p, followed)
             parts += [(p * share, {new: 1.0}) for share, new in followed]
-        return _mix(parts)
+        return self.mixed(parts)
+
+    def mixed(self, parts: list[tuple[float, Distribution]]) -> Distribution:
+        """The mixture of distributions, each with its weight."""
+        mixed = super().mixed(parts)
+        return mixed if len(mixed) <= MOST_STATES else _merge(mixed)
 
     def _note(
         self, transform: Any, state: State, p: float, followed: list[tuple[float, State]]
@@ -107,39 +85,6 @@ class Follower:
             for old, new in zip(before, shares, strict=True)
         )
         self.effects[place] = Effect(reached + p, *means)
-
-    def _after_some_of(self, transform: Any, reached: Distribution) -> Distribution:
-        """SomeOf chooses `n` steps, all equally likely, and applies them in order, with their p."""
-        by_left = {transform.n: reached}  # the states, by how many steps are still to be chosen
-        for index, step in enumerate(transform.transforms):
-            steps_left = len(transform.transforms) - index
-            parts: dict[int, list[tuple[float, Distribution]]] = {}
-            for left, states in by_left.items():
-                chances = _chances(left, steps_left, transform.replace)
-                for times, p in enumerate(chances):
-                    if times:
-                        states = self._after_step(step, states)
-                    parts.setdefault(left - times, []).append((p, states))
-            by_left = {left: _mix(mixed) for left, mixed in parts.items()}
-        return by_left[0]
-
-
-def _chances(left: int, steps: int, replace: bool) -> list[float]:
-    """The probabilities that the first of `steps` is among `left` choices 0, 1, ... times."""
-    if not replace:
-        return [1 - left / steps, left / steps][: left + 1]
-    p = 1 / steps
-    return [math.comb(left, k) * p**k * (1 - p) ** (left - k) for k in range(left + 1)]
-
-
-def _mix(parts: list[tuple[float, Distribution]]) -> Distribution:
-    """The mixture of distributions, each with its weight."""
-    mixed: Distribution = {}
-    for weight, states in parts:
-        for state, p in states.items():
-            if weight * p > 0:
-                mixed[state] = mixed.get(state, 0.0) + weight * p
-    return mixed if len(mixed) <= MOST_STATES else _merge(mixed)
 
 
 def _merge(states: Distribution) -> Distribution:

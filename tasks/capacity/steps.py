@@ -16,19 +16,21 @@ from tasks.capacity.grey_images import grey_after, leaves_as_it_is
 from tasks.capacity.holes import after_holes
 from tasks.capacity.states import FAILED, OneColour, Size, State, cropped, redrawn, reoriented
 from tasks.variants.published_policies import PUBLISHED, Effect, operation_sequences
+from tasks.variants.transforms import OF_ELEMENTS
 
 # Transforms that only reorient: what they may do, all equally likely (see reoriented()).
 QUARTER_TURNS = ("", "tv", "vh", "th")
-SYMMETRIES = (*QUARTER_TURNS, "h", "v", "t", "tvh")
 MOVES = {
     "NoOp": ("",),
     "HorizontalFlip": ("h",),
     "VerticalFlip": ("v",),
     "Transpose": ("t",),
     "RandomRotate90": QUARTER_TURNS,
-    "D4": SYMMETRIES,
-    "SquareSymmetry": SYMMETRIES,
 }
+# What D4 and SquareSymmetry do, by Albumentations' names of the elements.
+SYMMETRIES = {
+    "e": "", "r90": "tv", "r180": "vh", "r270": "th", "v": "v", "hvt": "tvh", "h": "h", "t": "t",
+}  # fmt: skip
 CROPS = ("CenterCrop", "Crop", "RandomCrop")
 RESIZED_CROPS = ("RandomResizedCrop", "RandomSizedCrop")
 HOLES = ("CoarseDropout", "XYMasking")
@@ -63,8 +65,11 @@ def _too_small(size: Size, needed: Size) -> bool:
 def _followed(transform: Any, state: State) -> list[tuple[float, State]]:
     """The states after the transform, whose `grey` is still to be set."""
     name = type(transform).__name__
-    if name in MOVES:
-        return [(1 / len(MOVES[name]), reoriented(state, moves)) for moves in MOVES[name]]
+    moves = MOVES.get(name, ())
+    if name in OF_ELEMENTS:
+        moves = tuple(SYMMETRIES[element] for element in transform.elements)
+    if moves:
+        return [(1 / len(moves), reoriented(state, move)) for move in moves]
     if name in CROPS:
         return [(1.0, _crop(transform, state))]
     if name in HOLES:

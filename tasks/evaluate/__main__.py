@@ -136,7 +136,8 @@ def write_report(page: str) -> None:
     """Write the report and, beside it, a copy of what validate found, to which it links."""
     with atomic_write(REPORT) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    shutil.copyfile(VALIDATE_REPORT, DATA_REPORT)
+    with atomic_write(DATA_REPORT) as temporary:  # the old one may be a link into DVC's cache
+        shutil.copyfile(VALIDATE_REPORT, temporary)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tasks.dataset import image_bytes
-from tasks.dataset.captions import measures_in_words, operations_in_words
+from tasks.dataset.captions import measures_in_words, operations_in_words, relabelled_in_words
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.selections import usable
 from tasks.dataset.variant_measures import UNTOUCHED, Measured, high_is_worst, quantiles
@@ -85,7 +85,7 @@ def quality_section(
     everything = pd.Series(ALL, measured.rows.index)
     of_all = {name: quantiles(measured.rows[name], everything) for name in measured.known}
     scales = [scale_of(name, by_class[name], by_operation[name]) for name in measured.known]
-    sizes = measured.rows["label"].value_counts()
+    sizes = measured.rows["source_label"].value_counts()
     return {
         "scales": scales,
         "all": lines(of_all, everything.value_counts(), scales, [ALL]),
@@ -187,10 +187,11 @@ def figure(variant: Any, source: Any, preprocessing: Preprocessing) -> dict[str,
 
     `variant`, `source`: rows of image_bytes.locate_variants() and locate_images().
     """
+    label = relabelled_in_words(variant._asdict()) or variant.label
     return {
         "source": picture(image_bytes.read_row(source), THUMBNAIL, preprocessing),
         "variant": picture(image_bytes.read_row(variant), THUMBNAIL),
-        "name": f"{variant.label}: {variant.variant_id}",
+        "name": f"{label}: {variant.variant_id}",
         "measures": measures_in_words({name: getattr(variant, name) for name in MEASURES}),
         "operations": operations_in_words(json.loads(variant.operations)),
     }

@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from tasks.dataset import image_bytes
+from tasks.dataset.captions import relabelled_in_words
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.selections import (
     count_by_class,
@@ -60,7 +61,8 @@ def render(findings: Findings, worst_mistakes: int) -> str:
         card=findings.card,
         numbers=findings.numbers,
         classes=classes,
-        never_trained=[row["label"] for row in classes if row["train"] == 0],
+        never_trained=[row["label"] for row in classes if row["shown"] == 0],
+        relabelled=any(row["shown"] != row["after"] for row in classes),
         totals=pd.DataFrame(classes).drop(columns="label").sum().to_dict(),
         files=len(findings.validated),
         set_aside=findings.validated["reason"].value_counts().to_dict(),
@@ -78,11 +80,19 @@ def render(findings: Findings, worst_mistakes: int) -> str:
 
 
 def count_table(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[dict[str, Any]]:
-    """Images of each class: by split, variants written and rejected, and `after`: trained on."""
+    """Images of each class: by split, variants written and rejected, and `after`: trained on.
+
+    Variants count for the class of their source. `shown`: how many are trained on that show the
+    class, see tasks/variants/relabelling.py.
+    """
     images = count_by_class(usable(validated), "split", list(SPLITS))
-    new = count_by_class(planned_variants(ledger), "status", ["written", "rejected"])
-    table = images.join(new.reindex(images.index, fill_value=0))
+    variants, states = planned_variants(ledger), ["written", "rejected"]
+    of_sources = variants.assign(label=variants["source_label"])
+    new = count_by_class(of_sources, "status", states).reindex(images.index, fill_value=0)
+    shown = count_by_class(variants, "status", states).reindex(images.index, fill_value=0)
+    table = images.join(new)
     table["after"] = table["train"] + table["written"]
+    table["shown"] = table["train"] + shown["written"]
     return table.reset_index().to_dict("records")
 
 
@@ -107,7 +117,9 @@ def variant_sheet(
 
 def _variant_cell(variant: Any) -> dict[str, str]:
     names = ", ".join(operation["name"] for operation in json.loads(variant.operations))
-    return _cell(read_bytes(variant), f"{variant.variant_id}: {names or 'unchanged'}")
+    change = relabelled_in_words(variant._asdict())
+    done = f"{names or 'unchanged'}{f' ({change})' if change else ''}"
+    return _cell(read_bytes(variant), f"{variant.variant_id}: {done}")
 
 
 def _cell(data: bytes, caption: str, preprocessing: Preprocessing = AS_DECODED) -> dict[str, str]:

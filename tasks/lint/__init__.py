@@ -6,5 +6,6 @@ area_rules    small crops, holes and borders    count_rules   too many variants,
 storage_rules encoding and the depth of pixels  sample_rules  what a few variants look like
 order         what comes before what in a policy
 samples       a variant made for sample_rules
+relabelling_rules  targets of classes whose variants show others, maps that leave a class out
 backgrounds   whether images have the colour of a border anyway
 """

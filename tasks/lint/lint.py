@@ -3,7 +3,8 @@
 from tasks.lint import area_rules, policy_rules, sample_rules, storage_rules
 from tasks.lint.backgrounds import have_background
 from tasks.lint.count_rules import Planned, mostly_untouched, too_many
-from tasks.lint.findings import Finding, settle
+from tasks.lint.findings import Finding, said_once, settle
+from tasks.lint.relabelling_rules import partly_relabelled, relabelled_targets
 from tasks.lint.step_rules import step_rules
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import build_transforms
@@ -35,8 +36,12 @@ def lint(
     findings = storage_rules.lossy_encoding(given, params.encoding)
     if "jpeg_over_jpeg" not in wanted:
         findings += storage_rules.low_quality(given, params.encoding)
-    for policy, its in rows_of_policies(planned.rows["label"], params):
-        findings += lint_policy(policy, planned.where(its), params, recipes)
+    findings += partly_relabelled(params, recipes, planned)
+    findings += relabelled_targets(params, recipes, planned)
+    findings += said_once(
+        (policy, lint_policy(policy, planned.where(its), params, recipes))
+        for policy, its in rows_of_policies(planned.rows["label"], params)
+    )
     settled = settle(findings, params.lint)  # before any variant is made
     found = sample_rules.sample_rules(params, recipes, given, wanted)
     return [*settled, *settle(found, params.lint)]

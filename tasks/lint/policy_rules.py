@@ -5,6 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tasks.common.yaml_names import quoted
 from tasks.lint.findings import Finding
 from tasks.lint.order import CONSTANT, MAPS, MATRICES, placed_leaves, resamplings
 
@@ -25,6 +26,7 @@ FOR_ALL_IMAGES = {
     "PadIfNeeded": "pad: {{width: {0.min_width}, height: {0.min_height}}}",
     "ToGray": "grey",
 }
+TURNED = ("6", "9", "six", "nine")  # each becomes another when it is turned upside down
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # What makes an image brighter or darker, and its black too.
 TONES = (
@@ -40,7 +42,7 @@ NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 
 def flipped_symbols(transforms: list[Any], classes: list[str], location: str) -> list[Finding]:
     """Flips and quarter turns of what looks like digits or letters."""
-    flips = [placed for placed in placed_leaves(transforms, location) if placed.name in FLIPS]
+    flips = [placed for placed in placed_leaves(transforms, location) if _flips(placed.leaf)]
     symbols = all(
         len(label) == 1 or label.isdigit() or label.lower() in NUMBERS for label in classes
     )
@@ -52,7 +54,14 @@ def flipped_symbols(transforms: list[Any], classes: list[str], location: str) ->
         f"the classes ({examples}) look like digits or letters, and a flipped or turned one may be "
         "another or none"
     )
-    return [Finding("flipped_symbols", location, f"{names}: {why}", "leave it out")]
+    changed = [label for label in TURNED if label in classes] or classes[:2]
+    rule = f"{{classes: [{', '.join(map(quoted, changed))}], forbid: [{names}]}}"
+    instead = f"leave it out, or do so for the classes that it changes, augment.labels: [{rule}]"
+    return [Finding("flipped_symbols", location, f"{names}: {why}", instead)]
+
+
+def _flips(transform: Any) -> bool:
+    return _name(transform) in FLIPS and getattr(transform, "elements", None) != ["e"]
 
 
 def repeated_resampling(transforms: list[Any], fuse: bool, location: str) -> list[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.lint.area_rules import evenly_spaced
-from tasks.lint.findings import Finding
+from tasks.lint.findings import Finding, said_once
 from tasks.lint.order import placed_leaves
 from tasks.lint.samples import Sampled, sample
 from tasks.lint.storage_rules import LEAST_QUALITY, PLACE
@@ -51,7 +51,7 @@ def sample_rules(
     """
     if not wanted:
         return []
-    findings = []
+    by_policy: list[tuple[ClassPolicy, list[Finding]]] = []
     samples: list[Sampled] = []
     policies = list(rows_of_policies(rows["label"], params))
     each = min(SAMPLED, max(1, MOST_SAMPLED // max(1, len(policies))))
@@ -62,9 +62,9 @@ def sample_rules(
         made = [sample(source, recipes.of(source.label)) for source in sources]
         found = [sampled for sampled in made if sampled is not None]
         samples += found
-        for rule, find in OF_A_POLICY.items():
-            if rule in wanted:
-                findings += find(policy, found)
+        finders = [find for rule, find in OF_A_POLICY.items() if rule in wanted]
+        by_policy.append((policy, list(chain.from_iterable(f(policy, found) for f in finders))))
+    findings = said_once(by_policy)
     if "jpeg_over_jpeg" in wanted:
         findings += jpeg_over_jpeg(samples, params.encoding)
     return findings

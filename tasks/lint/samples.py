@@ -9,14 +9,14 @@ from tasks.lint.storage_rules import JPEGS
 from tasks.pixels.encode import encode
 from tasks.variants.gates import first_excess
 from tasks.variants.make import variant_seed
-from tasks.variants.measures import (
+from tasks.variants.policy import Applied
+from tasks.variants.quality.measures import (
     Baseline,
     Measures,
     encoding_psnr,
     share_of_black,
     share_of_white,
 )
-from tasks.variants.policy import Applied
 from tasks.variants.recipe import Recipe
 from tasks.variants.sources import Source, read_policy_input
 

@@ -34,6 +34,7 @@ from tasks.train.inference import Normalise, choose_device, fix_randomness, gpu_
 from tasks.train.model import build_model, choose_size
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
+from tasks.variants.label_checks import check_label_rules
 from tasks.variants.originals import read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, overall_hash
@@ -80,7 +81,8 @@ def main() -> None:
     write_model(best_weights, history, params, card, overall_hash(ledger["recipe_hash"]))
     report_history(history, params)
     counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
-    write_exposure(counted, ledger, params)
+    by_class = exposure.presentations_by_class(counted, feed.online_classes, classes)
+    write_exposure(counted, by_class, ledger, params)
 
 
 # --- what is trained on ---------------------------------------------------------------------------
@@ -137,7 +139,9 @@ def online_batches(
     if params.augmentation == "offline":
         return None
     augment = read_params("augment", AugmentParams)
-    recipes = Recipes.from_params(augment, form.preprocessing, class_names(validated))
+    classes = class_names(validated)
+    check_label_rules(augment, classes)
+    recipes = Recipes.from_params(augment, form.preprocessing, classes)
     rows = training_sources(validated)
     stored = planned_variants(ledger)
     planned = rows["source_id"].map(stored.groupby("source_id").size()).fillna(0).astype(int)
@@ -149,6 +153,7 @@ def online_batches(
         params.epochs,
         to_input,
         read_originals(validated, form.preprocessing),
+        classes,
     )
     if params.augmentation == "both":
         dataset.remember(stored)
@@ -202,10 +207,16 @@ def report_history(history: pd.DataFrame, params: TrainParams) -> None:
         events.emit("picture", text="training curves", uri=data_uri(picture, "svg+xml"))
 
 
-def write_exposure(counted: pd.DataFrame, ledger: pd.DataFrame, params: TrainParams) -> None:
+def write_exposure(
+    counted: pd.DataFrame, by_class: dict[str, int], ledger: pd.DataFrame, params: TrainParams
+) -> None:
     """Write how often each source was shown, once that is known to be what was planned.
 
-    `counted`: training_samples() with the feed's counts `shown`, `replaced` and `left_out`.
+    Args:
+        counted: training_samples() with the feed's counts `shown`, `replaced` and `left_out`.
+        by_class: see exposure.presentations_by_class().
+        ledger: of the stored variants.
+        params: of the training.
     """
     sources = exposure.exposure_by_source(counted)
     written = written_variants(ledger).groupby("source_id").size()
@@ -214,7 +225,7 @@ def write_exposure(counted: pd.DataFrame, ledger: pd.DataFrame, params: TrainPar
     tables.write_csv(EXPOSURE, sources)
     distinct = read_params("augment", AugmentParams).distinct
     images = exposure.distinct_images(counted) if distinct else None
-    numbers = exposure.summary(sources, params.augmentation, params.epochs, images)
+    numbers = exposure.summary(sources, params.augmentation, params.epochs, images, by_class)
     tables.write_json(EXPOSURE_METRICS, numbers)
     events.report_counts(presentations=numbers["presentations"], left_out=numbers["left_out"])
 

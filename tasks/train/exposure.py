@@ -5,6 +5,7 @@ stored, offline training shows it 4 samples of that source in each epoch: in 10 
 presentations. The feed counts what it showed (feed.py); here the counts are summed for each source.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,11 +17,12 @@ def exposure_by_source(samples: pd.DataFrame) -> pd.DataFrame:
     """Presentations of each source over all epochs.
 
     Args:
-        samples: a row for each sample of the feed: source_id, label, kind (original, stored,
-            online), and its counts shown, replaced and left_out.
+        samples: a row for each sample of the feed: source_id, source_label, kind (original,
+            stored, online), and its counts shown, replaced and left_out.
 
     Returns:
-        A row for each source, in the order of the samples: source_id, label;
+        A row for each source, in the order of the samples: source_id; label, its own, whatever
+        its variants show;
         original, stored, online: presentations of itself, of its stored variants, and of variants
         made on the fly;
         replaced: presentations of itself in place of a variant on the fly that was rejected;
@@ -34,8 +36,28 @@ def exposure_by_source(samples: pd.DataFrame) -> pd.DataFrame:
         online=shown * (kind == "online") - samples["replaced"],
         presentations=shown,
     )
-    sources = counted.groupby(["source_id", "label"], sort=False)
-    return sources[[*COLUMNS, "presentations"]].sum().reset_index()
+    sources = counted.groupby(["source_id", "source_label"], sort=False)
+    table = sources[[*COLUMNS, "presentations"]].sum().reset_index()
+    return table.rename(columns={"source_label": "label"})
+
+
+def presentations_by_class(
+    samples: pd.DataFrame, online_classes: Mapping[int, int], classes: list[str]
+) -> dict[str, int]:
+    """How often each class was shown over all epochs, by what images show, not by their sources.
+
+    Args:
+        samples: see exposure_by_source(), with their own `label`.
+        online_classes: of samples made on the fly, see Feed.
+        classes: by their numbers; those that were never shown are left out.
+    """
+    from_disk = samples[samples["kind"] != "online"]
+    shown = from_disk.groupby("label")["shown"].sum()
+    return {
+        label: int(shown.get(label, 0)) + online_classes.get(number, 0)
+        for number, label in enumerate(classes)
+        if label in shown.index or number in online_classes
+    }
 
 
 def reconcile(sources: pd.DataFrame, augmentation: str, epochs: int, written: pd.Series) -> None:
@@ -75,7 +97,11 @@ def distinct_images(samples: pd.DataFrame) -> int:
 
 
 def summary(
-    sources: pd.DataFrame, augmentation: str, epochs: int, distinct: int | None
+    sources: pd.DataFrame,
+    augmentation: str,
+    epochs: int,
+    distinct: int | None,
+    by_class: dict[str, int],
 ) -> dict[str, Any]:
     """The content of metrics/exposure.json.
 
@@ -84,9 +110,9 @@ def summary(
         augmentation: offline, online or both.
         epochs: how many were trained.
         distinct: see distinct_images(); None where variants may be equal to each other.
+        by_class: see presentations_by_class().
     """
     totals = {name: int(sources[name].sum()) for name in (*COLUMNS, "presentations")}
-    classes = sources.groupby("label")["presentations"].sum()
     return {
         "augmentation": augmentation,
         "epochs": epochs,
@@ -98,5 +124,5 @@ def summary(
             "least": int(sources["presentations"].min()),
             "most": int(sources["presentations"].max()),
         },
-        "presentations_of_a_class": {str(label): int(count) for label, count in classes.items()},
+        "presentations_of_a_class": by_class,
     }

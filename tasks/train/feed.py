@@ -3,6 +3,7 @@
 A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tasks.train.inference import on_device
-from tasks.train.online import OnlineBatches
+from tasks.train.online import OnlineBatches, Shown
 
 COPIED_AT_ONCE = 1024  # images, on their way to a GPU
 
@@ -32,13 +33,16 @@ class Feed:
 
     Args:
         array: uint8 (images, 3, size, size).
-        labels: the class number of every sample, int64 (samples,).
+        labels: the class number of every sample, int64 (samples,); of those made on the fly that
+            of their source: an epoch's may show another, see tasks/variants/relabelling.py.
         online: makes the variants on the fly; None where there are none.
 
     Attributes, each int64 (samples,), summed over all epochs:
         shown: how often each sample was shown.
         replaced: how often an online sample's variant was rejected and its source shown instead.
         left_out: how often each sample was missed, alone in a last batch.
+
+    online_classes: how often online samples showed each class, by its number, over all epochs.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Feed:
         self.shown = np.zeros(len(labels), np.int64)
         self.replaced = np.zeros(len(labels), np.int64)
         self.left_out = np.zeros(len(labels), np.int64)
+        self.online_classes: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -91,13 +96,15 @@ class Feed:
         for decoded, made in zip(from_array, to_make, strict=True):
             samples = np.concatenate([decoded, made])
             places = on_device(torch.from_numpy(samples), self.device)
-            images = self._gather(decoded, places[: len(decoded)])
+            images, labels = self._gather(decoded, places[: len(decoded)]), self.labels[places]
             if len(made):
-                online_images, succeeded = next(online)
+                online_images, succeeded, classes = next(online)
                 images = torch.cat([images, on_device(online_images, self.device)])
+                labels[len(decoded) :] = on_device(classes, self.device)
                 self.replaced[made] += ~succeeded.numpy()
+                self.online_classes.update(classes.tolist())
             self.shown[samples] += 1
-            yield images, self.labels[places]
+            yield images, labels
 
     def _gather(self, samples: np.ndarray, places: Tensor) -> Tensor:
         """Images of the array on the device; `places`: the samples, there."""
@@ -105,9 +112,7 @@ class Feed:
             return self.resident[places]
         return on_device(torch.from_numpy(self.array[samples]), self.device)
 
-    def _make_online(
-        self, number: int, to_make: list[np.ndarray]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _make_online(self, number: int, to_make: list[np.ndarray]) -> Iterator[Shown]:
         """The variants of each batch that has any; see OnlineBatches.epoch()."""
         if self.online is None:
             return iter(())

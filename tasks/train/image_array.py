@@ -21,7 +21,16 @@ from tasks.pixels.preprocess import AS_DECODED
 from tasks.train.images import InputForm, as_input
 
 IMAGES_PER_TASK = 128
-COLUMNS = ["source_id", "variant_index", "label", "path", "offset", "length", "sha256"]
+COLUMNS = [
+    "source_id",
+    "variant_index",
+    "label",
+    "source_label",
+    "path",
+    "offset",
+    "length",
+    "sha256",
+]
 
 
 class DecodeTask(NamedTuple):
@@ -37,8 +46,8 @@ def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFram
     """The images of the training split: the originals, then their written variants.
 
     Returns:
-        source_id; variant_index, 0 for an original; label; path; offset in bytes, null where the
-        image is a file of its own; length in bytes; sha256.
+        source_id; variant_index, 0 for an original; label, what it shows; source_label; path;
+        offset in bytes, null where the image is a file of its own; length in bytes; sha256.
     """
     stored = image_bytes.locate_variants(written_variants(ledger))
     return pd.concat([split_files(validated, "train"), stored[COLUMNS]], ignore_index=True)
@@ -46,7 +55,8 @@ def training_files(validated: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFram
 
 def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     """The originals of a split, in the columns of training_files()."""
-    rows = image_bytes.locate_images(usable(validated, split)).assign(variant_index=0)
+    rows = image_bytes.locate_images(usable(validated, split))
+    rows = rows.assign(variant_index=0, source_label=rows["label"])
     return rows[COLUMNS].reset_index(drop=True)
 
 

@@ -6,7 +6,7 @@ the samples, nor the epoch from which training is resumed changes what is shown.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,21 +16,33 @@ from torch.utils.data import DataLoader, Dataset
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.variants.make import draw_variant
-from tasks.variants.measures import Baseline
 from tasks.variants.originals import NO_ORIGINALS, Originals
+from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_policy_input
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 
 
+class Shown(NamedTuple):
+    """What an epoch shows of a source, or a batch of them.
+
+    `pixels`: uint8 or uint16, (height, width) or (height, width, 3), passed through `finish` where
+    one is given. `made`: whether they are a variant's, else the source's. `label`: the number of
+    the class that they show, see tasks/variants/relabelling.py.
+    """
+
+    pixels: Any
+    made: Any
+    label: Any
+
+
 class OnlineVariants(Dataset):
     """Of each source its variant `source.planned + epoch`.
 
     With no stored variants planned, that is variant `epoch`; with 3 planned, epoch 1 shows variant
-    4. Item i is of source i: (pixels, made). `pixels` is uint8 or uint16, (height, width) or
-    (height, width, 3), passed through `finish` where one is given. Where the variant is rejected
-    (see tasks/variants/make.py and originals.py), they are the source's, and `made` is False.
+    4. Item i is of source i, see Shown. Where its variant is rejected (see tasks/variants/make.py
+    and originals.py), the source stands in.
 
     Under `distinct` a variant must differ from its siblings before it, so their pixel hashes are
     needed. They are kept in memory that all workers share, 8 bytes for each source and epoch. One
@@ -42,6 +54,8 @@ class OnlineVariants(Dataset):
         epochs: how many there will be.
         finish: what is done with the pixels of each image.
         originals: which no variant may equal.
+        classes: all of the dataset, sorted: a class's number is its index. None: those of the
+            sources.
     """
 
     def __init__(
@@ -51,10 +65,13 @@ class OnlineVariants(Dataset):
         epochs: int,
         finish: Callable[[np.ndarray], Any] | None = None,
         originals: Originals = NO_ORIGINALS,
+        classes: list[str] | None = None,
     ) -> None:
         self.sources = sources
         self.recipes = recipes
         self.finish = finish
+        known = classes or sorted({source.label for source in sources})
+        self.numbers = {label: number for number, label in enumerate(known)}
         self.originals = originals
         self.epoch = torch.ones(1, dtype=torch.int64).share_memory_()
         most = max((source.planned for source in sources), default=0) + epochs
@@ -77,18 +94,18 @@ class OnlineVariants(Dataset):
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, number: int) -> tuple[Any, bool]:
+    def __getitem__(self, number: int) -> Shown:
         source = self.sources[number]
         pixels = read_policy_input(source, self.recipes.of(source.label))
-        new = self._draw(number, source.planned + int(self.epoch), Baseline(pixels))
-        shown = pixels if new is None else new
-        return (self.finish(shown) if self.finish else shown), new is not None
+        drawn = self._draw(number, source.planned + int(self.epoch), Baseline(pixels))
+        shown, label = (pixels, source.label) if drawn is None else drawn
+        finished = self.finish(shown) if self.finish else shown
+        return Shown(finished, drawn is not None, self.numbers[label])
 
-    def _draw(self, number: int, index: int, baseline: Baseline) -> np.ndarray | None:
-        """The pixels of variant `index` of a source; `baseline`: of what the policy gets of it.
+    def _draw(self, number: int, index: int, baseline: Baseline) -> tuple[np.ndarray, str] | None:
+        """The pixels of variant `index` of a source and its class; None where it is rejected.
 
-        Returns:
-            None where the variant is rejected.
+        `baseline`: of what the policy gets of the source.
         """
         source = self.sources[number]
         recipe = self.recipes.of(source.label)
@@ -96,8 +113,9 @@ class OnlineVariants(Dataset):
         drawn = draw_variant(source, baseline, recipe, index, seen)
         if recipe.distinct:
             self.hashes[number, index - 1] = drawn.pixel_hash or REJECTED
-        conflict = self.originals.conflict(drawn.pixel_hash, source.label)
-        return None if conflict else drawn.pixels
+        label = self.recipes.final_label(source.label, drawn.operations)
+        conflict = self.originals.conflict(drawn.pixel_hash, label)
+        return None if drawn.pixels is None or conflict else (drawn.pixels, label)
 
     def _siblings(self, number: int, index: int, baseline: Baseline) -> set[int]:
         """The hashes of a source and its variants before `index`; those missing are made."""
@@ -129,9 +147,7 @@ class OnlineBatches:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(
-        self, number: int, batches: list[list[int]]
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(self, number: int, batches: list[list[int]]) -> Iterator[Shown]:
         """The items of OnlineVariants in one epoch.
 
         Args:
@@ -139,7 +155,8 @@ class OnlineBatches:
             batches: the sources of each batch, by their numbers in the dataset.
 
         Yields:
-            For each batch the images as one tensor, and which of them are variants: bool (batch,).
+            For each batch the images as one tensor, which of them are variants: bool (batch,), and
+            their classes: int64 (batch,).
 
         Raises:
             UserError: of a worker.

@@ -16,7 +16,7 @@ from tasks.common.errors import UserError
 from tasks.dataset.image_bytes import locate_variants, read_row
 from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, LEDGER
-from tasks.dataset.selections import written_variants
+from tasks.dataset.selections import class_names, written_variants
 from tasks.pixels import hashing
 from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
@@ -39,6 +39,12 @@ GATES: tuple[dict[str, Any], ...] = (
     {"contrast": {"max": 1.0, "then": "warn"}},
 )
 LABELS = "abc"
+# Of each step of POLICIES, which class it makes of which.
+RELABEL: tuple[dict[str, dict[str, str]], ...] = (
+    {},
+    {"Rotate": {"a": "b", "b": "a"}, "InvertImg": {"a": "c", "b": "c"}},
+    {"Rotate": {"c": "a"}},
+)
 COMMITTED = Path("committed")
 
 
@@ -72,6 +78,7 @@ class Dataset:
     policy: int = 0
     policy_of: dict[str, int] = field(default_factory=dict)
     gates: int = 0
+    maps: int = 0
 
     def __post_init__(self) -> None:
         for _ in range(self.rng.randint(4, 12)):
@@ -85,7 +92,22 @@ class Dataset:
         for label, number in count.get("per_class", {}).items():
             own[label] = {**own.get(label, {}), **number}
         count["per_class"] = {label: plan for label, plan in own.items() if label in labels}
-        return AugmentParams(policy=POLICIES[self.policy], gates=GATES[self.gates], **count)
+        labelled = list(map(self.rule, RELABEL[self.maps])) if self.maps else []
+        return AugmentParams(
+            policy=POLICIES[self.policy],
+            gates=GATES[self.gates],
+            labels=list(filter(None, labelled)),
+            **count,
+        )
+
+    def rule(self, step: str) -> dict[str, Any] | None:
+        """What `step` makes of those classes that have it in their policy."""
+        there = {label for label, _ in self.files.values()}
+        own = {label: POLICIES[self.policy_of.get(label, self.policy)] for label in there}
+        classes = [label for label in sorted(there) if step in str(own[label])]
+        pairs = RELABEL[self.maps][step].items()
+        map = {old: new for old, new in pairs if {old, new} <= there}
+        return {"classes": classes, "relabel": {step: map}} if classes and map else None
 
     def validated(self) -> pd.DataFrame:
         """Write the files; the rows that validate would make of them."""
@@ -161,6 +183,9 @@ class Dataset:
     def change_gates(self) -> None:
         self.gates = self.rng.randrange(len(GATES))
 
+    def change_maps(self) -> None:
+        self.maps = self.rng.randrange(len(RELABEL))
+
     def change_recipe_of_a_class(self) -> None:
         self.policy_of[self.rng.choice(LABELS)] = self.rng.randrange(len(POLICIES))
 
@@ -200,7 +225,12 @@ class Dataset:
             self.replace,
         ]
         edits += [self.recount, self.recount, self.change_recipe, self.lose_half_of_the_cache]
-        edits += [self.change_recipe_of_a_class, self.change_gates, *[self.add_what_was_made] * 4]
+        edits += [
+            self.change_recipe_of_a_class,
+            self.change_gates,
+            *[self.change_maps] * 2,
+            *[self.add_what_was_made] * 4,
+        ]
         self.rng.choice([*edits, self.commit, self.commit_and_clone])()
 
 
@@ -216,9 +246,10 @@ def run(
     monkeypatch.chdir(folder)
     said: dict[str, int] = {}
     monkeypatch.setattr(events, "report_counts", said.update)
-    params = dataset.params()
+    params, validated = dataset.params(), dataset.validated()
+    recipes = Recipes.from_params(params, AS_DECODED, class_names(validated))
     try:
-        augment(dataset.validated(), params, Recipes.from_params(params, AS_DECODED))
+        augment(validated, params, recipes)
     except UserError as error:  # none of the variants planned was written
         return {"error": str(error).encode()}, said
     files = {name: path.read_bytes() for name, path in files_below(Path("data/augmented")).items()}

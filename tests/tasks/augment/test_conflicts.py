@@ -115,7 +115,8 @@ def test_an_image_of_the_same_class_forbids_nothing(
 def write_ledger(folder: Path, variants: list[tuple[str, str, int, int, str]]) -> Path:
     """A ledger of variants: variant_id, label, variant_index, pixel_hash, status."""
     names = ["variant_id", "label", "variant_index", "pixel_hash", "status"]
-    rows = pd.DataFrame(variants, columns=names).reindex(columns=LEDGER_COLUMNS.names)
+    rows = pd.DataFrame(variants, columns=names)
+    rows = rows.assign(source_label=rows["label"]).reindex(columns=LEDGER_COLUMNS.names)
     tables.write_table(folder / "ledger.parquet", rows, LEDGER_COLUMNS)
     return folder / "ledger.parquet"
 
@@ -154,7 +155,7 @@ def test_of_several_pairs_the_first_is_told(tmp_path: Path) -> None:
             ("b-v002", "dog", 2, 7, "written"),
         ],
     )
-    assert find_label_conflicts(path) == (4, [("a-v001", "cat"), ("b-v002", "dog")])
+    assert find_label_conflicts(path) == (4, [("a-v001", "cat"), ("b-v002", "dog")], "cat")
 
 
 def test_a_segment_without_a_variant_is_as_if_it_were_rejected(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_no_line_is_wider_than_a_cell_and_what_is_too_much_is_cut() -> None:
     assert lines[0] == "sharpness 0.25, kept 0.31"
     assert all(font.getlength(line) <= CELL for line in lines)
     assert len(lines) == MOST_LINES + 1 and lines[-1] == "…"
+    assert list(wrapped(["cafe\u0301"])) == ["caf\u00e9"]
     [cut] = wrapped(["m" * 99])
     assert cut.endswith("m…") and font.getlength(cut) <= CELL < font.getlength(cut + "m")
 

@@ -26,7 +26,7 @@ REASONS = [None, "not_distinct", CROP, "failed: KeyError: 3", "equals_held_out: 
 def ledger(*rows: tuple[str, str, str | None]) -> pa.Table:
     """Rows of label, source_id and reason."""
     columns = zip(*rows, strict=True) if rows else ((), (), ())
-    names = ["label", "source_id", "reason"]
+    names = ["source_label", "source_id", "reason"]
     return pa.table([pa.array(column, pa.string()) for column in columns], names)
 
 

@@ -30,10 +30,10 @@ from tasks.variants.make import (
     has_one_colour,
     variant_seed,
 )
-from tasks.variants.measures import Baseline
 from tasks.variants.originals import NO_ORIGINALS
 from tasks.variants.params import Encoding
 from tasks.variants.policy import canonical_json
+from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source
 

@@ -102,6 +102,7 @@ def test_a_history_leaves_what_a_cold_run_leaves(
 def test_with_any_number_of_workers(
     seed: int, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(segments, "MEAN_BYTES", 4 * 2**20)  # worker processes know no other
     _, expected = live(seed, tmp_path / "one", monkeypatch)
     monkeypatch.setenv("VARIEGATE_WORKERS", workers)
     assert live(seed, tmp_path / "many", monkeypatch)[1] == expected

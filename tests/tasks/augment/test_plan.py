@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.augment.plan import class_named, plan_by_class, plan_counts, spread_evenly
+from tasks.augment.plan import plan_by_class, plan_counts, spread_evenly
 from tasks.common.errors import UserError
+from tasks.dataset.selections import class_named
 from tasks.variants.params import AugmentParams
 
 
@@ -201,3 +202,27 @@ def test_of_many_classes_ten_are_listed(count: int, more: str) -> None:
         class_named("zebra", classes, "here")
     problem = f"no such class in training; classes: {', '.join(classes[:10])}{more}"
     assert str(caught.value) == f"here 'zebra': {problem}"
+
+
+def test_a_class_without_a_step_cannot_have_variants() -> None:
+    rules = [{"classes": ["6", "9"], "forbid": "HorizontalFlip"}]
+    rows = sources(**{"6": 3, "8": 2, "9": 1})
+
+    def counts(**own: object) -> dict[str, int]:
+        params = AugmentParams(
+            policy="HorizontalFlip", variants_per_image=2, labels=rules, per_class=own
+        )
+        return plan_counts(rows, params).groupby(rows["label"]).sum().to_dict()
+
+    with pytest.raises(UserError) as error:
+        counts()
+    assert str(error.value) == (
+        "params.yaml augment.labels: leaves no step of policy for '6', '9', of which 8 variants "
+        "are planned; allow a step, or plan none, augment.per_class: "
+        "{'6': {variants_per_image: 0}}"
+    )
+    none = {"variants_per_image": 0}
+    with pytest.raises(UserError, match=r" for '9', of which 2 variants are planned"):
+        counts(**{"6": none})
+    assert counts(**{"6": none, "9": none}) == {"6": 0, "8": 4, "9": 0}
+    assert counts(**{"6": none, "9": {"policy": "Blur"}}) == {"6": 0, "8": 4, "9": 2}

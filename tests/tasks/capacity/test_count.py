@@ -15,7 +15,7 @@ from tasks.common.errors import UserError
 from tasks.pixels.hashing import pixel_sha256
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy
-from tasks.variants.transforms import TRANSFORMS
+from tasks.variants.transforms import ELEMENTS, TRANSFORMS
 
 DRAWS = 400
 FLIP, TURNS = "HorizontalFlip", "RandomRotate90"
@@ -527,3 +527,20 @@ def test_images_on_the_fly_show_the_source_where_nothing_is_left_of_them() -> No
     found = capacity([{"CoarseDropout": hole}], 8, 8)
     assert (found.untouched, found.covered, found.expected_new(9)) == (0.5, 0.5, 0)
     assert found.expected_shown(9) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (3, 4), (4, 4)])
+@given(st.lists(st.sampled_from(list(ELEMENTS)), min_size=1, unique=True))
+@settings(max_examples=25, deadline=None)
+def test_d4_makes_as_many_images_as_its_elements_do(
+    size: tuple[int, int], elements: list[str]
+) -> None:
+    image = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
+    for name in ("D4", "SquareSymmetry"):
+        step = policies.build_step({name: {"elements": elements}}, "here")
+        made = [step.apply(image, group_element=element) for element in step.elements]
+        images = {(each.shape, each.tobytes()) for each in made}
+        found = capacity([{name: {"elements": elements}}], *size)
+        assert (found.count, found.exact) == (len(images), True)
+        same = [np.array_equal(each, image) for each in made]
+        assert found.untouched == pytest.approx(sum(same) / len(same))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.capacity.follow import Distribution, Effect, Follower, _chances, _merge, _mix
+from tasks.capacity.follow import Distribution, Effect, Follower, _merge
 from tasks.capacity.states import OneColour, State
 from tasks.variants.policy import build_transforms
 
@@ -91,27 +91,6 @@ def test_what_each_transform_does_where_it_is_applied(
 )
 def test_the_probabilities_of_two_states(policy: list[Any], mirrored: float) -> None:
     assert followed(policy, SOURCE)[0] == pytest.approx({SOURCE: 1 - mirrored, MIRROR: mirrored})
-
-
-@pytest.mark.parametrize(
-    ("left", "steps", "replace", "chances"),
-    [
-        (0, 3, False, [1]),
-        (1, 3, False, [2 / 3, 1 / 3]),
-        (3, 3, False, [0, 1]),
-        (0, 3, True, [1]),
-        (2, 4, True, [9 / 16, 6 / 16, 1 / 16]),
-    ],
-)
-def test_how_often_the_first_step_is_chosen(
-    left: int, steps: int, replace: bool, chances: list[float]
-) -> None:
-    assert _chances(left, steps, replace) == pytest.approx(chances)
-
-
-def test_a_mixture_leaves_out_what_cannot_be() -> None:
-    mixed = _mix([(0.5, {SOURCE: 0.5, MIRROR: 0.5}), (0.5, {SOURCE: 1}), (0, {State(None): 1})])
-    assert mixed == {SOURCE: 0.75, MIRROR: 0.25}
 
 
 def test_pictures_of_a_size_are_merged_and_others_are_not() -> None:

@@ -18,6 +18,8 @@ def test_the_report_carries_everything_and_escapes_names(digits: Project) -> Non
     digits.path("data/raw/2").rename(strange)
     for stage in ("ingest", "validate", "augment", "train", "evaluate"):
         digits.stage(stage)
+    written = {path.name for path in digits.path("reports").iterdir()}
+    assert written == {"index.html", "data.html", "predictions.csv"}  # the stage's outs
     page = digits.path("reports/index.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
     loads = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']+)""", page)

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.capacity.count import capacities_by_source, checked_capacities
 from tasks.common.errors import UserError
+from tasks.common.yaml_names import quoted
 from tasks.lint import policy_rules
 from tasks.lint.count_rules import Planned
 from tasks.lint.lint import lint
@@ -56,11 +57,34 @@ def test_flips_of_digits_and_letters(labels: Sequence[str]) -> None:
         "VerticalFlip",
         "NoOp",
     ]
-    shown = ", ".join(sorted(labels))
+    shown = sorted(labels)
+    first = ", ".join(map(quoted, shown[:2]))
     assert warned(inner, labels) == [
-        f"{POLICY}: D4, VerticalFlip: the classes ({shown}) look like digits or letters, and a "
-        "flipped or turned one may be another or none; leave it out (lint: flipped_symbols)"
+        f"{POLICY}: D4, VerticalFlip: the classes ({', '.join(shown)}) look like digits or "
+        "letters, and a flipped or turned one may be another or none; leave it out, or do so for "
+        f"the classes that it changes, augment.labels: [{{classes: [{first}], forbid: "
+        "[D4, VerticalFlip]}] (lint: flipped_symbols)"
     ]
+    assert "{classes: ['6', '9'], forbid: [D4, VerticalFlip]}" in warned(inner, "069")[0]
+
+
+def test_flips_that_label_rules_leave_out_are_no_matter() -> None:
+    flips = ["HorizontalFlip", "VerticalFlip", "Transpose"]
+    rows = SIZES.assign(label=list("069"), file_name="a.png")
+    counts = pd.Series(1, rows.index)
+
+    def rules(*labels: dict[str, Any]) -> list[str]:
+        policy = ["D4", {"Rotate": {"limit": 20}}]
+        params = AugmentParams(variants_per_image=1, policy=policy, labels=list(labels))
+        recipes = Recipes.from_params(params, AS_DECODED, list("069"))
+        capacities = checked_capacities(rows, counts, params)
+        found = lint(params, recipes, Planned(rows, counts, *capacities))
+        return [finding.rule for finding in found]
+
+    all_flips = {"classes": ["*"], "forbid": [*flips, "RandomRotate90"]}
+    assert rules(all_flips) == rules({"classes": ["?"], "forbid": "D4"}) == []
+    assert rules({"classes": ["*"], "forbid": flips}) == ["flipped_symbols"]
+    assert warned([{"D4": {"elements": ["e"]}}, "Sharpen"], "069") == []
 
 
 def test_flips_of_other_things_are_no_matter() -> None:
@@ -359,7 +383,9 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
         "params.yaml augment.per_class '9' policy[0] Rotate: turns by up to 90 degrees; if images "
         "have an upside, set limit: [-30, 30] (lint: far_rotation)",
         f"{POLICY}: HorizontalFlip: the classes (8) look like digits or letters, and a flipped or "
-        "turned one may be another or none; leave it out (lint: flipped_symbols)",
+        "turned one may be another or none; leave it out, or do so for the classes that it "
+        "changes, augment.labels: [{classes: ['8'], forbid: [HorizontalFlip]}] "
+        "(lint: flipped_symbols)",
     ]
     with pytest.raises(UserError, match=r"^params.yaml augment.policy: 2 distinct variants"):
         checked_capacities(rows, counts * 2, params)
@@ -369,8 +395,9 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
         checked_capacities(rows, counts * 2, params)
     assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
         "params.yaml augment.per_class '9' policy: VerticalFlip: the classes (9) look like digits "
-        "or letters, and a flipped or turned one may be another or none; leave it out "
-        "(lint: flipped_symbols)"
+        "or letters, and a flipped or turned one may be another or none; leave it out, or do so "
+        "for the classes that it changes, augment.labels: [{classes: ['9'], forbid: "
+        "[VerticalFlip]}] (lint: flipped_symbols)"
     ]
     own["9"]["policy"] = ["NoOp", "GaussNoise", {"Blur": {"blur_limit": 11}}]
     params = AugmentParams(variants_per_image=1, policy="GaussNoise", per_class=own)

@@ -8,8 +8,8 @@ import pytest
 from tasks.lint.sample_rules import blurred, clipped, jpeg_over_jpeg, low_similarity
 from tasks.lint.samples import Sampled, clipped_share
 from tasks.pixels.preprocess import AS_DECODED
-from tasks.variants.measures import Baseline, Measures
 from tasks.variants.params import AugmentParams, Encoding
+from tasks.variants.quality.measures import Baseline, Measures
 from tasks.variants.recipe import ClassPolicy, Recipes
 
 POLICY = ClassPolicy(

@@ -57,7 +57,7 @@ def test_online_training_gives_the_same_weights_with_any_number_of_workers(digit
 
 def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
     samples = pd.DataFrame(
-        {"source_id": ["a", "a"], "label": ["x", "x"], "kind": ["original", "online"]}
+        {"source_id": ["a", "a"], "source_label": ["x", "x"], "kind": ["original", "online"]}
     )
     samples = samples.assign(shown=[3, 2], replaced=[0, 0], left_out=[0, 1])
     exposure.reconcile(exposure.exposure_by_source(samples), "both", 3, pd.Series({"a": 0}))
@@ -68,9 +68,10 @@ def test_a_source_shown_too_often_or_too_seldom_is_a_defect() -> None:
 
 
 def samples_of(*rows: tuple[object, ...]) -> pd.DataFrame:
-    """A row for each sample: source, label, kind, and how often shown, replaced and left out."""
-    columns = ["source_id", "label", "kind", "shown", "replaced", "left_out"]
-    return pd.DataFrame(rows, columns=columns)
+    """A row for each sample: source, its label, kind, how often shown, replaced and left out."""
+    columns = ["source_id", "source_label", "kind", "shown", "replaced", "left_out"]
+    samples = pd.DataFrame(rows, columns=columns)
+    return samples.assign(label=samples["source_label"])
 
 
 # 3 epochs of two sources in mode `both`; b comes first
@@ -128,7 +129,7 @@ def test_different_images_are_those_from_disk_that_were_shown_and_those_made() -
 
 def test_the_summary_by_hand() -> None:
     sources = exposure.exposure_by_source(SHOWN)
-    found = exposure.summary(sources, "both", 3, 6)
+    found = exposure.summary(sources, "both", 3, 6, {"4": 4, "7": 9})
     assert type(found["samples_per_epoch"]) is int
     assert found == {
         "augmentation": "both",
@@ -145,4 +146,13 @@ def test_the_summary_by_hand() -> None:
         "presentations_of_a_source": {"least": 4, "most": 9},
         "presentations_of_a_class": {"4": 4, "7": 9},
     }
-    assert exposure.summary(sources, "both", 3, None)["distinct_images"] is None
+    assert exposure.summary(sources, "both", 3, None, {})["distinct_images"] is None
+
+
+def test_presentations_of_a_class_count_what_was_shown_not_what_it_was_made_of() -> None:
+    samples = SHOWN.assign(label=["right", "left", "left", "left", "right", "left"])
+    classes = ["down", "left", "right", "up"]
+    # from disk: 3 right, 2 + 3 + 0 left; on the fly, by the numbers of the classes
+    found = exposure.presentations_by_class(samples, {1: 3, 3: 2}, classes)
+    assert found == {"left": 8, "right": 3, "up": 2}
+    assert sum(found.values()) == SHOWN["shown"].sum()

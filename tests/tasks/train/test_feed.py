@@ -6,24 +6,28 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from tasks.train.feed import Feed, shuffled_batches
+from tasks.train.online import Shown
 
 
 class FakeOnline:
-    """Makes images of one value, 100 + the source's number; those of `rejected` fail."""
+    """Makes images of one value, 100 + the source's number; those of `rejected` fail.
+
+    Each shows the class of that number, in odd epochs 10 more.
+    """
 
     def __init__(self, rejected: set[int]) -> None:
         self.rejected = rejected
         self.asked: list[tuple[int, list[list[int]]]] = []
 
-    def epoch(self, number: int, batches: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int, batches: list[list[int]]) -> Iterator[Shown]:
         self.asked.append((number, batches))
         for sources in batches:
             values = torch.tensor(sources, dtype=torch.uint8)[:, None, None, None] + 100
             made = torch.tensor([source not in self.rejected for source in sources])
-            yield values.expand(-1, 3, 2, 2), made
+            labels = torch.tensor(sources) + 100 + 10 * (number % 2)
+            yield Shown(values.expand(-1, 3, 2, 2), made, labels)
 
 
 def decoded(count: int) -> np.ndarray:
@@ -59,13 +63,16 @@ def test_a_batch_has_the_images_of_its_labels_decoded_ones_first() -> None:
     for epoch in (1, 2):
         for images, own in feed.epoch(epoch, 3, torch.Generator().manual_seed(epoch)):
             assert images.dtype == torch.uint8 and images.shape[1:] == (3, 2, 2)
-            assert images[:, 2, 1, 0].tolist() == own.tolist()
+            relabelled = 10 * (epoch % 2) * (own >= 100)
+            assert images[:, 2, 1, 0].tolist() == (own - relabelled).tolist()
             assert own.tolist() == sorted(own.tolist(), key=lambda label: label >= 100)
             seen.append(len(own))
     assert seen == [3, 3, 2] * 2
     assert feed.shown.tolist() == [2] * 8
     assert feed.replaced.tolist() == [0, 0, 0, 0, 0, 0, 2, 0]
     assert feed.left_out.tolist() == [0] * 8
+    assert feed.online_classes == dict.fromkeys((100, 101, 102, 110, 111, 112), 1)
+    assert feed.labels.tolist() == labels.tolist()
     counts = (feed.shown, feed.replaced, feed.left_out)
     assert {each.dtype for each in counts} == {np.dtype(np.int64)}
     for number, (epoch, asked) in enumerate(online.asked, start=1):

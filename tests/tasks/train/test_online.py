@@ -102,7 +102,7 @@ def test_neither_workers_nor_a_resumed_epoch_nor_the_order_change_it(
                 len(dataset), generator=torch.Generator().manual_seed(epoch)
             ).tolist()
             batches = [order[:4], order[4:]]
-            shown = [sums.tolist() for sums, _ in loader.epoch(epoch, batches)]
+            shown = [sums.tolist() for sums, *_ in loader.epoch(epoch, batches)]
             assert shown == [
                 [_sum(expected[place][epoch - 1]) for place in batch] for batch in batches
             ]
@@ -131,7 +131,7 @@ def test_where_a_variant_equals_a_held_out_image_its_source_stands_in(tmp_path: 
     shown = []
     for epoch in range(1, 9):
         dataset.set_epoch(epoch)
-        (first, first_made), (_, second_made) = dataset[0], dataset[1]
+        (first, first_made, _), (_, second_made, _) = dataset[0], dataset[1]
         assert np.array_equal(first, images[0]) and second_made
         shown.append(first_made)
     assert set(shown) == {True, False}  # made: the draws that leave the image as it is
