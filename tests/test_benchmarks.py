@@ -104,3 +104,17 @@ def test_the_pictures_of_the_page_are_those_that_are_drawn(
         drawn = degradation.draw(list(picture(chart)))
         assert committed.shape == drawn.shape
         assert degradation.psnr(committed, drawn[:, :, ::-1]) > 30, path
+
+
+# --- label_audit ----------------------------------------------------------------------------------
+
+
+def test_a_mirrored_arrow_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    label_audit = load("label_audit", monkeypatch)
+    label_audit.draw(label_audit.arrows, tmp_path)
+    steps = {**label_audit.HORIZONTAL, "brightness": [label_audit.brightness(0.1, 0.2)]}
+    told, flip, tone, time = label_audit.audit(tmp_path, steps)
+    assert told.startswith("400 images as pixels of 20; told: down 0.9")
+    assert "left to right" in flip and "right to left" in flip and "down" not in flip
+    assert tone.split() == ["brightness", "-"]
+    assert time.startswith("2 settings: ")

@@ -40,6 +40,11 @@ def picture(data: bytes, side: int, preprocessing: Preprocessing = AS_DECODED) -
     Raises:
         UndecodableError: see decode().
     """
-    pixels = thumbnail(preprocessing.read(data), side)
+    return picture_of(preprocessing.read(data), side)
+
+
+def picture_of(pixels: np.ndarray, side: int) -> str:
+    """A thumbnail of pixels as a `data:` URI: PNG or JPEG, whichever is smaller."""
+    pixels = thumbnail(pixels, side)
     png, jpeg = encode(pixels, "png"), encode(pixels, "jpeg", 85)
     return data_uri(png, "png") if len(png) <= len(jpeg) else data_uri(jpeg, "jpeg")

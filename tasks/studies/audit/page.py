@@ -1,1 +1,142 @@
 """Page of an audit: reports/audit.html, self-contained, with plots over magnitude and pictures."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+
+from tasks.common.temporary import atomic_write
+from tasks.dataset.captions import operations_in_words
+from tasks.dataset.paths import AUDIT_REPORT
+from tasks.pixels.thumbnails import picture_of
+from tasks.studies.audit import wording
+from tasks.studies.audit.audit import Audit, Example
+from tasks.studies.audit.plots import HEIGHT, WIDTH, Plot, plots_of
+from tasks.studies.audit.rules import as_yaml, where_to_paste
+from tasks.studies.audit.verdicts import KNOWN, MORE_INSIDE, MORE_OUTSIDE, Finding
+from tasks.variants.params import AugmentParams
+from tasks.variants.policy import canonical_json
+from tasks.variants.recipe import Recipes
+from tasks.variants.sources import read_policy_input
+
+MOST_ROWS = 200  # of a table of findings: a policy of ten steps and 1,000 classes have 50,000
+MOST_PICTURES = 12  # of a step
+THUMBNAIL = 112  # pixels a side
+
+
+class Figure(NamedTuple):
+    """A variant beside its source, data: URIs; in words what became of it, and what was done."""
+
+    source: str
+    variant: str
+    label: str
+    becomes: str
+    tried: str
+    operations: list[str]
+
+
+class Section(NamedTuple):
+    """What the page shows of a step, at all its magnitudes.
+
+    `broken`: the findings that break labels. `others`: all others. `pictures`: how many examples
+    there are, of which `figures` shows some.
+    """
+
+    name: str
+    plots: list[Plot]
+    broken: list[Finding]
+    others: list[Finding]
+    figures: list[Figure]
+    pictures: int
+
+
+def write_page(audit: Audit, recipes: Recipes, params: AugmentParams) -> None:
+    """Write the page; pictures are made again of the sources, which have to be where they were."""
+    page = render(audit, recipes, params)
+    with atomic_write(AUDIT_REPORT) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(audit: Audit, recipes: Recipes, params: AugmentParams) -> str:
+    """The page, as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["magnitude"] = wording.magnitude
+    before = len(params.labels)
+    known = sorted(audit.classes.items(), key=lambda item: item[1])
+    return environment.get_template("audit.html.j2").render(
+        summary=wording.summary(audit),
+        labels=as_yaml(audit.labels, before).rstrip("\n") if audit.labels else "",
+        where_to_paste=where_to_paste(before),
+        counts=wording.counts(audit.findings),
+        cases=len(audit.findings),
+        images=audit.images,
+        seed=params.seed,
+        recipes=sorted({recipes.of(label).hash for label in audit.classes}),
+        sections=list(sections(audit, recipes)),
+        known=known,
+        known_from=KNOWN,
+        more_inside=MORE_INSIDE,
+        more_outside=MORE_OUTSIDE,
+        too_few=sorted({each.label for each in audit.findings} - audit.classes.keys()),
+        badly_known=[item for item in known if item[1] < KNOWN],
+        most_rows=MOST_ROWS,
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def sections(audit: Audit, recipes: Recipes) -> Iterator[Section]:
+    """A section for each step, in the order of the policy, then one for all of it."""
+    by_step: dict[str, list[Finding]] = {}
+    for finding in audit.findings:
+        by_step.setdefault(finding.step, []).append(finding)
+    for step, findings in by_step.items():
+        examples = [example for example in audit.examples if example.finding.step == step]
+        yield Section(
+            name=wording.step_name(step),
+            plots=plots_of(findings),
+            broken=list(filter(wording.breaks_labels, findings)),
+            others=[each for each in findings if not wording.breaks_labels(each)],
+            figures=[figure(example, recipes) for example in chosen(examples)],
+            pictures=len(examples),
+        )
+
+
+def chosen(examples: list[Example]) -> list[Example]:
+    """At most MOST_PICTURES of them: the worst of each finding, then the second worst of each.
+
+    `examples`: of one step, of each finding the worst first. Findings of the largest shares come
+    first.
+    """
+    ranks: Counter[Finding] = Counter()
+    ranked = []
+    for example in examples:
+        ranked.append((ranks[example.finding], -example.finding.share))
+        ranks[example.finding] += 1
+    order = sorted(range(len(examples)), key=ranked.__getitem__)
+    return [examples[i] for i in order[:MOST_PICTURES]]
+
+
+def figure(example: Example, recipes: Recipes) -> Figure:
+    """A variant, made again by its seed, beside its source."""
+    recipe = recipes.of(example.source.label)
+    pixels = read_policy_input(example.source, recipe)
+    before = picture_of(pixels, THUMBNAIL)  # a step may write into its input
+    steps = canonical_json(example.setting.policies[example.policy])
+    applied = replace(recipe, policy=steps).build_policy().apply(pixels, example.seed)
+    return Figure(
+        source=before,
+        variant=picture_of(applied.pixels, THUMBNAIL),
+        label=example.finding.label,
+        becomes=wording.becomes(example.finding),
+        tried=wording.magnitude(example.setting),
+        operations=operations_in_words(applied.operations),
+    )
