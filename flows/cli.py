@@ -326,10 +326,13 @@ def ui() -> None:
     from flows.service import server
     from flows.service.processes import ended_by_signals
     from flows.service.report import report_served
+    from tasks.dataset.paths import AUDIT_REPORT
 
     with ended_by_signals(), server.server_ensured() as url, report_served() as report:
         print(f"dashboard        {server.dashboard_page(url)}")
         print(f"report           {report}")
+        if AUDIT_REPORT.is_file():
+            print(f"audit            {report}/{AUDIT_REPORT.name}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
         server.wait_until_silent(url)
         raise UserError(f"{server.dashboard_page(url)}: the server ended")
@@ -482,6 +485,34 @@ def preview(
     sheet, shown = draw_preview(inputs.validated, inputs.params, inputs.recipes, asked)
     output.write_bytes(encode(sheet, "png"))
     print(f"wrote {output}: {shown}")
+
+
+@app.command()
+def audit(as_json: AsJson = False) -> None:
+    """Say which steps of the policy break labels, and what to write into augment.labels.
+
+    Each step is tried alone, at each magnitude, on training images: no run is needed. Writes
+    reports/audit.html.
+
+    Example: variegate audit
+    """
+    from flows import console
+    from flows.audit_console import audit_tables
+    from flows.refresh import refresh_stages
+    from tasks.dataset.paths import AUDIT_REPORT
+    from tasks.studies.audit.audit import audit as audit_policy
+    from tasks.studies.audit.page import write_page
+
+    refresh_stages("validate")
+    inputs = _read_inputs()
+    with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
+        found = audit_policy(inputs.validated, inputs.params, inputs.recipes)
+    write_page(found, inputs.recipes, inputs.params)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        console.show(audit_tables(found, len(inputs.params.labels)))
+        print(f"report     {AUDIT_REPORT.resolve()}")
 
 
 # --- variants ---------------------------------------------------------------------------------
@@ -681,13 +712,16 @@ def _read_inputs() -> Inputs:
     from tasks.common.params import read_params
     from tasks.dataset.manifests import read_preprocessing, read_validated
     from tasks.dataset.selections import class_names
+    from tasks.variants.label_checks import check_label_rules
     from tasks.variants.params import AugmentParams
     from tasks.variants.recipe import Recipes, check_policies
 
     params = read_params("augment", AugmentParams)
     check_policies(params)
     validated = read_validated()
-    recipes = Recipes.from_params(params, read_preprocessing(), class_names(validated))
+    classes = class_names(validated)
+    check_label_rules(params, classes)
+    recipes = Recipes.from_params(params, read_preprocessing(), classes)
     return Inputs(params, recipes, validated)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.augment.counts import (
+    Labels,
     counts_by_class,
     in_words,
     kinds_by_class,
@@ -23,16 +24,20 @@ from tasks.augment.counts import (
     rejection_lines,
 )
 from tasks.common.machine import worker_count
+from tasks.common.yaml_names import in_one_line
 from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
+from tasks.dataset.selections import names_in_words
 
 if TYPE_CHECKING:
     from flows.doctor import Finding
 
 Part = str | Table
 COLUMNS_OF_TEXT = 100  # sentences are wrapped there
+POLICIES_SHOWN = 10
 Counts = dict[str, dict[str, int]]  # of each class, by name
+BY_LABEL = "training images expected to show the class, once augment.labels has relabelled variants"
 COLUMNS_OF_FILE = 100_000  # no table is as wide: in a file nothing is folded
 
 
@@ -59,20 +64,25 @@ def show(parts: Iterable[Part]) -> None:
             print(line.rstrip())
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], indent: int = 0) -> Table:
-    """A table of names, left-aligned, in the first column, and numbers, right-aligned, in others.
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], indent: int = 0, names: int = 1
+) -> Table:
+    """A table of names, left-aligned, in the first columns, and numbers, right-aligned, in others.
 
     Args:
         heads: the headings.
         rows: a cell for each heading; text is shown as it is, markup of rich has no meaning.
         indent: columns of space before each line.
+        names: how many columns hold names.
     """
     made = Table(box=None, pad_edge=False)
     made.add_column(Text(" " * indent + heads[0]), overflow="fold")
-    for head in heads[1:]:
+    for head in heads[1:names]:
+        made.add_column(Text(head), overflow="fold")
+    for head in heads[names:]:
         made.add_column(Text(head), justify="right", no_wrap=True)
-    for name, *numbers in rows:
-        made.add_row(Text(" " * indent + name), *map(Text, numbers))
+    for name, *others in rows:
+        made.add_row(Text(" " * indent + name), *map(Text, others))
     return made
 
 
@@ -114,7 +124,8 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
         parts += [f"rejected         {line}" for line in rejection_lines(totals["rejections"])]
         parts += not_printed("warning", totals["warnings"], printed)
         lost = kinds_by_class(read_rejections()) if totals["rejected"] else {}
-        parts.append(_variants_table(counts_by_class(read_counts()), lost))
+        by_label = totals.get("by_label", {})
+        parts.append(_variants_table(counts_by_class(read_counts()), lost, by_label))
         parts.append(f"training images  {totals['training_images']:,}")
     if "train" in stages:
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
@@ -133,18 +144,27 @@ def _status_counts(found: dict[str, Any]) -> str:
     )
 
 
-def _variants_table(classes: Counts, lost: Counts) -> Table:
+def _variants_table(classes: Counts, lost: Counts, by_label: Labels) -> Table:
     """Of each class its sources, the variants of them, and the sum; where any are rejected, why.
 
-    `lost`: of the classes that lost variants how many by kind, see kinds_by_class().
+    Args:
+        classes: see counts_by_class().
+        lost: of the classes that lost variants how many by kind, see kinds_by_class().
+        by_label: the training images that show each class, see count_labels(); {} where no rule
+            relabels.
     """
     names = ["sources", "written", "training_images"]
     heads = ["class", "sources", "variants", "training images"]
     rows = []
     for label, numbers in classes.items():
         cells = [label, *(f"{numbers[name]:,}" for name in names)]
+        if by_label:
+            expected = numbers["sources"] + by_label[label]["expected"]
+            cells += [f"{by_label[label]['training_images']:,}", f"{expected:,.1f}"]
         rows.append([*cells, in_words(lost.get(label, {}))] if lost else cells)
-    return table([*heads, "rejected"] if lost else heads, rows, indent=2)
+    heads += ["by label", "expected"] if by_label else []
+    heads += ["rejected"] if lost else []
+    return table(heads, rows, indent=2)
 
 
 def _exposure(found: dict[str, Any]) -> str:
@@ -235,11 +255,14 @@ def plan_forecast(found: dict[str, Any]) -> list[Part]:
         "",
         f"capacity   {_capacity(found)}",
         "distinct   of the variants, about how many are expected to differ without drawing again",
+        *([f"by label   {BY_LABEL}"] if "by_label" in found else []),
         f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
         f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
     ]
     if "gates" in found:
         parts.append(f"gates      {_gates(found['gates'])}")
+    if found["policies"]:
+        parts += ["", *_own_policies(found["policies"])]
     if "training" in found:
         parts += ["", *training_forecast(found["training"])]
     if found["warnings"]:
@@ -250,6 +273,24 @@ def plan_forecast(found: dict[str, Any]) -> list[Part]:
     return parts
 
 
+def _own_policies(found: list[dict[str, Any]]) -> list[Part]:
+    """The policies of classes that have another than the rest; see forecast.own_policies()."""
+    indent = " " * len("policy     ")
+    parts: list[Part] = []
+    for own in found[:POLICIES_SHOWN]:
+        changes = "; ".join(own["changes"]) or "as augment.per_class has it"
+        text = f"policy     of {names_in_words(own['classes'])}: {changes}"
+        parts += textwrap.wrap(text, COLUMNS_OF_TEXT, subsequent_indent=indent)
+        parts += [f"{indent}- {_step_in_yaml(step)}" for step in own["policy"]]
+    if len(found) > POLICIES_SHOWN:
+        parts.append(f"{indent}and {len(found) - POLICIES_SHOWN:,} more; --json shows all")
+    return parts
+
+
+def _step_in_yaml(step: Any) -> str:
+    return in_one_line(step).removeprefix("{").removesuffix("}")
+
+
 def _gates(found: dict[str, int]) -> str:
     return (
         f"about {found['redrawn']:,} variants drawn again and {found['rejected']:,} rejected, "
@@ -258,13 +299,16 @@ def _gates(found: dict[str, int]) -> str:
 
 
 def _plan_table(found: dict[str, Any]) -> Table:
+    heads = ["class", "sources", "variants", "training", "times", "distinct"]
+    by_label = found.get("by_label", {})
     rows = []
     for label, row in [*found["classes"].items(), ("all", found)]:
         counts = [f"{row[name]:,}" for name in ("sources", "variants", "training_images")]
-        rows.append(
-            [label, *counts, f"{row['multiplier']:.2f}", f"{row['expected_distinct']:,.0f}"]
-        )
-    return table(["class", "sources", "variants", "training", "times", "distinct"], rows)
+        cells = [label, *counts, f"{row['multiplier']:.2f}", f"{row['expected_distinct']:,.0f}"]
+        if label in by_label:
+            cells.append(f"{row['sources'] + by_label[label]['expected']:,.1f}")
+        rows.append(cells)
+    return table([*heads, "by label"] if by_label else heads, rows)
 
 
 def _capacity(found: dict[str, Any]) -> str:

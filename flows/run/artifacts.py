@@ -21,6 +21,7 @@ from tasks.augment.counts import (
     in_words,
     kinds_by_class,
     read_counts,
+    read_labels,
     read_rejections,
 )
 from tasks.dataset.columns import MEASURES
@@ -49,12 +50,19 @@ def publish_classes() -> None:
     Reasons are there where any was.
     """
     classes, rejections = counts_by_class(read_counts()), read_rejections()
-    kinds = kinds_by_class(rejections)
+    kinds, by_label = kinds_by_class(rejections), read_labels()
     table = [
-        {"class": code_span(label), **numbers, "reasons": in_words(kinds.get(label, {}))}
+        {
+            "class": code_span(label),
+            **numbers,
+            **label_cells(numbers["sources"], by_label.get(label)),
+            "reasons": in_words(kinds.get(label, {})),
+        }
         for label, numbers in islice(classes.items(), MOST_CLASSES)
     ]
     description = "Training images per class, before and after"
+    if by_label:
+        description += "; by label: those that show it, as augment.labels relabels variants"
     if len(classes) > MOST_CLASSES:
         whole = code_span(str(COUNTS.resolve()))
         description += f"; the first {MOST_CLASSES:,} of {len(classes):,} classes, from {whole}"
@@ -66,6 +74,14 @@ def publish_classes() -> None:
     if lost:
         text = "Why variants were rejected, and what helps"
         create_table_artifact(lost, key="rejected-variants", description=text)
+
+
+def label_cells(sources: int, shown: dict[str, Any] | None) -> dict[str, Any]:
+    """The training images that show a class, and how many were expected; see count_labels()."""
+    if shown is None:
+        return {}
+    expected = round(sources + shown["expected"], 1)
+    return {"training_images_by_label": shown["training_images"], "expected_by_label": expected}
 
 
 def publish_measures() -> None:

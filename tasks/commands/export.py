@@ -39,7 +39,8 @@ COLUMNS = pa.schema(
     {
         "variant_id": pa.string(),
         "source_id": pa.string(),
-        "label": pa.string(),
+        "label": pa.string(),  # what the image shows: its folder, or its .cls
+        "source_label": pa.string(),  # the class of its source, see tasks/variants/relabelling.py
         "class_index": pa.int32(),  # index of the label among all labels, sorted
         "split": pa.string(),
         "variant_index": pa.int32(),  # 0 is the original
@@ -137,6 +138,7 @@ def images_to_export(sources: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFram
     sources = sources.assign(
         variant_id=[variant_id(source_id, 0) for source_id in sources["source_id"]],
         variant_index=0,
+        source_label=sources["label"],
     )
     variants = image_bytes.locate_variants(written_variants(ledger))
     formats = variants["source_id"].map(sources.set_index("source_id")["format"])
@@ -231,7 +233,8 @@ def files_listed_in(manifest: Path) -> list[str]:
         UserError: where it is damaged: nothing else says which files are the export's.
     """
     try:
-        return tables.read_table(manifest, COLUMNS, made_by="export")["file"].tolist()
+        files = pa.schema([COLUMNS.field("file")])  # of an earlier version it may lack others
+        return tables.read_table(manifest, files, made_by="export")["file"].tolist()
     except UserError:
         raise UserError(
             f"{manifest}: is damaged, and only it says which files an earlier export wrote; "

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from tasks.augment import plan
 from tasks.augment.expand import Encoded, expand_source
 from tasks.augment.tar_format import member_bytes
 from tasks.capacity.count import Capacity, checked_capacities
+from tasks.capacity.labels import expected_labels
 from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
 from tasks.dataset.selections import class_names, example_rows
@@ -24,7 +26,7 @@ from tasks.lint.lint import lint
 from tasks.variants.gates import GATE
 from tasks.variants.originals import OF_THE_DATASET, Originals, read_originals
 from tasks.variants.params import AugmentParams
-from tasks.variants.recipe import Recipes
+from tasks.variants.recipe import Recipes, policies
 from tasks.variants.sources import Source, policy_inputs, to_sources, training_sources
 
 SAMPLED_SOURCES = 24
@@ -75,6 +77,8 @@ def forecast(
     table = plan.plan_by_class(rows, counts)
     table["expected_distinct"] = distinct.groupby(rows["label"]).sum().round(1)
     table = table.reindex(class_names(validated), fill_value=0)  # some have no training image
+    expected = expected_labels(rows["label"], counts, recipes) if recipes.maps else {}
+    by_label = {label: {"expected": round(expected.get(label, 0.0), 2)} for label in table.index}
     originals = read_originals(validated, recipes.general.preprocessing)
     sample = draw_sample(rows, counts, recipes, originals)
     total = int(counts.sum())
@@ -83,8 +87,10 @@ def forecast(
         "classes": {str(label): row for label, row in table.to_dict("index").items()},
         "sources": len(rows),
         "variants": total,
+        "policies": own_policies(params, class_names(validated)),
         "training_images": len(rows) + total,
         "multiplier": (len(rows) + total) / max(len(rows), 1),
+        **({"by_label": by_label} if recipes.maps else {}),
         **capacity_range(capacities),
         "expected_distinct": round(float(distinct.sum()), 1),
         "disk_bytes": round(total * sample.bytes),
@@ -109,6 +115,20 @@ def forecast(
     return result
 
 
+def own_policies(params: AugmentParams, classes: list[str]) -> list[dict[str, Any]]:
+    """The policies of classes for which it is not augment.policy, and what label rules changed."""
+    spelled = {normalize("NFC", label): label for label in classes}
+    return [
+        {
+            "classes": list(filter(None, map(spelled.get, policy.labels))),
+            "policy": policy.steps,
+            "changes": list(policy.changes),
+        }
+        for policy in policies(params, classes)
+        if policy.labels is not None
+    ]
+
+
 def capacity_range(capacities: list[Capacity]) -> dict[str, Any]:
     """The least and the most different images of one source.
 
@@ -131,7 +151,9 @@ def draw_sample(
     Where there are gates of more sources, and once more without: the difference is theirs.
     """
     gates = bool(recipes.general.gates)
-    chosen = evenly_chosen(rows, counts) if gates else example_rows(rows, SAMPLED_SOURCES)
+    chosen = (
+        evenly_chosen(rows, counts) if gates else example_rows(rows[counts > 0], SAMPLED_SOURCES)
+    )
     sources = list(to_sources(chosen, pd.Series(1, chosen.index)))
     if not sources:
         return Sample(0.0, 0.0, 0, Counter())
@@ -140,7 +162,7 @@ def draw_sample(
     made: list[Encoded] = []
     for source in sources:
         encoded = expand_source(source, recipes.of(source.label))
-        made += [originals.judge(variant, source.label) for variant in encoded]
+        made += [originals.judge(variant, source.label, recipes) for variant in encoded]
     seconds = time.perf_counter() - started
     redrawn = _redrawn_by_gates(sources, recipes, made) if gates else 0
     stored = sum(member_bytes(len(data)) for _, data in made if data is not None)

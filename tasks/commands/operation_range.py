@@ -15,7 +15,14 @@ import pandas as pd
 from tasks.augment.contact_sheet import Cell, draw_rows, row_texts, source_cell
 from tasks.commands.trial_variants import Trial, make_trials
 from tasks.common.errors import UserError
-from tasks.dataset.captions import WHOLE, drawn_values, measures_in_words, number, whole
+from tasks.dataset.captions import (
+    WHOLE,
+    drawn_values,
+    measures_in_words,
+    number,
+    relabelled_in_words,
+    whole,
+)
 from tasks.dataset.columns import MEASURES
 from tasks.pixels.decode import decode
 from tasks.variants.make import Encoded, Row
@@ -76,7 +83,8 @@ def _arguments_of(name: str, steps: list[Any]) -> Iterator[dict[str, Any]]:
 
 def with_policy(recipes: Recipes, steps: list[Any]) -> Recipes:
     """The recipes with one policy for all classes."""
-    return Recipes(replace(recipes.general, policy=canonical_json(steps)))
+    general = replace(recipes.general, policy=canonical_json(steps))
+    return replace(recipes, general=general, by_class={})
 
 
 def range_sheet(
@@ -100,7 +108,7 @@ def range_sheet(
         raise UserError(f"{PLACE} {step.name}: none of {DRAWS} draws made an image: {reason}")
     by = ordered_by(draws, step.arguments)
     rows = [
-        [source_cell(trial.source, recipes), *_cells(trial.variants, by, columns)]
+        [source_cell(trial.source, recipes), *_cells(_labelled(trial, recipes), by, columns)]
         for trial in trials
     ]
     return draw_rows(rows), _in_words(step, draws, by, len(trials)) + _medians(draws)
@@ -157,6 +165,12 @@ def _spans(draws: pd.DataFrame) -> pd.Series:
     return spans[spans > 0]
 
 
+def _labelled(trial: Trial, recipes: Recipes) -> list[Encoded]:
+    """The variants of a source with their labels."""
+    label = trial.source.label
+    return [(recipes.labelled(row, label), data) for row, data in trial.variants]
+
+
 def _cells(variants: list[Encoded], by: str | None, columns: int) -> Iterator[Cell]:
     """Some different variants of a source, from the lowest value to the highest."""
     different: dict[float, Encoded] = {}
@@ -169,8 +183,8 @@ def _cells(variants: list[Encoded], by: str | None, columns: int) -> Iterator[Ce
         ordered.sort(key=lambda one: row_texts(one[1][0]))
     places = np.linspace(0, len(ordered) - 1, min(columns, len(ordered))).round().astype(int)
     for value, (row, data) in (ordered[place] for place in places):
-        head = [] if by is None else [whole(by, number(value))]
-        yield Cell(decode(data).pixels, [*head, *row_texts(row)])
+        head = [relabelled_in_words(row), "" if by is None else whole(by, number(value))]
+        yield Cell(decode(data).pixels, [*filter(None, head), *row_texts(row)])
 
 
 def _value_of(row: Row, by: str | None) -> float:

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from tasks.augment.contact_sheet import Cell, draw_rows, sample_sheet, source_cell, variant_cell
-from tasks.augment.plan import class_named, plan_counts
+from tasks.augment.plan import plan_counts
 from tasks.commands.forecast import kind_of
 from tasks.commands.operation_range import find_step, range_sheet, with_policy
 from tasks.commands.trial_variants import Trial, make_trials
 from tasks.common.errors import UserError
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.paths import VALIDATED_MANIFEST
-from tasks.dataset.selections import example_rows
+from tasks.dataset.selections import class_named, example_rows
 from tasks.dataset.variant_measures import high_is_worst
 from tasks.variants.make import Encoded
 from tasks.variants.originals import Originals, read_originals
@@ -112,7 +112,7 @@ def worst_sheet(
 ) -> tuple[np.ndarray, str]:
     """The variants that are worst by a measure, each beside its source, and the sheet in words."""
     counts: Counter[str] = Counter()
-    tried = judged(make_trials(sources, recipes), originals, measure, counts)
+    tried = judged(make_trials(sources, recipes), recipes, originals, measure, counts)
     sign = -1 if high_is_worst(measure) else 1
     # of equal ones the first: a heap of so many is all that memory holds
     worst = heapq.nsmallest(WORST, tried, key=lambda one: sign * one.value)
@@ -129,7 +129,11 @@ def worst_sheet(
 
 
 def judged(
-    trials: Iterable[Trial], originals: Originals, measure: str, counts: Counter[str]
+    trials: Iterable[Trial],
+    recipes: Recipes,
+    originals: Originals,
+    measure: str,
+    counts: Counter[str],
 ) -> Iterator[Judged]:
     """The variants that would be written, where the measure is known.
 
@@ -137,7 +141,7 @@ def judged(
     """
     for source, variants in trials:
         for variant in variants:
-            row, data = originals.judge(variant, source.label)
+            row, data = originals.judge(variant, source.label, recipes)
             counts[WRITTEN if data is not None else kind_of(str(row["reason"]))] += 1
             if data is not None and row.get(measure) is not None:
                 yield Judged(row[measure], source, (row, data))

@@ -141,7 +141,10 @@ def check_remade(
     chosen: pd.DataFrame, validated: pd.DataFrame, recipes: Recipes, originals: Originals
 ) -> list[str]:
     """Make the chosen variants again; their bytes need the ledger's hash."""
-    made_by, now = chosen["recipe_hash"], [recipes.of(label).hash for label in chosen["label"]]
+    made_by, now = (
+        chosen["recipe_hash"],
+        [recipes.of(label).hash for label in chosen["source_label"]],
+    )
     others = chosen[made_by != now]
     if len(others):
         theirs = f"the ledger's variants were made by recipe {_listed(others['recipe_hash'])}"
@@ -214,5 +217,5 @@ def remake_variant(
         raise UserError(f"no training source has the id {source_id!r}")
     (source,) = to_sources(rows, pd.Series(int(index), rows.index))
     recipe = recipes.of(source.label)
-    row, data = originals.judge(expand_source(source, recipe)[-1], source.label)
+    row, data = originals.judge(expand_source(source, recipe)[-1], source.label, recipes)
     return Remade(row, data, extension_of(source, recipe))

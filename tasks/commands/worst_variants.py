@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.augment.contact_sheet import Cell, draw_rows, row_texts
+from tasks.augment.contact_sheet import Cell, draw_rows, row_texts, variant_name
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.manifests import read_preprocessing, read_validated
@@ -22,6 +22,7 @@ COLUMNS = [
     "source_id",
     "variant_index",
     "label",
+    "source_label",
     "operations",
     "segment",
     "offset",
@@ -69,6 +70,5 @@ def _cells(
 ) -> Iterator[Cell]:
     for number, row in rows.to_dict("index").items():
         before, after = pictures[number]
-        name = f"v{row['variant_index']:03d}"
-        yield Cell(before, [row["label"], row["source_id"]])
-        yield Cell(after, [f"{name}, worst by {measure}", *row_texts(row)])
+        yield Cell(before, [row["source_label"], row["source_id"]])
+        yield Cell(after, [f"{variant_name(row)}, worst by {measure}", *row_texts(row)])

@@ -35,6 +35,7 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
         "validate",
         "plan",
         "preview",
+        "audit",
         "verify",
         "replay",
         "diff",
@@ -382,6 +383,21 @@ def test_preview_shows_sources_and_variants(finished: Project) -> None:
     done = finished.variegate("preview", "-o", "no/such/sheet.png", check=False)
     expected = "error: no/such/sheet.png: needs an existing folder, no/such is none\n"
     assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_audit_tells_what_it_can_and_writes_its_page(finished: Project) -> None:
+    before = finished.data_hashes()
+    found = finished.variegate("audit", "--json")
+    assert "classes with fewer than 8 training images: '0', '1', '2'\n" in found.stderr
+    told = json.loads(found.stdout)
+    assert told["labels"] == []
+    assert {finding["class"] for finding in told["findings"]} == {"0", "1", "2"}
+    assert {finding["verdict"] for finding in told["findings"]} == {"cannot tell"}
+    page = finished.path("reports/audit.html")
+    page.unlink()
+    shown = finished.variegate("audit").stdout.splitlines()
+    assert shown[-1] == f"report     {page}"
+    assert page.is_file() and finished.data_hashes() == before
 
 
 def test_replay_makes_the_segments_bytes_again(finished: Project) -> None:

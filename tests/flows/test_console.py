@@ -73,6 +73,7 @@ def forecast(**more: Any) -> dict[str, Any]:
         },
         "sources": 2,
         "variants": 4_000,
+        "policies": [],
         "training_images": 4_002,
         "multiplier": 2_001.0,
         "expected_distinct": 2_012.0,
@@ -102,6 +103,32 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
         "warning    " + ("much " * 18).strip(),
         "           " + ("much " * 12).strip(),
     ]
+
+
+def test_a_plan_says_what_is_expected_by_label(printed: Any) -> None:
+    by_label = {"cat": {"expected": 2_300.25}, "a dog": {"expected": 1_699.75}}
+    assert printed([console._plan_table(forecast(by_label=by_label))]) == [
+        "class  sources  variants  training    times  distinct  by label",
+        "cat          1     2,000     2,001  2001.00        12   2,301.2",
+        "a dog        1     2,000     2,001  2001.00     2,000   1,700.8",
+        "all          2     4,000     4,002  2001.00     2,012",
+    ]
+
+
+def test_a_run_says_what_came_by_label_beside_what_was_expected(printed: Any) -> None:
+    numbers = {"sources": 2, "planned": 4, "written": 4, "rejected": 0, "training_images": 6}
+    classes = {"left": numbers, "right": {**numbers, "written": 3, "training_images": 5}}
+    by_label = {
+        "left": {"expected": 4, "written": 5, "training_images": 7},
+        "right": {"expected": 4.5, "written": 2, "training_images": 4},
+    }
+    assert printed([console._variants_table(classes, {}, by_label)]) == [
+        "  class  sources  variants  training images  by label  expected",
+        "  left         2         4                6         7       6.0",
+        "  right        2         3                5         4       6.5",
+    ]
+    lost = {"right": {"failed": 1}}
+    assert printed([console._variants_table(classes, lost, by_label)])[2].endswith("6.5  1 failed")
 
 
 @pytest.mark.parametrize(
@@ -202,8 +229,7 @@ def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
     assert printed(console.run_summary(["augment"], ["warning: printed"])) == [
         "variants         3 of 4 planned",
         "rejected         1 equals_other_class: equal to an original of another class; "
-        "leave out the step that turns one class into another, or give such classes a policy "
-        "without it in augment.per_class",
+        "say in augment.labels which step to forbid for such classes, or what it makes of them",
         "warning          new",
         "  class  sources  variants  training images              rejected",
         "  cat      1,000         3            1,003  1 equals_other_class",
@@ -246,3 +272,23 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
     found["clutter"] = {"files": 0, "first": None}
     without = printed(console.validation(found, {}, [], []))
     assert without == [shown for shown in lines if shown != line]
+
+
+def test_a_plan_shows_the_policies_that_label_rules_leave(printed: Any) -> None:
+    steps = ["HorizontalFlip", {"Affine": {"scale": {"x": [0.9, 1], "y": [1, 1.5]}, "p": 1e-05}}]
+    changes = ["policy[0] VerticalFlip: forbidden", "policy[2] Affine.scale: x [0.9, 1] instead"]
+    own = {"classes": ["6", "a dog"], "policy": steps, "changes": changes}
+    written = {"classes": ["cat"], "policy": [{"D4": {"elements": ["e"]}}], "changes": []}
+    lines = printed(console.plan_forecast(forecast(policies=[own, written])))
+    assert lines[9:] == [
+        "",
+        "policy     of '6', 'a dog': policy[0] VerticalFlip: forbidden; policy[2] Affine.scale: x "
+        "[0.9, 1]",
+        "           instead",
+        "           - HorizontalFlip",
+        "           - Affine: {scale: {x: [0.9, 1], y: [1, 1.5]}, p: 1e-05}",
+        "policy     of 'cat': as augment.per_class has it",
+        "           - D4: {elements: [e]}",
+    ]
+    many = printed(console.plan_forecast(forecast(policies=[own] * 1_212)))
+    assert many[-1] == "           and 1,202 more; --json shows all"

@@ -53,6 +53,12 @@ def test_prefects_advice_on_servers_is_no_part_of_a_log() -> None:
     assert without_advice(other) and other.getMessage() == "first\nsecond, see https://x"
 
 
+def test_classes_have_what_came_by_label_where_a_rule_relabels() -> None:
+    found = artifacts.label_cells(2, {"expected": 4.25, "written": 5, "training_images": 7})
+    assert found == {"training_images_by_label": 7, "expected_by_label": 6.2}
+    assert artifacts.label_cells(2, None) == {}
+
+
 @pytest.mark.starts
 def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

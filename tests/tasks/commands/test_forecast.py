@@ -164,3 +164,43 @@ def test_what_gates_refuse_is_estimated_from_a_sample() -> None:
     assert "gates" not in forecasted(rows, policy, gates=warns)
     sample = Sample(0.0, 0.0, 96, Counter({"gate border": 3, "failed: x": 9}), redrawn=24)
     assert gates_forecast(sample, 960) == {"sampled": 96, "redrawn": 240, "rejected": 30}
+
+
+def test_policies_that_label_rules_leave_are_told_and_not_warned_of_twice() -> None:
+    rules = [
+        {"classes": ["6", "9"], "forbid": "VerticalFlip", "bound": {"Rotate": {"limit": 50}}},
+        {"classes": ["8"], "forbid": ["HorizontalFlip", "VerticalFlip"]},
+    ]
+    policy = ["VerticalFlip", "HorizontalFlip", {"Rotate": {"limit": 60}}]
+    params = AugmentParams(policy=policy, variants_per_image=2, labels=rules)
+    rows = validated(**{"1": "c", "6": "c", "8": "c", "9": "c"})
+    found = forecast(rows, params, Recipes.from_params(params, AS_DECODED, ["1", "6", "8", "9"]))
+    assert found["policies"] == [
+        {
+            "classes": ["6", "9"],
+            "policy": ["HorizontalFlip", {"Rotate": {"limit": [-50, 50]}}],
+            "changes": [
+                "policy[0] VerticalFlip: forbidden",
+                "policy[2] Rotate.limit: [-50, 50] instead of [-60, 60]",
+            ],
+        },
+        {
+            "classes": ["8"],
+            "policy": [{"Rotate": {"limit": 60}}],
+            "changes": [
+                "policy[0] VerticalFlip: forbidden",
+                "policy[1] HorizontalFlip: forbidden",
+            ],
+        },
+    ]
+    assert [(each["rule"], each["place"]) for each in found["lint"]] == [
+        ("flipped_symbols", "params.yaml augment.policy"),
+        ("far_rotation", "params.yaml augment.policy[2] Rotate"),
+        ("flipped_symbols", "params.yaml augment.labels '6', '9' policy"),
+    ]
+
+
+def test_a_class_of_which_none_is_planned_is_not_in_the_sample() -> None:
+    own = {"cat": {"variants_per_image": 0, "policy": "NoOp"}}
+    found = forecasted(validated(cat="cc", dog="cc"), ["InvertImg"], per_class=own)
+    assert [text for text in found["warnings"] if "sample" in text] == []

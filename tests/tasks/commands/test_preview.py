@@ -230,3 +230,22 @@ def test_draws_whose_value_is_not_known_are_left_out() -> None:
     shown = list(operation_range._cells([(row, data) for row in rows], "kept", 8))
     texts = [cell.texts[0].replace(WHOLE, " ") for cell in shown]
     assert texts == ["kept 0.1", "kept 0.5", "kept 0.9"]
+
+
+def test_an_operation_is_that_of_the_policy_that_label_rules_leave() -> None:
+    rows = pd.DataFrame({"label": ["6", "8", "9"]})
+    rules = [
+        {"classes": ["6", "9"], "forbid": "VerticalFlip", "bound": {"Rotate": {"limit": 30}}},
+        {"classes": ["9"], "forbid": "Rotate"},
+    ]
+    policy = ["VerticalFlip", {"Rotate": {"limit": 60}}, "D4"]
+    params = AugmentParams(variants_per_image=1, policy=policy, labels=rules)
+
+    def found(name: str, labels: list[str]) -> tuple[dict[str, Any], int, list[str]]:
+        step, its = find_step(name, rows[rows["label"].isin(labels)], params)
+        return step.arguments, step.same_name, list(its["label"])
+
+    assert found("Rotate", ["6", "8", "9"]) == ({"limit": 60}, 1, ["8"])
+    assert found("Rotate", ["6", "9"]) == ({"limit": [-30, 30]}, 1, ["6"])
+    assert found("Rotate", ["9"]) == ({}, 0, ["9"])
+    assert "v" not in found("D4", ["9"])[0]["elements"]
