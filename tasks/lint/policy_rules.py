@@ -56,7 +56,10 @@ def flipped_symbols(transforms: list[Any], classes: list[str], location: str) ->
     )
     changed = [label for label in TURNED if label in classes] or classes[:2]
     rule = f"{{classes: [{', '.join(map(quoted, changed))}], forbid: [{names}]}}"
-    instead = f"leave it out, or do so for the classes that it changes, augment.labels: [{rule}]"
+    instead = (
+        "leave it out, or do so for the classes that it changes (`variegate audit` finds them), as "
+        f"augment.labels: [{rule}]"
+    )
     return [Finding("flipped_symbols", location, f"{names}: {why}", instead)]
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from tasks.common.yaml_names import quoted
-from tasks.studies.audit.settings import WHOLE_POLICY, Setting, identity_of
+from tasks.studies.audit.settings import FLIPS, HALF_TURN, WHOLE_POLICY, Setting, identity_of
 from tasks.studies.audit.verdicts import Finding
 from tasks.variants.policy import canonical_json
 from tasks.variants.step_ranges import Span
@@ -50,12 +50,16 @@ class Tried(NamedTuple):
 def rules_from(tried: Iterable[Tried]) -> list[dict[str, Any]]:
     """The rules that follow, as augment.labels has them, in the order of their classes' names."""
     steps: dict[str, list[Tried]] = defaultdict(list)  # by the name that rules know
+    half_turns: list[Tried] = []
     for one in tried:
-        if one.setting.step != WHOLE_POLICY:
+        if one.setting.step == HALF_TURN:
+            half_turns.append(one)
+        elif one.setting.step != WHOLE_POLICY:
             steps[_step_in_rules(one.setting)].append(one)
     found: dict[str, Restrictions] = defaultdict(Restrictions)
     for step, its in steps.items():
         _restrict(step, its, found)
+    _restrict_half_turns(half_turns, found)
     _share_among_relabelled(found)
     rules = {label: _as_rule(found[label], list(steps)) for label in sorted(found)}
     return _grouped(rules)
@@ -91,6 +95,17 @@ def _restrict(step: str, tried: list[Tried], found: dict[str, Restrictions]) -> 
                 found[label].forbid.add(step)
             elif label in having and span is not None:
                 found[label].bound.setdefault(step, {})[argument] = span
+
+
+def _restrict_half_turns(tried: list[Tried], found: dict[str, Restrictions]) -> None:
+    """Forbid one of two flips, unless a rule for one of them is there already.
+
+    It is the flip from top to bottom: of most photographs the other one is harmless.
+    """
+    having = {one.finding.label for one in tried}
+    for label in _broken(tried) & having:
+        if not any(step in found[label].forbid | found[label].relabel.keys() for step in FLIPS):
+            found[label].forbid.add(FLIPS[-1])
 
 
 def _by_policies(tried: Iterable[Tried]) -> list[list[Tried]]:

@@ -15,6 +15,8 @@ from tasks.variants.transforms import ELEMENTS, OF_ELEMENTS
 
 WHOLE_POLICY = "policy"  # in place of a step's name
 BINS = 5
+FLIPS = ("HorizontalFlip", "VerticalFlip")
+HALF_TURN = " with ".join(FLIPS)  # in place of a step's name
 DIGITS = 6  # significant ones of a magnitude
 # The steps that draw one of the symmetries of the square: each is tried, by its name in D4.
 ALL = tuple(element for element, does in ELEMENTS.items() if does)
@@ -72,7 +74,8 @@ def settings_of(policies: list[ClassPolicy], classes: Iterable[str]) -> list[Set
     """What is tried of the policies of these classes, in the order of their steps.
 
     Steps of the policy that most classes have come first, and whole policies last. What several
-    classes have alike is one setting.
+    classes have alike is one setting. Two flips that a policy can do together are tried together
+    too: each may keep a label that half a turn does not.
     """
     steps: dict[str, Setting] = {}
     wholes: dict[str, Setting] = {}
@@ -80,6 +83,9 @@ def settings_of(policies: list[ClassPolicy], classes: Iterable[str]) -> list[Set
         for name, arguments in steps_within(policy.steps):
             for setting in settings_of_step(name, arguments):
                 _add(setting._replace(classes=own), steps)
+        if flips_together(policy.steps):
+            flips = [{name: {"p": 1}} for name in FLIPS]
+            _add(Setting(HALF_TURN, None, None, None, (flips,), own), steps)
         if policy.steps:
             _add(Setting(WHOLE_POLICY, None, None, None, (policy.steps,), own), wholes)
     return [*steps.values(), *wholes.values()]
@@ -114,6 +120,16 @@ def steps_within(steps: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from steps_within(arguments["transforms"])
         else:
             yield name, arguments
+
+
+def flips_together(steps: list[Any]) -> bool:
+    """Whether a policy can flip an image both ways, which is half a turn.
+
+    A step of the policy itself does one of them, a composite too, and another one the other.
+    """
+    within = [{name for name, _ in steps_within([step])}.intersection(FLIPS) for step in steps]
+    flipping = [names for names in within if names]
+    return len(flipping) > 1 and len(set().union(*flipping)) == len(FLIPS)
 
 
 def settings_of_step(name: str, arguments: dict[str, Any]) -> Iterator[Setting]:

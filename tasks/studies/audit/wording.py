@@ -81,7 +81,10 @@ def _what_breaks(findings: Sequence[Finding], steps: int) -> str:
         whole = f" The whole policy {_deeds(policy)}." if policy else ""
         return f"{which} {verb} labels: {'; '.join(deeds)}.{whole}"
     none = "The only step breaks no label" if steps == 1 else f"None of {steps} steps breaks labels"
-    return f"{none} alone, but the whole policy {_deeds(policy)}." if policy else f"{none}."
+    if not policy:
+        return f"{none}."
+    advice = "Weaken or leave out one of its steps for these classes, and audit again."
+    return f"{none} alone, but the whole policy {_deeds(policy)}. {advice}"
 
 
 def _deeds(findings: Sequence[Finding]) -> str:

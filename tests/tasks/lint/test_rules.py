@@ -62,7 +62,8 @@ def test_flips_of_digits_and_letters(labels: Sequence[str]) -> None:
     assert warned(inner, labels) == [
         f"{POLICY}: D4, VerticalFlip: the classes ({', '.join(shown)}) look like digits or "
         "letters, and a flipped or turned one may be another or none; leave it out, or do so for "
-        f"the classes that it changes, augment.labels: [{{classes: [{first}], forbid: "
+        "the classes that it changes (`variegate audit` finds them), as augment.labels: "
+        f"[{{classes: [{first}], forbid: "
         "[D4, VerticalFlip]}] (lint: flipped_symbols)"
     ]
     assert "{classes: ['6', '9'], forbid: [D4, VerticalFlip]}" in warned(inner, "069")[0]
@@ -384,8 +385,8 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
         "have an upside, set limit: [-30, 30] (lint: far_rotation)",
         f"{POLICY}: HorizontalFlip: the classes (8) look like digits or letters, and a flipped or "
         "turned one may be another or none; leave it out, or do so for the classes that it "
-        "changes, augment.labels: [{classes: ['8'], forbid: [HorizontalFlip]}] "
-        "(lint: flipped_symbols)",
+        "changes (`variegate audit` finds them), as augment.labels: [{classes: ['8'], forbid: "
+        "[HorizontalFlip]}] (lint: flipped_symbols)",
     ]
     with pytest.raises(UserError, match=r"^params.yaml augment.policy: 2 distinct variants"):
         checked_capacities(rows, counts * 2, params)
@@ -396,8 +397,8 @@ def test_each_policy_is_warned_of_for_its_own_classes() -> None:
     assert plan_warnings(params, rows, counts, *checked_capacities(rows, counts, params)) == [
         "params.yaml augment.per_class '9' policy: VerticalFlip: the classes (9) look like digits "
         "or letters, and a flipped or turned one may be another or none; leave it out, or do so "
-        "for the classes that it changes, augment.labels: [{classes: ['9'], forbid: "
-        "[VerticalFlip]}] (lint: flipped_symbols)"
+        "for the classes that it changes (`variegate audit` finds them), as augment.labels: "
+        "[{classes: ['9'], forbid: [VerticalFlip]}] (lint: flipped_symbols)"
     ]
     own["9"]["policy"] = ["NoOp", "GaussNoise", {"Blur": {"blur_limit": 11}}]
     params = AugmentParams(variants_per_image=1, policy="GaussNoise", per_class=own)

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from tasks.common import yaml_names
 from tasks.studies.audit.rules import Tried, as_yaml, rules_from
-from tasks.studies.audit.settings import settings_of
+from tasks.studies.audit.settings import HALF_TURN, settings_of
 from tasks.studies.audit.verdicts import Finding
 from tasks.variants.label_checks import check_label_rules, check_rules
 from tasks.variants.params import AugmentParams
@@ -218,6 +218,21 @@ def test_classes_that_become_each_other_share_all_that_is_said_of_them() -> None
         "    - classes: [e]\n"
         "      bound: {Rotate: {limit: [-18, 18]}}\n"
     )
+
+
+def test_half_a_turn_by_two_flips_forbids_one_of_them() -> None:
+    flips = ["HorizontalFlip", "VerticalFlip"]
+    move = both(HALF_TURN, "6", "9")[0]
+    assert suggested(flips, "6 8 9", move) == (
+        "    - classes: ['6', '9']\n      forbid: [VerticalFlip]\n"
+    )
+
+
+def test_half_a_turn_needs_no_rule_where_its_flips_have_one() -> None:
+    flips = ["HorizontalFlip", "VerticalFlip"]
+    exchanged = both("HorizontalFlip", "l", "r", share=0.9)
+    alone = suggested(flips, "l r", *exchanged)
+    assert suggested(flips, "l r", *exchanged, *both(HALF_TURN, "l", "r", share=0.9)) == alone
 
 
 def test_a_class_without_the_step_needs_no_rule() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.studies.audit.settings import (
+    HALF_TURN,
     IDENTITIES,
     SYMMETRIES,
     Setting,
@@ -16,6 +17,8 @@ from tasks.studies.audit.settings import (
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy, transform_class
 from tasks.variants.recipe import policies
+
+PIXELS = np.arange(6, dtype=np.uint8).reshape(2, 3)
 
 
 def settings(policy: list[Any], classes: str = "a b", **more: Any) -> list[Setting]:
@@ -49,6 +52,28 @@ def test_each_step_is_tried_alone_then_the_whole_policy() -> None:
         Setting("trivialaugment", None, None, None, ([{"trivialaugment": {"p": 1}}],), both),
         Setting("policy", None, None, None, (steps,), both),
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "together"),
+    [
+        (["HorizontalFlip", "VerticalFlip"], True),
+        (
+            ["HorizontalFlip", {"SomeOf": {"n": 1, "transforms": ["VerticalFlip", "Equalize"]}}],
+            True,
+        ),
+        ([{"OneOf": {"transforms": ["HorizontalFlip", "VerticalFlip"]}}], False),
+        ([{"OneOf": {"transforms": ["HorizontalFlip", "VerticalFlip"]}}, "VerticalFlip"], True),
+        (["VerticalFlip", "VerticalFlip"], False),
+        (["VerticalFlip", {"HorizontalFlip": {"p": 0}}], False),
+    ],
+)
+def test_two_flips_that_come_together_are_tried_together(policy: list[Any], together: bool) -> None:
+    tried = [setting for setting in settings(policy) if setting.step == HALF_TURN]
+    flips = [{"HorizontalFlip": {"p": 1}}, {"VerticalFlip": {"p": 1}}]
+    expected = Setting(HALF_TURN, None, None, None, (flips,), ("a", "b"))
+    assert tried == ([expected] if together else [])
+    assert Policy(flips).apply(PIXELS, 0).pixels.tolist() == PIXELS[::-1, ::-1].tolist()
 
 
 def test_a_range_around_the_identity_is_tried_by_its_distance_on_both_sides() -> None:

@@ -46,7 +46,8 @@ def test_it_says_where_nothing_is_broken_and_what_the_whole_policy_breaks() -> N
     assert summary(*keeps("Blur"), *keeps("Rotate")) == "None of 2 steps breaks labels."
     policy = (WHOLE_POLICY, None, None, None)
     assert summary(*keeps("Blur"), finding(policy, "6", "moves", "9", 0.2)) == (
-        "The only step breaks no label alone, but the whole policy turns 6 into 9."
+        "The only step breaks no label alone, but the whole policy turns 6 into 9. Weaken or leave "
+        "out one of its steps for these classes, and audit again."
     )
     flip = finding(FLIP, "2", "moves", "5", 0.2)
     assert summary(flip, finding(policy, "9", "unlike anything", None, 0.9)) == (
