@@ -10,7 +10,7 @@ import jinja2
 
 from tasks.common.temporary import atomic_write
 from tasks.dataset.captions import operations_in_words
-from tasks.dataset.paths import AUDIT_REPORT
+from tasks.dataset.paths import AUDIT_REPORT, REPORT
 from tasks.pixels.thumbnails import picture_of
 from tasks.studies.audit import wording
 from tasks.studies.audit.audit import Audit, Example
@@ -77,6 +77,7 @@ def render(audit: Audit, recipes: Recipes, params: AugmentParams) -> str:
         where_to_paste=where_to_paste(before),
         counts=wording.counts(audit.findings),
         cases=len(audit.findings),
+        has_report=REPORT.is_file(),
         images=audit.images,
         seed=params.seed,
         recipes=sorted({recipes.of(label).hash for label in audit.classes}),

@@ -1,6 +1,6 @@
 """Plots over magnitude for the page of an audit: the share of each class that changed, as SVG."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from math import ceil
 from typing import NamedTuple
@@ -70,11 +70,12 @@ def plot(argument: str, findings: list[Finding]) -> Plot:
     judged = [finding for finding in findings if finding.verdict != "cannot tell"]
     broken = sorted(filter(wording.breaks_labels, judged), key=_beyond, reverse=True)
     labels = dict.fromkeys(finding.label for finding in broken)
+    in_order = sorted(findings, key=_ends)  # label rules leave classes other ranges
     shown = sorted(list(labels)[:MOST_CLASSES])
     axes = Axes(
-        columns={name: i for i, name in enumerate(dict.fromkeys(map(_column, findings)))},
+        columns={name: i for i, name in enumerate(dict.fromkeys(map(_column, in_order)))},
         places={label: i for i, label in enumerate(shown)},
-        top=_top_of([finding for finding in judged if finding.label in shown]),
+        top=_top_of(judged, shown),
     )
     by_class: dict[str, list[Finding]] = {label: [] for label in shown}
     for finding in judged:
@@ -145,7 +146,14 @@ def _beyond(finding: Finding) -> float:
     return finding.share - finding.untouched
 
 
-def _top_of(findings: Iterable[Finding]) -> float:
-    """The end of the vertical axis: a whole tenth."""
-    ends = [finding.share_high - finding.untouched for finding in findings]
+def _ends(finding: Finding) -> tuple[float, float]:
+    return finding.low or 0.0, finding.high or 0.0
+
+
+def _top_of(findings: Iterable[Finding], shown: Collection[str]) -> float:
+    """The end of the vertical axis, a whole tenth. `shown`: classes with their intervals."""
+    ends = [
+        finding.share_high - finding.untouched if finding.label in shown else _beyond(finding)
+        for finding in findings
+    ]
     return min(max(ceil(10 * max(ends, default=0)), 1), 10) / 10

@@ -121,7 +121,7 @@ def test_evaluation_shows_images_as_the_card_says(
     pixels = noise(20, 50)
     data = encode(pixels, "png")
     (tmp_path / "photo.png").write_bytes(data)
-    row = ["0", 0, "cat", str(tmp_path / "photo.png"), None, len(data), sha256(data)]
+    row = ["0", 0, "cat", "cat", str(tmp_path / "photo.png"), None, len(data), sha256(data)]
     network = Seen()
     card = {"image_size": 16, "fit": fit, "preprocessing": {"preprocess": ["grey"]}}
     form = InputForm.from_card(card)
