@@ -67,7 +67,8 @@ LABEL_RULES = {
             "does_nothing, far_rotation, flipped_symbols, jpeg_over_jpeg, large_holes, "
             "larger_than_image, lossy_encoding, low_similarity, meant_for_all, mostly_untouched, "
             "nearest_interpolation, nothing_left, partly_relabelled, pixels_of_larger_images, "
-            "relabelled_targets, repeated_resampling, small_crop, tone_before_border, too_many_variants",
+            "relabelled_targets, repeated_resampling, small_crop, tone_before_border, "
+            "too_many_variants",
         ),
         (
             "augment: {variants_per_image: 4, policy: [], lint: {far_rotation: stop}}",
