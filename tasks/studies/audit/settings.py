@@ -127,9 +127,12 @@ def flips_together(steps: list[Any]) -> bool:
 
     A step of the policy itself does one of them, a composite too, and another one the other.
     """
-    within = [{name for name, _ in steps_within([step])}.intersection(FLIPS) for step in steps]
-    flipping = [names for names in within if names]
-    return len(flipping) > 1 and len(set().union(*flipping)) == len(FLIPS)
+    flipping = list(filter(None, map(_flips_within, steps)))
+    return len(flipping) > 1 and set().union(*flipping) == set(FLIPS)
+
+
+def _flips_within(step: Any) -> set[str]:
+    return {name for name, _ in steps_within([step]) if name in FLIPS}
 
 
 def settings_of_step(name: str, arguments: dict[str, Any]) -> Iterator[Setting]:
