@@ -27,7 +27,13 @@ from tasks.dataset.columns import MEASURES
 from tasks.pixels.decode import decode
 from tasks.variants.make import Encoded, Row
 from tasks.variants.params import AugmentParams
-from tasks.variants.policy import COMPOSITES, build_step, canonical_json, parse_step
+from tasks.variants.policy import (
+    COMPOSITES,
+    build_step,
+    canonical_json,
+    parse_step,
+    steps_within,
+)
 from tasks.variants.recipe import Recipes, rows_of_policies
 from tasks.variants.sources import to_sources
 
@@ -60,7 +66,8 @@ def find_step(name: str, rows: pd.DataFrame, params: AugmentParams) -> tuple[Ste
     if name in COMPOSITES:
         raise UserError(f"{PLACE} {name}: needs a transform, found a composite of several")
     for policy, its in reversed(list(rows_of_policies(rows["label"], params))):
-        found = list(_arguments_of(name, policy.steps))
+        within = steps_within(policy.steps, PLACE)
+        found = [arguments for kind, arguments in within if kind == name]
         if found:
             return Step(name, found[0], len(found)), rows[its]
     parse_step(name, PLACE)
@@ -69,16 +76,6 @@ def find_step(name: str, rows: pd.DataFrame, params: AugmentParams) -> tuple[Ste
     except UserError as error:
         raise UserError(f"{error}: write the step into augment.policy first") from None
     return Step(name, {}, 0), rows
-
-
-def _arguments_of(name: str, steps: list[Any]) -> Iterator[dict[str, Any]]:
-    """The arguments of each step of that name, within composites too."""
-    for step in steps:
-        kind, arguments = parse_step(step, PLACE)
-        if kind == name:
-            yield arguments
-        elif kind in COMPOSITES:
-            yield from _arguments_of(name, arguments["transforms"])
 
 
 def with_policy(recipes: Recipes, steps: list[Any]) -> Recipes:

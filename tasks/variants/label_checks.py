@@ -1,6 +1,6 @@
 """Checks of label rules: of their own, and against the classes of a dataset and their policies."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Any
 from unicodedata import normalize
@@ -18,7 +18,7 @@ from tasks.variants.label_rules import (
     short,
 )
 from tasks.variants.params import AugmentParams, LabelRule
-from tasks.variants.policy import COMPOSITES, LOCATION, parse_step, require_name
+from tasks.variants.policy import COMPOSITES, LOCATION, require_name, steps_within
 from tasks.variants.step_ranges import bound_ranges
 from tasks.variants.transforms import ELEMENTS, OF_ELEMENTS
 
@@ -54,18 +54,9 @@ def _require_transform(name: str, place: str) -> None:
 
 
 def _check_bounds(number: int, rule: LabelRule, base: Base) -> None:
-    for name, arguments in _steps_within(base.steps):
+    for name, arguments in steps_within(base.steps):
         for bound in bounds_of(number, name, rule.bound.get(name, {})):
             bound_ranges(name, arguments, bound)
-
-
-def _steps_within(steps: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The names and arguments of steps, and of those in composites."""
-    for step in steps:
-        name, arguments = parse_step(step, LOCATION)
-        yield name, arguments
-        if name in COMPOSITES:
-            yield from _steps_within(arguments["transforms"])
 
 
 def check_label_rules(params: AugmentParams, classes: Collection[str]) -> None:
@@ -102,7 +93,7 @@ def _named(name: str, known: Collection[str], place: str) -> list[str]:
 
 def _require_steps(number: int, rule: LabelRule, labels: list[str], policies: list[Base]) -> None:
     """Raises UserError for a step that is in the policy of none of a rule's classes."""
-    steps = list(chain.from_iterable(_steps_within(base.steps) for base in policies))
+    steps = list(chain.from_iterable(steps_within(base.steps) for base in policies))
     names = dict.fromkeys(name for name, _ in steps)
     done = set(chain.from_iterable(steps_done(base.steps) for base in policies))
     for key, wanted, known in (
@@ -120,7 +111,7 @@ def _require_steps(number: int, rule: LabelRule, labels: list[str], policies: li
 
 def steps_done(steps: list[Any]) -> set[str]:
     """The names of steps, of those in composites, and of those that do what D4 does."""
-    found = list(_steps_within(steps))
+    found = list(steps_within(steps))
     drawn = (its.get("elements", ELEMENTS) for name, its in found if name in OF_ELEMENTS)
     names = {name for name, _ in found}
     return {*names, *_steps_of_elements(chain.from_iterable(drawn))}

@@ -81,6 +81,7 @@ def classes_named(name: str, known: Collection[str]) -> list[str]:
 
 
 def is_pattern(name: str) -> bool:
+    """Whether a name of classes may be a pattern."""
     return any(sign in name for sign in "*?[")
 
 
@@ -221,4 +222,5 @@ def _weight(step: Any) -> float:
 
 
 def short(place: str) -> str:
+    """A place in params.yaml without what all places in messages about rules begin with."""
     return place.removeprefix("params.yaml augment.")

@@ -96,6 +96,17 @@ def parse_step(step: Any, location: str) -> tuple[str, dict[str, Any]]:
     return name, dict(arguments or {})
 
 
+def steps_within(
+    steps: list[Any], location: str = LOCATION
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The name and the arguments of each step of params.yaml, and of those in composites."""
+    for step in steps:
+        name, arguments = parse_step(step, location)
+        yield name, arguments
+        if name in COMPOSITES:
+            yield from steps_within(arguments["transforms"], location)
+
+
 def require_name(name: str, place: str) -> None:
     """Raises UserError, with its place, for a name that no step of a policy can have."""
     if name not in (*TRANSFORMS, *PUBLISHED, *COMPOSITES):

@@ -55,7 +55,7 @@ def step_ranges(name: str, arguments: dict[str, Any]) -> dict[str, Range]:
     kind = transform_class(name)
     values = vars(checked_values(kind, arguments))
     ranges = {
-        argument: _aswritten_range(kind, arguments, argument, _as_range(values[argument]))
+        argument: _as_written(kind, arguments, argument, _as_range(values[argument]))
         for argument in kind.InitSchema.model_fields
         if _draws(name, argument, values[argument])
     }
@@ -84,7 +84,7 @@ def _as_range(value: Any) -> Any:
     return (value, value) if _is_number(value) else value
 
 
-def _aswritten_range(kind: Any, arguments: dict[str, Any], argument: str, made: Range) -> Range:
+def _as_written(kind: Any, arguments: dict[str, Any], argument: str, made: Range) -> Range:
     """The range of which the schema makes `made`: it adds 1 to scale_limit of ShiftScaleRotate."""
     again = getattr(checked_values(kind, {**arguments, argument: made}), argument)
     if isinstance(made, dict):
@@ -214,6 +214,7 @@ def written_range(its: Range) -> Any:
 
 
 def range_in_words(its: Range) -> str:
+    """As `[-30, 30]`, or `x [0.8, 1.2], y [0.5, 1.5]`."""
     if isinstance(its, dict):
         return ", ".join(f"{axis} {range_in_words(span)}" for axis, span in its.items())
     low, high = (end + 0.0 for end in its)  # without the sign of -0.0
