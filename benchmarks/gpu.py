@@ -48,10 +48,11 @@ from torch.nn import functional
 from tasks.acquire.sample import write_sample
 from tasks.common import workers
 from tasks.common.machine import worker_count
+from tasks.model.device import fix_randomness, on_device
+from tasks.model.inference import Normalise, predict
+from tasks.model.networks import build_model
 from tasks.train.feed import Feed
-from tasks.train.fit import build_optimizer, train_epoch
-from tasks.train.inference import Normalise, fix_randomness, on_device, predict
-from tasks.train.model import build_model
+from tasks.train.loop.fit import build_optimizer, train_epoch
 from tasks.train.params import TrainParams
 
 CLASSES = 10

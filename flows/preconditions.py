@@ -39,7 +39,7 @@ def check_params() -> None:
     train = read_params("train", TrainParams)
     read_params("evaluate", EvaluateParams)
     if train.model != "small_cnn":
-        from tasks.train.model import check_name  # importing torch takes seconds
+        from tasks.model.networks import check_name  # importing torch takes seconds
 
         check_name(train.model)
 

@@ -94,7 +94,7 @@ def test_below_tasks_dvc_sees_code_and_templates_alone(tmp_path: Path) -> None:
     (tmp_path / ".dvcignore").write_text((ROOT / ".dvcignore").read_text())
     seen = {
         "tasks/__init__.py",
-        "tasks/train/fit.py",
+        "tasks/train/loop/fit.py",
         "tasks/validate/report.html.j2",
         "data/raw/tasks/train/notes.txt",
         "data/raw/cat/1.jpg.swp",

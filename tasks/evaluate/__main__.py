@@ -1,23 +1,18 @@
 """Run the evaluate stage: judge the best weights on the test split and write the report."""
 
-import json
 import shutil
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from tasks.common import errors, events, tables
-from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.dataset.paths import (
-    CARD,
     CONFUSION,
     DATA_REPORT,
     EVALUATE_METRICS,
@@ -26,39 +21,17 @@ from tasks.dataset.paths import (
     PREDICTIONS,
     REPORT,
     VALIDATE_REPORT,
-    WEIGHTS,
 )
 from tasks.dataset.selections import usable
 from tasks.dataset.variant_measures import read_measured
 from tasks.evaluate import metrics, report
 from tasks.evaluate.params import EvaluateParams
-from tasks.train import image_array
-from tasks.train.images import InputForm
-from tasks.train.inference import Normalise, choose_device, fix_randomness, predict
-from tasks.train.model import build_model
+from tasks.model import image_array
+from tasks.model.device import choose_device, fix_randomness
+from tasks.model.images import InputForm
+from tasks.model.inference import predict
+from tasks.model.saved_model import load_model
 from tasks.train.params import TrainParams
-
-
-def load_model() -> tuple[nn.Module, dict]:
-    """The trained network, from uint8 images to logits, and its card.
-
-    Raises:
-        UserError: where there is none, or it cannot be read.
-    """
-    if not (WEIGHTS.is_file() and CARD.is_file()):
-        raise UserError(
-            f"{WEIGHTS}: not found; the train stage makes it: run `variegate run --until train`"
-        )
-    try:
-        card = json.loads(CARD.read_text(encoding="utf-8"))
-        core = build_model(card["model"], len(card["classes"]), InputForm.from_card(card).size)
-        core.load_state_dict(load_file(WEIGHTS))
-    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(
-            f"{WEIGHTS}, {CARD}: cannot be read as a model: {reason}; train again"
-        ) from None
-    return nn.Sequential(Normalise(card["mean"], card["std"]), core), card
 
 
 def predict_files(files: pd.DataFrame, network: nn.Module, form: InputForm) -> np.ndarray:

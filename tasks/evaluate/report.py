@@ -22,11 +22,11 @@ from tasks.dataset.selections import (
 )
 from tasks.dataset.variant_measures import Measured
 from tasks.evaluate.image_quality import quality_section
+from tasks.model.image_array import read_bytes
+from tasks.model.images import InputForm
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
-from tasks.train.image_array import read_bytes
-from tasks.train.images import InputForm
 
 THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8

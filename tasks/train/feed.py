@@ -1,31 +1,22 @@
 """The batches of each training epoch, from decoded images, variants made on the fly, or both.
 
-A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown.
+A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown;
+order.py says in which order.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.train.inference import on_device
+from tasks.model.device import on_device
 from tasks.train.online import OnlineBatches, Shown
+from tasks.train.order import batches_of_epoch
 
 COPIED_AT_ONCE = 1024  # images, on their way to a GPU
-
-
-def shuffled_batches(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
-    """The samples 0..count-1 in random order, in batches of `size`: int64 (batch,).
-
-    A last batch of one sample is left out: batch normalisation cannot use it.
-    """
-    order = torch.randperm(count, generator=generator).numpy()
-    for start in range(0, count, size):
-        samples = order[start : start + size]
-        if len(samples) > 1:
-            yield samples
 
 
 class Feed:
@@ -76,20 +67,23 @@ class Feed:
                 self.resident[start : start + len(part)] = torch.from_numpy(part)
 
     def epoch(
-        self, number: int, batch_size: int, generator: torch.Generator
+        self, number: int, batch_size: int, seed: int, first_batch: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over all samples in random order, batch by batch.
+        """One pass over all samples, batch by batch; see batches_of_epoch().
 
         Args:
             number: of the epoch, from 1: it decides which variants are made on the fly.
             batch_size: samples in a batch, at most.
-            generator: of the order.
+            seed: of the order.
+            first_batch: how many batches were shown already, before training was interrupted.
 
         Yields:
             uint8 (batch, 3, size, size) and the class numbers, int64 (batch,), on the device.
         """
-        order = list(shuffled_batches(len(self), batch_size, generator))
-        self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
+        order = batches_of_epoch(len(self), batch_size, seed, number)
+        if first_batch == 0:
+            self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
+        order = order[first_batch:]
         from_array = [samples[samples < len(self.array)] for samples in order]
         to_make = [samples[samples >= len(self.array)] for samples in order]
         online = self._make_online(number, to_make)
@@ -120,3 +114,19 @@ class Feed:
         return self.online.epoch(
             number, [(samples - first).tolist() for samples in to_make if len(samples)]
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted, for a checkpoint: see load_state_dict()."""
+        return {
+            "shown": torch.from_numpy(self.shown.copy()),
+            "replaced": torch.from_numpy(self.replaced.copy()),
+            "left_out": torch.from_numpy(self.left_out.copy()),
+            "online_classes": dict(self.online_classes),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from `state`."""
+        self.shown[:] = state["shown"].numpy()
+        self.replaced[:] = state["replaced"].numpy()
+        self.left_out[:] = state["left_out"].numpy()
+        self.online_classes = Counter(state["online_classes"])

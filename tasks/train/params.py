@@ -5,9 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tasks.common.params import Block
-
-SMALL_CNN_SIZES = (8, 64)  # pixels a side, at least and at most
-Fit = Literal["squeeze", "pad", "crop"]
+from tasks.model.params import SMALL_CNN_SIZES, Fit
 
 
 class TrainParams(Block):

@@ -13,10 +13,10 @@ from tasks.common.errors import UserError
 from tasks.dataset import image_bytes
 from tasks.dataset.manifests import read_ledger, read_preprocessing, read_validated
 from tasks.dataset.selections import usable, written_variants
+from tasks.model import image_array
+from tasks.model.images import InputForm, as_input
 from tasks.pixels.decode import decode
 from tasks.pixels.preprocess import Preprocessing
-from tasks.train import image_array
-from tasks.train.images import InputForm, as_input
 from tests.conftest import Project, fill
 from tests.tasks.augment.test_stage import run_data_stages
 

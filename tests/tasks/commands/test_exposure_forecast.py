@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from tasks.capacity.count import capacities_by_source
 from tasks.commands.exposure_forecast import forecast_exposure
-from tasks.train.feed import shuffled_batches
+from tasks.train.order import batches_of_epoch
 from tasks.variants.policy import Policy
 
 
@@ -30,8 +29,7 @@ def test_presentations_are_those_of_the_training_loop(planned: list[int], batch_
         ("both", 2 * sources + variants),
     ):
         shown = [
-            sum(map(len, shuffled_batches(samples, batch_size, torch.Generator())))
-            for _ in range(3)
+            sum(map(len, batches_of_epoch(samples, batch_size, 0, epoch))) for epoch in (1, 2, 3)
         ]
         row = table[mode]
         assert row["samples_per_epoch"] == samples
@@ -72,10 +70,9 @@ def test_different_images_seen_online_are_the_mean_of_simulations() -> None:
     drawn = [built.apply(image, seed)[0].tobytes() for seed in range(500)]
     random, trials = np.random.default_rng(0), []
     for trial in range(400):
-        generator = torch.Generator().manual_seed(trial)
         shown = []
-        for _ in range(4):
-            shown += np.concatenate(list(shuffled_batches(5, 2, generator))).tolist()
+        for epoch in range(1, 5):
+            shown += np.concatenate(batches_of_epoch(5, 2, trial, epoch)).tolist()
         trials.append(len({(place, drawn[random.integers(500)]) for place in shown}))
     error = np.std(trials) / np.sqrt(len(trials))
     assert (

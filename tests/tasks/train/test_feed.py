@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.train.feed import Feed, shuffled_batches
+from tasks.train.feed import Feed
 from tasks.train.online import Shown
+from tasks.train.order import batches_of_epoch
 
 
 class FakeOnline:
@@ -35,9 +36,8 @@ def decoded(count: int) -> np.ndarray:
     return np.full((count, 3, 2, 2), np.arange(count)[:, None, None, None], np.uint8)
 
 
-def batches_of(count: int, size: int, seed: int) -> list[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
-    return [batch.tolist() for batch in shuffled_batches(count, size, generator)]
+def batches_of(count: int, size: int, seed: int, epoch: int = 1) -> list[list[int]]:
+    return [batch.tolist() for batch in batches_of_epoch(count, size, seed, epoch)]
 
 
 @given(st.integers(0, 30), st.integers(2, 12), st.integers(0, 5))
@@ -49,8 +49,7 @@ def test_batches_are_full_but_for_the_last_and_hold_every_sample_once(
     assert all(1 < len(batch) <= size for batch in batches)
     samples = [sample for batch in batches for sample in batch]
     assert len(set(samples)) == len(samples) == count - (count % size == 1)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-    assert samples == order[: len(samples)]
+    assert [len(batch) for batch in batches[:-1]] == [size] * len(batches[:-1])
 
 
 def test_a_batch_has_the_images_of_its_labels_decoded_ones_first() -> None:
@@ -61,7 +60,7 @@ def test_a_batch_has_the_images_of_its_labels_decoded_ones_first() -> None:
     assert len(feed) == 8
     seen = []
     for epoch in (1, 2):
-        for images, own in feed.epoch(epoch, 3, torch.Generator().manual_seed(epoch)):
+        for images, own in feed.epoch(epoch, 3, seed=7):
             assert images.dtype == torch.uint8 and images.shape[1:] == (3, 2, 2)
             relabelled = 10 * (epoch % 2) * (own >= 100)
             assert images[:, 2, 1, 0].tolist() == (own - relabelled).tolist()
@@ -77,18 +76,17 @@ def test_a_batch_has_the_images_of_its_labels_decoded_ones_first() -> None:
     assert {each.dtype for each in counts} == {np.dtype(np.int64)}
     for number, (epoch, asked) in enumerate(online.asked, start=1):
         assert epoch == number
-        wanted = [[n - 5 for n in batch if n >= 5] for batch in batches_of(8, 3, number)]
+        wanted = [[n - 5 for n in batch if n >= 5] for batch in batches_of(8, 3, 7, number)]
         assert asked == [batch for batch in wanted if batch]
 
 
 def test_a_sample_alone_in_a_last_batch_is_counted_as_left_out() -> None:
     feed = Feed(decoded(7), torch.arange(7))
-    generator = torch.Generator().manual_seed(3)
     expected = np.zeros(7, int)
     for epoch in range(1, 31):
-        last = torch.randperm(7, generator=torch.Generator().set_state(generator.get_state()))[-1]
-        expected[last] += 1
-        for images, own in feed.epoch(epoch, 3, generator):
+        shown = np.concatenate(batches_of(7, 3, 3, epoch)).tolist()
+        expected += [sample not in shown for sample in range(7)]
+        for images, own in feed.epoch(epoch, 3, seed=3):
             assert images[:, 0, 0, 0].tolist() == own.tolist()
     assert feed.left_out.tolist() == expected.tolist()
     assert (feed.shown + feed.left_out).tolist() == [30] * 7 and feed.left_out.all()

@@ -17,8 +17,8 @@ from tasks.common import events, machine, workers
 from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
+from tasks.model.images import InputForm, as_input
 from tasks.pixels.preprocess import AS_DECODED
-from tasks.train.images import InputForm, as_input
 
 IMAGES_PER_TASK = 128
 COLUMNS = [
@@ -84,7 +84,7 @@ def decoded_images(files: pd.DataFrame, form: InputForm, what: str) -> Iterator[
             DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], form)
             for start in starts
         )
-        done = workers.map_ordered(_decode_part, tasks, preload="tasks.train.image_array")
+        done = workers.map_ordered(_decode_part, tasks, preload="tasks.model.image_array")
         for _ in events.track(done, len(starts), what, "part"):
             pass
         yield np.load(path, mmap_mode="r")

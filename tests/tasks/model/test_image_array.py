@@ -6,10 +6,10 @@ import pytest
 
 from tasks.common.errors import UserError
 from tasks.dataset.manifests import read_ledger, read_validated
+from tasks.model import image_array
+from tasks.model.images import InputForm
 from tasks.pixels.decode import decode
 from tasks.pixels.preprocess import AS_DECODED
-from tasks.train import image_array
-from tasks.train.images import InputForm
 from tests.conftest import Project
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tasks.common.errors import UserError
-from tasks.train.model import AveragePool, build_model, choose_size, shares
+from tasks.model.networks import build_model, choose_size
+from tasks.model.pooling import AveragePool, shares
 
 
 @pytest.mark.parametrize("size", [8, 32, 33, 64])

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tasks.model.params import Fit
 from tasks.pixels.convert import resize, to_8_bits, to_rgb
 from tasks.pixels.preprocess import Preprocessing
-from tasks.train.params import Fit
 
 PADDING = 0  # black, as Keras and torchvision pad
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tasks.evaluate.__main__ import predict_files
+from tasks.model.image_array import COLUMNS
+from tasks.model.images import InputForm, as_input
+from tasks.model.params import Fit
 from tasks.pixels.convert import resize
 from tasks.pixels.encode import encode
 from tasks.pixels.hashing import sha256
-from tasks.train.image_array import COLUMNS
-from tasks.train.images import InputForm, as_input
-from tasks.train.params import Fit
 
 FITS: list[Fit] = ["squeeze", "pad", "crop"]
 SIDES = st.integers(1, 90)

@@ -1,4 +1,4 @@
-"""Logits from images, on a chosen device and deterministically: for training and for evaluation."""
+"""The device that a network runs on: which, made deterministic, and how batches get there."""
 
 import os
 from functools import cache
@@ -6,13 +6,10 @@ from functools import cache
 # Before torch is imported; without it cuBLAS may take sums in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tasks.common.errors import UserError
-
-BATCH_SIZE = 512
 
 
 def fix_randomness(seed: int, threads: int) -> None:
@@ -46,27 +43,6 @@ def choose_device() -> torch.device:
     return device
 
 
-class Normalise(nn.Module):
-    """From uint8 images to floats with mean 0 and deviation 1 in each channel.
-
-    `mean` and `std` are of pixels in 0..1, as channel_statistics() gives them. On CUDA the result
-    is channels last, with which convolutions there are fastest.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        if images.is_cuda:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return (images - self.mean) / self.std
-
-
 def gpu_of(device: torch.device) -> str | None:
     """The GPU's UUID, which is the same in every process, unlike its number; None for a CPU."""
     if device.type != "cuda":
@@ -98,15 +74,3 @@ def _copying_stream(device: torch.device) -> torch.cuda.Stream:
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 on CUDA, float32 elsewhere."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
-@torch.inference_mode()
-def predict(network: nn.Module, array: np.ndarray, device: torch.device) -> Tensor:
-    """Logits, float32 (images, classes) on the CPU, of uint8 images (images, 3, height, width)."""
-    network.eval()
-    logits = []
-    for start in range(0, len(array), BATCH_SIZE):
-        batch = torch.from_numpy(np.array(array[start : start + BATCH_SIZE]))
-        with autocast(device):
-            logits.append(network(on_device(batch, device)).float())
-    return torch.cat(logits).cpu()

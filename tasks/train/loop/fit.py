@@ -1,7 +1,6 @@
 """The training loop: epochs over the samples, each followed by the loss on the validation split."""
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,13 @@ from torch.nn import functional
 
 from tasks.common import events
 from tasks.common.errors import UserError
-from tasks.train.feed import Feed, shuffled_batches
-from tasks.train.inference import autocast, predict
+from tasks.model.device import autocast
+from tasks.model.inference import predict
+from tasks.train.feed import Feed
+from tasks.train.history import Fitted
+from tasks.train.loop.checkpoint import Checkpoint
+from tasks.train.loop.optimization import seed_step
+from tasks.train.loop.state import TrainingState
 from tasks.train.params import TrainParams
 
 
@@ -45,53 +49,47 @@ def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
     return [round(float(x), 4) for x in mean], [max(round(float(x), 4), 1e-3) for x in std]
 
 
+def train_step(
+    network: nn.Module, images: Tensor, labels: Tensor, params: TrainParams, device: torch.device
+) -> Tensor:
+    """The mean loss of a batch, after its gradients were added to the network's.
+
+    Args:
+        network: from uint8 images to logits, in training mode.
+        images: uint8 (batch, 3, size, size).
+        labels: class numbers, int64 (batch,).
+        params: the train block.
+        device: where all of them lie.
+    """
+    with autocast(device):
+        logits = network(images)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=params.label_smoothing)
+    loss.backward()
+    return loss.detach()
+
+
 def train_epoch(
-    network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    params: TrainParams,
-    device: torch.device,
+    state: TrainingState, params: TrainParams, device: torch.device, checkpoint: Checkpoint | None
 ) -> float:
-    """One pass over the batches of an epoch, which lie on `device`; see Feed.epoch().
+    """What is left of the epoch that `state` is in.
 
     Returns:
-        The mean training loss of a sample.
+        The mean training loss of a sample of that epoch.
     """
-    network.train()
-    total = torch.zeros((), device=device)
-    seen = 0
+    state.network.train()
+    batches = state.feed.epoch(state.epoch, params.batch_size, params.seed, state.batch)
     for images, labels in batches:
-        with autocast(device):
-            logits = network(images)
-        loss = functional.cross_entropy(
-            logits.float(), labels, label_smoothing=params.label_smoothing
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.detach() * len(images)
-        seen += len(images)
-    return float(total) / seen
-
-
-def build_optimizer(
-    network: nn.Module, images: int, params: TrainParams
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW, and one cycle of its learning rate over all steps; `images`: shown in an epoch."""
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=params.learning_rate,
-        weight_decay=params.weight_decay,
-        fused=next(network.parameters()).is_cuda,
-    )
-    batches = list(shuffled_batches(images, params.batch_size, torch.Generator()))
-    steps = params.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=max(steps, 2)
-    )
-    return optimizer, schedule
+        seed_step(params.seed, state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss = train_step(state.network, images, labels, params, device)
+        state.optimizer.step()
+        state.schedule.step()
+        state.loss_sum += loss * len(images)
+        state.samples += len(images)
+        state.batch += 1
+        if checkpoint:
+            checkpoint.save_if_due(state)
+    return float(state.loss_sum) / state.samples
 
 
 def fit(
@@ -100,7 +98,8 @@ def fit(
     validation: tuple[np.ndarray, Tensor],
     params: TrainParams,
     device: torch.device,
-) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
     """Train with AdamW and one cycle of the learning rate.
 
     Args:
@@ -109,11 +108,7 @@ def fit(
         validation: uint8 (images, 3, height, width) and the class numbers, int64 (images,).
         params: the train block.
         device: where it runs.
-
-    Returns:
-        The core's weights, on the CPU, after the epoch with the best validation accuracy (among
-        equals, the least loss); and a row for each epoch: epoch, train_loss, validation_loss,
-        validation_accuracy.
+        checkpoint: where an interrupted training goes on from; None: it is not kept.
 
     Raises:
         UserError: where the loss becomes infinite or no number, or the GPU's memory is too small.
@@ -122,15 +117,12 @@ def fit(
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
     training.to(device)
-    optimizer, schedule = build_optimizer(network, len(training), params)
-    generator = torch.Generator().manual_seed(params.seed)
-    best_weights: dict[str, Tensor] = {}
-    best = (-1.0, 0.0)  # accuracy, then loss with its sign turned
-    history = []
-    for epoch in range(1, params.epochs + 1):
-        shown = training.epoch(epoch, params.batch_size, generator)
+    state = TrainingState(network, training, params, device)
+    if checkpoint:
+        checkpoint.restore(state)
+    while state.epoch <= params.epochs:
         try:
-            train_loss = train_epoch(network, shown, optimizer, schedule, params, device)
+            train_loss = train_epoch(state, params, device, checkpoint)
         except torch.OutOfMemoryError:
             raise UserError(
                 f"params.yaml train.batch_size: {params.batch_size} images at once do not fit in "
@@ -139,21 +131,20 @@ def fit(
         judged = judge(network, validation, device)
         if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
             raise UserError(
-                f"params.yaml train: the loss left all bounds in epoch {epoch}; "
+                f"params.yaml train: the loss left all bounds in epoch {state.epoch}; "
                 "lower train.learning_rate"
             )
         row = {
-            "epoch": epoch,
+            "epoch": state.epoch,
             "train_loss": train_loss,
             "validation_loss": judged.loss,
             "validation_accuracy": judged.accuracy,
         }
-        history.append(row)
+        state.end_epoch(row, device)
         report_epoch(row, params.epochs)
-        if (judged.accuracy, -judged.loss) > best:
-            best = (judged.accuracy, -judged.loss)
-            best_weights = copy_of_weights(network[-1])
-    return best_weights, pd.DataFrame(history)
+        if checkpoint:
+            checkpoint.save_if_due(state, end_of_epoch=True)
+    return Fitted(state.best_weights, pd.DataFrame(state.history))
 
 
 def judge(
@@ -164,18 +155,6 @@ def judge(
     logits = predict(network, images, device)
     loss = float(functional.cross_entropy(logits, labels))
     return Judged(loss, float((logits.argmax(1) == labels).float().mean()))
-
-
-def copy_of_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The network's weights by name, on the CPU; later training does not change them.
-
-    Each is contiguous, which on a GPU they are not: safetensors saves no others.
-    """
-    weights = network.state_dict()
-    return {
-        name: weight.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, weight in weights.items()
-    }
 
 
 def report_epoch(row: dict[str, float], epochs: int) -> None:
