@@ -40,6 +40,26 @@ def test_an_error_is_recorded_and_does_not_end_it(monkeypatch: pytest.MonkeyPatc
     )
 
 
+# --- load -----------------------------------------------------------------------------------------
+
+
+def test_each_loader_gives_every_image_with_its_label(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench = load("load", monkeypatch)
+    monkeypatch.setattr(bench, "WORKERS", 0)
+    values = {"a": 40, "b": 200}
+    names = [tmp_path / "photos" / label / f"{number}.png" for label in values for number in (0, 1)]
+    for path in names:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((28, 28, 3), values[path.parent.name], np.uint8))
+    stored = bench.Stored(list(map(str, names)), 28, tmp_path)
+    for name in ("feed", "feed on disk", "ImageFolder", "WebDataset"):
+        for images, labels in bench.LOADERS[name](stored)(1):
+            expected = torch.tensor([40, 200], dtype=torch.uint8)[labels]
+            assert torch.equal(images.flatten(1), expected[:, None].expand(4, 28 * 28 * 3)), name
+
+
 # --- quality --------------------------------------------------------------------------------------
 
 
