@@ -26,7 +26,7 @@ from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
 from tasks.capacity.count import checked_capacities
 from tasks.capacity.labels import expected_labels
-from tasks.common import errors, events, machine, tables
+from tasks.common import cache_bound, errors, events, machine, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
 from tasks.dataset.columns import LEDGER_COLUMNS
@@ -91,7 +91,7 @@ def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) ->
             "warnings": [*warnings, *found],
         }
         tables.write_json(AUGMENT_METRICS, totals)
-    segment_cache.trim_cache(limit_bytes)
+    cache_bound.trim_cache(limit_bytes)
     report(totals, expanded.reused)
     if events.has_listener():
         sheet, *_ = sample_sheet(rows, planned, recipes, originals, SOURCES_SHOWN)

@@ -26,7 +26,7 @@ from tasks.augment.segments import (
 )
 from tasks.common import machine
 from tasks.common.tables import ParquetWriter
-from tasks.common.temporary import atomic_write, remove_abandoned
+from tasks.common.temporary import atomic_write
 from tasks.dataset.paths import SEGMENTS
 from tasks.variants.originals import OF_THE_DATASET, Originals
 from tasks.variants.recipe import Recipes
@@ -144,24 +144,6 @@ def _write_rows(tar: Path, rows: pa.Table) -> None:
 def forget_segment(stored: StoredSegment) -> None:
     """Drop the index of a damaged segment, so that it is stored anew. DVC's cache has no index."""
     stored.path.with_suffix(".sources").unlink(missing_ok=True)
-
-
-def trim_cache(limit_bytes: int) -> None:
-    """Remove what killed runs left, and the segments longest unused beyond `limit_bytes`."""
-    folder = _folder()
-    remove_abandoned(folder)
-    sizes = {tar: tar.stat().st_size for tar in folder.rglob("*.tar")}
-    excess = sum(sizes.values()) - limit_bytes
-    if excess <= 0:
-        return
-    indexes = sorted(folder.glob("*.sources"), key=_last_used)
-    used = {_tar_of(index): place for place, index in enumerate(indexes)}
-    for tar in sorted(sizes, key=lambda tar: (used.get(tar, -1), tar)):
-        for file in [*tar.parent.glob(f"{tar.stem}-*"), tar]:
-            file.unlink(missing_ok=True)
-        excess -= sizes[tar]
-        if excess <= 0:
-            return
 
 
 def cached_copies(file_name: str) -> list[Path]:

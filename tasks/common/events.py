@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_EVENTS = 1.0
 
 
 def emit(kind: str, **fields: Any) -> None:
@@ -35,8 +36,12 @@ def has_listener() -> bool:
 
 
 def say(text: str) -> None:
-    """Print one line about the work, without buffering."""
-    print(text, flush=True)
+    """Print one line about the work, without buffering; a bar on the terminal stays below it."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is not None and sys.stderr.isatty() and sys.stdout.isatty():
+        tqdm.tqdm.write(text)
+    else:
+        print(text, flush=True)
 
 
 def report_counts(**numbers: int | float) -> None:
@@ -45,10 +50,70 @@ def report_counts(**numbers: int | float) -> None:
     emit("counts", **numbers)
 
 
+class Progress:
+    """How far a work is: a bar on a terminal, else a line every ten seconds; events for the flow.
+
+    Args:
+        total: in units.
+        what: is done, for people: `reading`.
+        unit: the name of one unit, for people: `file`.
+        done: how many units were done before, in an earlier run.
+        note: what else there is to say.
+    """
+
+    def __init__(
+        self, total: int, what: str, unit: str, done: int = 0, note: Callable[[], str] = str
+    ) -> None:
+        self.total, self.what, self.unit, self.note = total, what, unit, note
+        self.first = self.done = done
+        self.bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm  # takes a tenth of the time of `variegate --help`
+
+            self.bar = tqdm(total=total, initial=done, desc=what, unit=f" {unit}s", leave=False)
+        else:
+            self.started = self.told = self.emitted = time.monotonic()
+
+    def advance(self, units: int = 1) -> None:
+        """That many more units are done."""
+        self.done += units
+        if self.bar is not None:
+            if self.bar.update(units):  # it was drawn anew, a few times a second at most
+                self.bar.set_postfix_str(self.note(), refresh=False)
+            return
+        now = time.monotonic()
+        if now - self.emitted >= SECONDS_BETWEEN_EVENTS and self.done < self.total:
+            self.emitted = now
+            self._emit(now)
+        if now - self.told >= SECONDS_BETWEEN_LINES and self.done < self.total:
+            self.told = now
+            say(f"{self.what}: {self.done:,} of {self.total:,} {self.unit}s, {self._pace(now)}")
+
+    def _pace(self, now: float) -> str:
+        rate = max(self.done - self.first, 1) / max(now - self.started, 1e-9)
+        per_second = f"{rate:,.0f}" if rate >= 1 else f"{rate:.1g}"
+        left = f"{per_second}/s, {(self.total - self.done) / rate:,.0f} s left"
+        note = self.note()
+        return f"{left}, {note}" if note else left
+
+    def _emit(self, now: float) -> None:
+        fields = {"done": self.done, "total": self.total, "pace": self._pace(now)}
+        emit("progress", what=self.what, **fields)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        elif kind is None and self.emitted > self.started:  # the bar on Prefect's page ends full
+            emit("progress", what=self.what, done=self.total, total=self.total, pace="done")
+
+
 def track(
     items: Iterable[T], total: int, what: str, unit: str, units_in: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Yield from `items` and show the progress: a bar on a terminal, else a line every ten seconds.
+    """Yield from `items` and show the progress, see Progress.
 
     Args:
         items: what is worked through.
@@ -57,26 +122,10 @@ def track(
         unit: the name of one unit, for people: `file`.
         units_in: how many units an item is.
     """
-    if sys.stderr.isatty():
-        from tqdm import tqdm  # takes a tenth of the time of `variegate --help`
-
-        with tqdm(total=total, desc=what, unit=unit, leave=False) as bar:
-            for item in items:
-                yield item
-                bar.update(units_in(item))
-        return
-    started = last = time.monotonic()
-    done = 0
-    for item in items:
-        yield item
-        done += units_in(item)
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES and done < total:
-            last = now
-            rate = done / (now - started)
-            left = f"{(total - done) / rate:,.0f} s left"
-            say(f"{what}: {done:,} of {total:,} {unit}s, {rate:,.0f}/s, {left}")
-            emit("progress", what=what, done=done, total=total)
+    with Progress(total, what, unit) as progress:
+        for item in items:
+            yield item
+            progress.advance(units_in(item))
 
 
 def _short(value: int | float) -> str:

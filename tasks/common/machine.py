@@ -4,6 +4,7 @@ VARIEGATE_WORKERS     worker processes; default: the processors that this proces
 VARIEGATE_CACHE       the private, disposable cache; default: .variegate
 VARIEGATE_CACHE_GB    its bound; default: 20
 VARIEGATE_DEVICE      torch's name of the device; default: cuda where there is one, else cpu
+VARIEGATE_GPU_SHARE   the share of a GPU's free memory that images may take; default: 0.7
 VARIEGATE_EVENTS      the file that a stage appends its events to (see tasks/common/events.py)
 VARIEGATE_DEBUG       1: tracebacks instead of one line
 """
@@ -12,7 +13,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def cache_limit_bytes() -> int:
-    """How many bytes of segments the private cache may hold.
+    """How many bytes of segments and arrays the private cache may hold.
 
     Raises:
         UserError: where VARIEGATE_CACHE_GB is no number.
@@ -61,6 +62,19 @@ def memory_bytes() -> int:
     import psutil  # takes 0.1 s, and only one stage asks
 
     return psutil.virtual_memory().total
+
+
+def gpu_share() -> float:
+    """The share of a GPU's free memory that images may take; what is left is the network's.
+
+    Raises:
+        UserError: where VARIEGATE_GPU_SHARE is no number from 0 to 1.
+    """
+    text = os.environ.get("VARIEGATE_GPU_SHARE", "0.7")
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise UserError(f"VARIEGATE_GPU_SHARE: needs a number from 0 to 1, found {text!r}")
 
 
 @contextmanager

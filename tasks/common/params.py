@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from ruamel.yaml import YAMLError
 
 from tasks.common import yaml_names
@@ -18,6 +18,9 @@ class Block(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+
+# Of a field that may be None: people write `none`, which YAML reads as a text.
+NONE_AS_WORD = BeforeValidator(lambda value: None if value == "none" else value)
 
 B = TypeVar("B", bound=Block)
 

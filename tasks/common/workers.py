@@ -36,10 +36,11 @@ def map_ordered(
     preload: str | None = None,
     in_thread: Callable[[Item], bool] = lambda _: False,
     most_deaths: int = MOST_DEATHS,
+    always_apart: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
-    With one worker (VARIEGATE_WORKERS=1) all is computed in this process.
+    With one worker (VARIEGATE_WORKERS=1) all is computed in this process, unless `always_apart`.
 
     Args:
         function: of a module, so that it can be pickled.
@@ -48,12 +49,13 @@ def map_ordered(
         in_thread: for which items a thread of this process is used instead of a worker. If all
             items are such, no worker is started.
         most_deaths: of workers in a row, without a result between them, before giving up.
+        always_apart: use a worker even where there is only one: if it dies, this process goes on.
 
     Raises:
         UserError: where workers have died that often.
     """
     workers = worker_count()
-    if workers == 1:
+    if workers == 1 and not always_apart:
         yield from map(function, items)
         return
     work = _Work(function, iter(items), in_thread, ahead=AHEAD_PER_WORKER * workers)
@@ -150,10 +152,10 @@ def _start_pool(workers: int, preload: str | None) -> Executor:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload] if preload else [])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
 
-def _end_with_parent() -> None:
+def end_with_parent(*_: object) -> None:
     """End this worker when its parent dies: killed by SIGKILL, that cannot end its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,12 +1,12 @@
 """Decode images into one uint8 array on disk, all of one size, for training and evaluation.
 
 Every image is decoded once, by worker processes, into an array that all epochs read from: decoding
-again in every epoch would take longer than training a small network.
+again in every epoch would take longer than training a small network. The array is kept in the
+private cache, so a second training decodes nothing, and one with more images only these.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import importlib.metadata
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from tasks.common import events, machine, workers
-from tasks.common.temporary import locked_beside, remove_abandoned
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
-from tasks.model.images import InputForm, as_input
+from tasks.model.array_cache import Wanted, kept_array
+from tasks.model.images import INPUT_VERSION, InputForm, as_input
+from tasks.pixels.decode import DECODING
 from tasks.pixels.preprocess import AS_DECODED
 
 IMAGES_PER_TASK = 128
+LIBRARIES = ("numpy", "opencv-python-headless", "pi-heif", "pillow")  # that decode and scale
 COLUMNS = [
     "source_id",
     "variant_index",
@@ -34,10 +36,10 @@ COLUMNS = [
 
 
 class DecodeTask(NamedTuple):
-    """The work of one worker: decode `files` into `array`, from index `first` on."""
+    """The work of one worker: decode `files` into `array`, at `places`."""
 
     array: Path  # the .npy file to write into
-    first: int
+    places: np.ndarray
     files: pd.DataFrame
     form: InputForm
 
@@ -60,57 +62,53 @@ def split_files(validated: pd.DataFrame, split: str) -> pd.DataFrame:
     return rows[COLUMNS].reset_index(drop=True)
 
 
-@contextmanager
-def decoded_images(files: pd.DataFrame, form: InputForm, what: str) -> Iterator[np.ndarray]:
-    """The images of `files` in their order and one form; removed when the block ends.
+def decoded_images(
+    files: pd.DataFrame, form: InputForm, what: str
+) -> AbstractContextManager[np.ndarray]:
+    """The images of `files` in their order and one form, as long as the block lasts.
 
     Args:
         files: see training_files().
         form: of the network's input.
         what: what is done, for the line that shows progress.
 
-    Yields:
-        uint8 (images, 3, size, size), read from disk as needed.
+    Returns:
+        Of uint8 (images, 3, size, size), read from disk as needed.
 
     Raises:
         UserError: where bytes are not those that the manifests name.
     """
-    remove_abandoned(machine.cache_folder())
-    with locked_beside(machine.cache_folder() / "decoded", Path.mkdir) as folder:
-        path = folder / "images.npy"
-        _allocate(path, (len(files), 3, form.size, form.size))
-        starts = range(0, len(files), IMAGES_PER_TASK)
-        tasks = (
-            DecodeTask(path, start, files.iloc[start : start + IMAGES_PER_TASK], form)
-            for start in starts
-        )
+
+    def decode(array: Path, places: np.ndarray) -> None:
+        starts = range(0, len(places), IMAGES_PER_TASK)
+        parts = (places[start : start + IMAGES_PER_TASK] for start in starts)
+        tasks = (DecodeTask(array, part, files.iloc[part], form) for part in parts)
         done = workers.map_ordered(_decode_part, tasks, preload="tasks.model.image_array")
         for _ in events.track(done, len(starts), what, "part"):
             pass
-        yield np.load(path, mmap_mode="r")
+
+    return kept_array(wanted_images(files, form), decode)
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> None:
-    """Make a uint8 array on disk and reserve its space.
+def wanted_images(files: pd.DataFrame, form: InputForm) -> Wanted:
+    """What decides the array of decoded_images(): the bytes of the images, and how they are read.
 
-    Without the space, writing to the mapped file of a full disk would end the process by a signal.
-
-    Raises:
-        OSError: where the disk has no room for it.
+    Stored variants were made of preprocessed originals: their preprocessing is none.
     """
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
-    if hasattr(os, "posix_fallocate"):  # not on macOS
-        with path.open("r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(path.parent.parent)) from None
+    how = {
+        "input": [INPUT_VERSION, form.to_card()],
+        "decoding": DECODING,
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+    kinds = np.where(files["variant_index"] == 0, "original", "variant")
+    keys = np.char.add(files["sha256"].to_numpy(str), kinds).astype(bytes)
+    return Wanted(how, keys, (3, form.size, form.size), np.uint8)
 
 
 def _decode_part(task: DecodeTask) -> None:
     """Decode some files into the array; runs in a worker."""
     array, form = np.load(task.array, mmap_mode="r+"), task.form
-    for index, row in enumerate(task.files.itertuples(index=False), task.first):
+    for index, row in zip(task.places, task.files.itertuples(index=False), strict=True):
         preprocessing = form.preprocessing if row.variant_index == 0 else AS_DECODED
         array[index] = as_input(preprocessing.read(read_bytes(row)), form.size, form.fit)
 

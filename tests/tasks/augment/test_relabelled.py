@@ -32,6 +32,8 @@ from tasks.pixels.decode import decode
 from tasks.pixels.encode import encode
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.train import exposure
+from tasks.train.device_augmentation.batches import DeviceAugmentation
+from tasks.train.device_augmentation.mixing import Mixing
 from tasks.train.feed import Feed
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.samples import class_numbers, training_samples
@@ -320,7 +322,7 @@ def test_on_the_fly_the_label_is_the_ledgers(
             assert shown.made == (row["status"] == "written")
 
 
-@pytest.mark.parametrize("mode", ["offline", "online", "both"])
+@pytest.mark.parametrize("mode", ["offline", "online", "both", "device"])
 def test_presentations_of_a_class_are_of_what_was_shown(
     mode: str, arrows: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,21 +334,24 @@ def test_presentations_of_a_class_are_of_what_was_shown(
         np.broadcast_to(decode(read_row(row)).pixels, (3, 9, 9)) for row in stored.itertuples()
     ]
     array = np.array(decoded, np.uint8).reshape(-1, 3, 9, 9)
-    batches = OnlineBatches(online(arrows, 3), 0) if mode != "offline" else None
-    feed = Feed(array, class_numbers(samples, classes), batches)
+    batches = OnlineBatches(online(arrows, 3), 0) if mode in ("online", "both") else None
+    labels = class_numbers(samples, classes)
+    hashes, none = training_sources(validated)["sha256"].tolist(), Mixing(None, None)
+    made_by = DeviceAugmentation(hashes, labels, classes, recipes_of(arrows), 9, none)
+    feed = Feed(array, labels, batches, made_by if mode == "device" else None)
     shown = dict.fromkeys(classes, 0)
     for epoch in (1, 2, 3):
         for images, labels in feed.epoch(epoch, 4, seed=5):
             for image, label in zip(images.numpy(), labels.tolist(), strict=True):
                 assert points_to(image[0]) == classes[label]
                 shown[classes[label]] += 1
-    counted = samples.assign(shown=feed.shown, replaced=feed.replaced, left_out=feed.left_out)
+    counted = samples.assign(**feed.counts())
     assert exposure.presentations_by_class(counted, feed.online_classes, classes) == shown
     sources = exposure.exposure_by_source(counted)
     written = written_variants(ledger).groupby("source_id").size()
     exposure.reconcile(sources, mode, 3, written)
-    labels = validated.set_index("source_id")["label"]
-    assert (sources["label"] == sources["source_id"].map(labels)).all()
+    own = validated.set_index("source_id")["label"]
+    assert (sources["label"] == sources["source_id"].map(own)).all()
     assert sources["presentations"].sum() == sum(shown.values()) and len(sources) == 9
 
 

@@ -12,29 +12,6 @@ from tasks.variants.originals import NO_ORIGINALS, Originals
 from tests.tasks.augment.test_segments import RECIPE, RECIPES, Made, finished, made
 
 
-def test_the_segments_longest_unused_go_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
-    folder = tmp_path / "segments"
-    folder.mkdir(parents=True)
-    for name in ("a.tar", "b.tar", "c.tar", "without-index.tar", "a-1.parquet", "c-1.parquet"):
-        (folder / name).write_bytes(bytes(1000))
-    for name, used in {
-        "a-1.sources": 2,
-        "b-1.sources": 3,
-        "c-1.sources": 1,
-        "c-2.sources": 4,
-    }.items():
-        (folder / name).touch()
-        os.utime(folder / name, (used, used))
-    segment_cache.trim_cache(4000)
-    assert len(list(folder.iterdir())) == 10
-    segment_cache.trim_cache(2000)
-    left = sorted(path.name for path in folder.iterdir())
-    assert left == ["b-1.sources", "b.tar", "c-1.parquet", "c-1.sources", "c-2.sources", "c.tar"]
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the private cache's segments, in a project that has none."""

@@ -4,6 +4,7 @@ import pytest
 
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
+from tasks.evaluate.params import EvaluateParams
 from tasks.ingest.params import IngestParams
 from tasks.train.params import TrainParams
 from tasks.validate.params import ValidateParams
@@ -244,10 +245,89 @@ LABEL_RULES = {
             "params.yaml train: image_size: small_cnn takes 8 to 64 pixels, found 65",
         ),
         (
+            "train: {freeze: backbone}",
+            "train",
+            TrainParams,
+            "params.yaml train: freeze: backbone needs pretrained weights: `weights: default` or a "
+            "file, found weights: none",
+        ),
+        (
             "train: {fit: stretch}",
             "train",
             TrainParams,
             "params.yaml train.fit: input should be 'squeeze', 'pad' or 'crop', found 'stretch'",
+        ),
+        (
+            "train: {schedule: step}",
+            "train",
+            TrainParams,
+            "params.yaml train.schedule: input should be 'one_cycle', 'cosine' or 'constant', "
+            "found 'step'",
+        ),
+        (
+            "train: {warmup_epochs: 2}",
+            "train",
+            TrainParams,
+            "params.yaml train: warmup_epochs: schedule one_cycle warms up by itself; needs "
+            "schedule: cosine or constant",
+        ),
+        (
+            "train: {schedule: cosine, warmup_epochs: 4, epochs: 4}",
+            "train",
+            TrainParams,
+            "params.yaml train: warmup_epochs needs less than the 4 epochs, found 4",
+        ),
+        (
+            "train: {weights: default, freeze: backbone, dropout: 0.2}",
+            "train",
+            TrainParams,
+            "params.yaml train: dropout has no effect with freeze: backbone, which drops nothing; "
+            "needs dropout: none or freeze: none, found 0.2",
+        ),
+        (
+            "train: {ema: 1}",
+            "train",
+            TrainParams,
+            "params.yaml train.ema: input should be less than 1, found 1",
+        ),
+        (
+            "train: {clip_norm: 0}",
+            "train",
+            TrainParams,
+            "params.yaml train.clip_norm: input should be greater than 0, found 0",
+        ),
+        (
+            "train: {dropout: half}",
+            "train",
+            TrainParams,
+            "params.yaml train.dropout: input should be a valid number, found 'half'",
+        ),
+        (
+            "train: {balance: loss}",
+            "train",
+            TrainParams,
+            "params.yaml train.balance: input should be 'none', 'weights' or 'sampler', "
+            "found 'loss'",
+        ),
+        (
+            "train: {patience: 0}",
+            "train",
+            TrainParams,
+            "params.yaml train.patience: input should be greater than or equal to 1, found 0",
+        ),
+        (
+            "evaluate: {gate: {min_accuracy: 97}}",
+            "evaluate",
+            EvaluateParams,
+            "params.yaml evaluate.gate.min_accuracy: input should be less than or equal to 1, "
+            "found 97",
+        ),
+        (
+            "evaluate: {robustness_images: -1}",
+            "evaluate",
+            EvaluateParams,
+            "params.yaml evaluate.robustness_images: input should be greater than or equal to 0, "
+            "found -1",
         ),
         (
             "agument: {}",
@@ -291,3 +371,9 @@ def test_a_missing_block_means_the_defaults(
     Path("params.yaml").write_text("train: {epochs: 3}")
     assert read_params("validate", ValidateParams) == ValidateParams()
     assert read_params("train", TrainParams).epochs == 3
+
+
+def test_none_can_be_written_as_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("train: {clip_norm: none, dropout: none, patience: none}")
+    assert read_params("train", TrainParams) == TrainParams()

@@ -1,5 +1,8 @@
 """The array of decoded images: which images, in which order, checked against the manifests."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,9 @@ from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.model import image_array
 from tasks.model.images import InputForm
 from tasks.pixels.decode import decode
-from tasks.pixels.preprocess import AS_DECODED
+from tasks.pixels.encode import encode
+from tasks.pixels.hashing import sha256
+from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tests.conftest import Project
 
 
@@ -61,3 +66,45 @@ def test_bytes_that_differ_from_the_manifest_are_refused(
     row = next(files.assign(sha256="0").itertuples(index=False))
     with pytest.raises(UserError, match="bytes differ from the manifest's"):
         image_array.read_bytes(row)
+
+
+def test_images_are_decoded_once_whatever_trains_on_them_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal bytes are decoded anew only for another size, fit or preprocessing."""
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path / "cache"))
+    decoded: list[str] = []
+    read = image_array.read_bytes
+
+    def counted(row: Any) -> bytes:
+        decoded.append(row.source_id)
+        return read(row)
+
+    monkeypatch.setattr(image_array, "read_bytes", counted)
+
+    def rows_of(names: str) -> pd.DataFrame:
+        rows = []
+        for name in names:
+            path = tmp_path / f"{name}.png"
+            data = encode(np.full((4, 6, 3), ord(name), np.uint8), "png")
+            path.write_bytes(data)
+            rows.append([name, 0, "cat", "cat", str(path), None, len(data), sha256(data)])
+        return pd.DataFrame(rows, columns=image_array.COLUMNS)
+
+    def decodes(files: pd.DataFrame, form: InputForm) -> str:
+        decoded.clear()
+        with image_array.decoded_images(files, form, "decoding") as array:
+            assert array[:, 0, 0, 0].tolist() == [ord(name) for name in files["source_id"]]
+        return "".join(decoded)
+
+    form = InputForm(4, "squeeze", AS_DECODED)
+    assert decodes(rows_of("abc"), form) == "abc"
+    assert decodes(rows_of("abc"), form) == ""
+    assert decodes(rows_of("caxb"), form) == "x"
+    assert decodes(rows_of("abc"), form._replace(size=5)) == "abc"
+    assert decodes(rows_of("abc"), form._replace(fit="crop")) == "abc"
+    grey = Preprocessing(preprocess=[{"grey": {}}])
+    assert decodes(rows_of("abc"), form._replace(preprocessing=grey)) == "abc"
+    variants = rows_of("abc").assign(variant_index=1)  # these get no preprocessing
+    assert decodes(variants, form) == "abc"
