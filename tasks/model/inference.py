@@ -31,12 +31,36 @@ class Normalise(nn.Module):
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, array: np.ndarray, device: torch.device) -> Tensor:
-    """Logits, float32 (images, classes) on the CPU, of uint8 images (images, 3, height, width)."""
+def predict(network: nn.Module, array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Logits, float32 (images, classes) on the CPU, of uint8 images (images, 3, height, width).
+
+    `array` may lie on the device already. Batches are halved where the device has no room for them.
+
+    Raises:
+        torch.OutOfMemoryError: where it has no room for a single image.
+    """
     network.eval()
-    logits = []
-    for start in range(0, len(array), BATCH_SIZE):
-        batch = torch.from_numpy(np.array(array[start : start + BATCH_SIZE]))
-        with autocast(device):
-            logits.append(network(on_device(batch, device)).float())
+    logits: list[Tensor] = []
+    start, size = 0, BATCH_SIZE
+    while start < len(array):
+        batch = array[start : start + size]
+        if isinstance(batch, np.ndarray):
+            batch = torch.from_numpy(np.array(batch))
+        part = _logits_if_they_fit(network, batch, device)
+        if part is None:
+            size = min(size, len(batch)) // 2
+            continue
+        logits.append(part)
+        start += len(batch)
     return torch.cat(logits).cpu()
+
+
+def _logits_if_they_fit(network: nn.Module, batch: Tensor, device: torch.device) -> Tensor | None:
+    """The logits of a batch; None where the device has no room for it."""
+    try:
+        with autocast(device):
+            return network(on_device(batch, device)).float()
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+        return None

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tasks.evaluate.__main__ import predict_files
-from tasks.model.image_array import COLUMNS
+from tasks.evaluate.__main__ import predict_array
+from tasks.model.image_array import COLUMNS, decoded_images
 from tasks.model.images import InputForm, as_input
 from tasks.model.params import Fit
 from tasks.pixels.convert import resize
@@ -129,6 +129,8 @@ def test_evaluation_shows_images_as_the_card_says(
         **card,
         "preprocessing": {"range": "depth", "preprocess": [{"grey": {}}]},
     }
-    predict_files(pd.DataFrame([row], columns=COLUMNS), network, form)
+    files = pd.DataFrame([row], columns=COLUMNS)
+    with decoded_images(files, form, "decoding") as array:
+        predict_array(array, network)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     assert np.array_equal(network.images[0], as_input(grey, 16, fit))

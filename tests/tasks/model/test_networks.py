@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from tasks.common.errors import UserError
-from tasks.model.networks import build_model, choose_size
+from tasks.model.networks import build_model, choose_size, set_dropout
 from tasks.model.pooling import AveragePool, shares
 
 
@@ -26,8 +27,8 @@ def test_torchvisions_networks_give_logits_in_training_too(name: str) -> None:
         (
             "resnet19",
             64,
-            "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
-            "found 'resnet19'",
+            "params.yaml train.model: needs small_cnn, efficientnet_lite0 or one of torchvision's "
+            "classifiers, found 'resnet19'",
         ),
     ],
 )
@@ -62,6 +63,11 @@ def test_the_size_follows_the_images(
     assert choose_size(name, given, sides) == expected
 
 
+def test_pretrained_weights_bring_their_size_unless_another_is_asked_for() -> None:
+    assert choose_size("resnet18", "auto", [28], trained_size=224) == 224
+    assert choose_size("resnet18", 96, [28], trained_size=224) == 96
+
+
 @pytest.mark.parametrize("name", ["alexnet", "vgg11"])
 def test_pooling_to_several_places_is_replaced(name: str) -> None:
     assert isinstance(build_model(name, 2, 64).avgpool, AveragePool)
@@ -73,3 +79,16 @@ def test_pooling_by_matrices_is_torchs(height: int, width: int) -> None:
     expected = torch.nn.functional.adaptive_avg_pool2d(images, (4, 7))
     assert torch.allclose(shares(height, 4) @ images @ shares(width, 7).T, expected)
     assert torch.equal(AveragePool((4, 7))(images), expected)
+
+
+def test_dropout_is_set_where_the_network_has_it() -> None:
+    network = build_model("squeezenet1_1", 2, 32)
+    set_dropout(network, 0.3, "squeezenet1_1")
+    assert [module.p for module in network.modules() if isinstance(module, nn.Dropout)] == [0.3]
+    with pytest.raises(UserError) as caught:
+        set_dropout(build_model("small_cnn", 2, 8), 0.3, "small_cnn")
+    assert str(caught.value) == (
+        "params.yaml train.dropout: small_cnn has no dropout layer; these have: alexnet, "
+        "efficientnet, googlenet, inception_v3, maxvit, mnasnet, mobilenet, squeezenet, swin, "
+        "vgg, vit"
+    )
