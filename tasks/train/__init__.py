@@ -6,6 +6,7 @@ samples    what an epoch shows, a row for each image
 order      in which order an epoch shows it
 online     variants made on the fly, in worker processes
 feed       the batches of an epoch, and how often each image was shown
+device_augmentation/  batches augmented where the model is
 loop/      the training loop, its optimizer, its checkpoints
 history    a row for each epoch, and which is the best
 exposure   how often each source was shown, compared with the plan

@@ -1,22 +1,21 @@
-"""The batches of each training epoch, from decoded images, variants made on the fly, or both.
+"""The batches of each training epoch: decoded images, augmented on the device or not, or made ones.
 
 A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown;
 order.py says in which order.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.model.device import on_device
+from tasks.model.device import on_device, resident
+from tasks.train.device_augmentation.batches import DeviceAugmentation
 from tasks.train.online import OnlineBatches, Shown
-from tasks.train.order import batches_of_epoch
-
-COPIED_AT_ONCE = 1024  # images, on their way to a GPU
+from tasks.train.order import in_batches, samples_of_epoch
 
 
 class Feed:
@@ -27,26 +26,42 @@ class Feed:
         labels: the class number of every sample, int64 (samples,); of those made on the fly that
             of their source: an epoch's may show another, see tasks/variants/relabelling.py.
         online: makes the variants on the fly; None where there are none.
+        augmentation: augments the images of `array`, which are sources then; None where they are
+            as they are.
+        balanced: whether each class is shown equally often, see balance.py; else each sample is.
+        name_of: the name of a sample, by its number, for people.
 
     Attributes, each int64 (samples,), summed over all epochs:
         shown: how often each sample was shown.
         replaced: how often an online sample's variant was rejected and its source shown instead.
         left_out: how often each sample was missed, alone in a last batch.
+        mixed_in: how often a source was the partner of another, in mixup and cutmix.
 
-    online_classes: how often online samples showed each class, by its number, over all epochs.
+    online_classes: how often each class was shown, by its number, over all epochs, by samples that
+        were made on the fly or on the device.
     """
 
     def __init__(
-        self, array: np.ndarray, labels: Tensor, online: OnlineBatches | None = None
+        self,
+        array: np.ndarray,
+        labels: Tensor,
+        online: OnlineBatches | None = None,
+        augmentation: DeviceAugmentation | None = None,
+        balanced: bool = False,
+        name_of: Callable[[int], str] = "sample {}".format,
     ) -> None:
         self.array = array
         self.resident: Tensor | None = None  # the array, where it lies on a GPU
         self.device = torch.device("cpu")
         self.online = online
+        self.augmentation = augmentation
         self.labels = labels
+        self.balanced = labels.numpy() if balanced else None
+        self.name_of = name_of
         self.shown = np.zeros(len(labels), np.int64)
         self.replaced = np.zeros(len(labels), np.int64)
         self.left_out = np.zeros(len(labels), np.int64)
+        self.mixed_in = np.zeros(len(labels), np.int64)
         self.online_classes: Counter[int] = Counter()
 
     def __len__(self) -> int:
@@ -55,21 +70,22 @@ class Feed:
     def to(self, device: torch.device) -> None:
         """Give batches on `device`.
 
-        The array is copied to a GPU where it takes less than half of the memory that is free there,
-        and the batches are then gathered there: else the host does that for every batch.
+        Where the array fits on a GPU it is copied there and the batches are gathered there: else
+        the host does that for every batch.
         """
         self.device = device
         self.labels = self.labels.to(device)
-        if device.type == "cuda" and self.array.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
-            self.resident = torch.empty(self.array.shape, dtype=torch.uint8, device=device)
-            for start in range(0, len(self.array), COPIED_AT_ONCE):
-                part = np.array(self.array[start : start + COPIED_AT_ONCE])
-                self.resident[start : start + len(part)] = torch.from_numpy(part)
+        self.resident = resident(self.array, device)
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the array takes of a GPU's memory."""
+        return 0 if self.resident is None else self.array.nbytes
 
     def epoch(
         self, number: int, batch_size: int, seed: int, first_batch: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over all samples, batch by batch; see batches_of_epoch().
+        """One epoch, batch by batch; see order.py.
 
         Args:
             number: of the epoch, from 1: it decides which variants are made on the fly.
@@ -78,27 +94,56 @@ class Feed:
             first_batch: how many batches were shown already, before training was interrupted.
 
         Yields:
-            uint8 (batch, 3, size, size) and the class numbers, int64 (batch,), on the device.
+            uint8 (batch, 3, size, size) and the class numbers, int64 (batch,), on the device; where
+            images are mixed the probabilities of the classes instead, float32 (batch, classes).
         """
-        order = batches_of_epoch(len(self), batch_size, seed, number)
+        samples = samples_of_epoch(len(self), seed, number, self.balanced)
+        order = in_batches(samples, batch_size)
         if first_batch == 0:
-            self.left_out += 1 - np.bincount(np.concatenate(order), minlength=len(self))
+            np.add.at(self.left_out, samples[sum(map(len, order)) :], 1)
         order = order[first_batch:]
+        if self.augmentation:
+            yield from self._augmented(self.augmentation, number, order)
+            return
         from_array = [samples[samples < len(self.array)] for samples in order]
         to_make = [samples[samples >= len(self.array)] for samples in order]
         online = self._make_online(number, to_make)
-        for decoded, made in zip(from_array, to_make, strict=True):
-            samples = np.concatenate([decoded, made])
-            places = on_device(torch.from_numpy(samples), self.device)
+        batches = [np.concatenate(parts) for parts in zip(from_array, to_make, strict=True)]
+        for samples, places, decoded, made in zip(
+            batches, self._on_device(batches), from_array, to_make, strict=True
+        ):
             images, labels = self._gather(decoded, places[: len(decoded)]), self.labels[places]
             if len(made):
                 online_images, succeeded, classes = next(online)
                 images = torch.cat([images, on_device(online_images, self.device)])
                 labels[len(decoded) :] = on_device(classes, self.device)
-                self.replaced[made] += ~succeeded.numpy()
+                np.add.at(self.replaced, made, ~succeeded.numpy())
                 self.online_classes.update(classes.tolist())
-            self.shown[samples] += 1
+            np.add.at(self.shown, samples, 1)  # a balanced order may show one more than once
             yield images, labels
+
+    def names(self, number: int, batch_size: int, seed: int, batch: int) -> list[str]:
+        """The names of what a batch of an epoch shows, the first batch being 0; see epoch()."""
+        samples = samples_of_epoch(len(self), seed, number, self.balanced)
+        return [self.name_of(int(sample)) for sample in in_batches(samples, batch_size)[batch]]
+
+    def _on_device(self, batches: list[np.ndarray]) -> Iterator[Tensor]:
+        """Each batch as a tensor on the device; all of them are copied there at once."""
+        if batches:
+            together = on_device(torch.from_numpy(np.concatenate(batches)), self.device)
+            yield from together.split([len(batch) for batch in batches])
+
+    def _augmented(
+        self, augmentation: DeviceAugmentation, number: int, order: list[np.ndarray]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, augmented on the device; see epoch()."""
+        for samples, planned in zip(order, augmentation.plan_batches(order, number), strict=True):
+            places = on_device(torch.from_numpy(planned.sources), self.device)
+            images = self._gather(planned.sources, places)
+            np.add.at(self.shown, samples, 1)
+            self.online_classes.update(planned.own.classes.tolist())
+            np.add.at(self.mixed_in, planned.partners, 1)
+            yield augmentation.show(planned, images)
 
     def _gather(self, samples: np.ndarray, places: Tensor) -> Tensor:
         """Images of the array on the device; `places`: the samples, there."""
@@ -115,18 +160,30 @@ class Feed:
             number, [(samples - first).tolist() for samples in to_make if len(samples)]
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """What was counted, for a checkpoint: see load_state_dict()."""
+    def counts(self) -> dict[str, np.ndarray]:
+        """What was counted of each sample, by name: see the attributes."""
         return {
-            "shown": torch.from_numpy(self.shown.copy()),
-            "replaced": torch.from_numpy(self.replaced.copy()),
-            "left_out": torch.from_numpy(self.left_out.copy()),
+            "shown": self.shown,
+            "replaced": self.replaced,
+            "left_out": self.left_out,
+            "mixed_in": self.mixed_in,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted of the batches that were given, for a checkpoint.
+
+        Batches that worker processes make ahead are not among them: they count when they are given.
+        """
+        return {
+            **{name: torch.from_numpy(count.copy()) for name, count in self.counts().items()},
             "online_classes": dict(self.online_classes),
+            "online": {} if self.online is None else self.online.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from `state`."""
-        self.shown[:] = state["shown"].numpy()
-        self.replaced[:] = state["replaced"].numpy()
-        self.left_out[:] = state["left_out"].numpy()
+        for name, count in self.counts().items():
+            count[:] = state[name].cpu().numpy()
         self.online_classes = Counter(state["online_classes"])
+        if self.online is not None:
+            self.online.load_state_dict(state["online"])

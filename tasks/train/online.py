@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tasks.common.errors import UserError
+from tasks.common.workers import end_with_parent
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.variants.make import draw_variant
 from tasks.variants.originals import NO_ORIGINALS, Originals
@@ -46,7 +48,7 @@ class OnlineVariants(Dataset):
 
     Under `distinct` a variant must differ from its siblings before it, so their pixel hashes are
     needed. They are kept in memory that all workers share, 8 bytes for each source and epoch. One
-    that is missing there, after a resumed run, is found by making its variant again.
+    that is missing there is found by making its variant again.
 
     Args:
         sources: the training images; `planned` is the number of their stored variants.
@@ -90,6 +92,20 @@ class OnlineVariants(Dataset):
         source_numbers = stored["source_id"].map(numbers).to_numpy()
         hashes = stored["pixel_hash"].replace(0, REJECTED)
         self.hashes.numpy()[source_numbers, stored["variant_index"].to_numpy() - 1] = hashes
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The hashes, for a checkpoint; none where they are not asked for.
+
+        Without them, a training that goes on in epoch 50 would make 49 variants of each source
+        again. Those of variants that workers made ahead of the checkpoint may be among them: a
+        variant has one hash, whenever it is made. They are not copied: there may be many.
+        """
+        return {"hashes": self.hashes} if self.recipes.general.distinct else {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take the hashes of `state`, for running workers as well."""
+        if state:
+            self.hashes.copy_(state["hashes"])
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -139,7 +155,16 @@ class OnlineBatches:
         options: dict[str, Any] = {"batch_sampler": self, "num_workers": workers}
         if workers:
             options |= {"multiprocessing_context": "forkserver", "persistent_workers": True}
+            options |= {"worker_init_fn": end_with_parent}
         self.loader = DataLoader(dataset, **options)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What OnlineVariants keeps for a checkpoint."""
+        return self.dataset.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        self.dataset.load_state_dict(state)
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)

@@ -8,8 +8,17 @@ from torch import nn
 from tasks.common import events, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write
-from tasks.dataset.paths import CARD, EXPOSURE, EXPOSURE_METRICS, HISTORY, TRAIN_METRICS, WEIGHTS
+from tasks.dataset.paths import (
+    CARD,
+    CURVES,
+    EXPOSURE,
+    EXPOSURE_METRICS,
+    HISTORY,
+    TRAIN_METRICS,
+    WEIGHTS,
+)
 from tasks.dataset.selections import written_variants
+from tasks.model.calibration import Temperature
 from tasks.pixels.thumbnails import data_uri
 from tasks.train import exposure
 from tasks.train.history import Fitted, best_epoch
@@ -25,6 +34,12 @@ def announce(core: nn.Module, model: str, size: int, classes: int, device: torch
     )
 
 
+def announce_temperature(found: Temperature) -> None:
+    """Say what was fitted, or why nothing was."""
+    why = f": not fitted: {found.reason}" if found.reason else ", fitted on the validation split"
+    events.say(f"temperature {found.value:g}{why}")
+
+
 def write_model(fitted: Fitted, params: TrainParams, card: dict, recipe_hash: str) -> None:
     """Write the weights, and the card: how to use them, and their recipe and epoch."""
     with atomic_write(WEIGHTS) as temporary:
@@ -36,40 +51,76 @@ def write_model(fitted: Fitted, params: TrainParams, card: dict, recipe_hash: st
     tables.write_json(CARD, {"model": params.model, **card, **provenance})
 
 
-def report_history(history: pd.DataFrame, params: TrainParams) -> None:
-    """Write the history of all epochs and the numbers of the best one; report both to the flow."""
-    tables.write_csv(HISTORY, history.round(6))
-    best = best_epoch(history.to_dict("records"))
+def write_history(history: list[dict[str, float]], images_at_once: int | None = None) -> None:
+    """Write the history of the epochs that are done, and the numbers of the best of them.
+
+    After each epoch, so that `dvc metrics show` and `dvc plots show` follow a running training.
+
+    Args:
+        history: see Fitted.
+        images_at_once: see Fitted; the parts of a batch decide in which order sums are taken.
+    """
+    tables.write_csv(HISTORY, pd.DataFrame(history).round(6))
+    best = best_epoch(history)
     names = ("validation_accuracy", "validation_loss", "train_loss")
     numbers = {name: round(float(best[name]), 6) for name in names}
-    epoch = int(best["epoch"])
-    tables.write_json(TRAIN_METRICS, {"best_epoch": epoch, "epochs": params.epochs, **numbers})
-    events.report_counts(best_epoch=epoch, validation_accuracy=numbers["validation_accuracy"])
-    if events.has_listener():
-        from tasks.train.curves import training_curves  # matplotlib takes half a second
+    content = {"best_epoch": int(best["epoch"]), "epochs": len(history), **numbers}
+    if images_at_once is not None:
+        content["images_at_once"] = images_at_once
+    tables.write_json(TRAIN_METRICS, content)
 
-        picture = training_curves(history, transparent=False).encode()
-        events.emit("picture", text="training curves", uri=data_uri(picture, "svg+xml"))
+
+def report_history(fitted: Fitted) -> None:
+    """Write the history, its curves and the numbers of the best epoch; report all to the flow."""
+    history = fitted.history.to_dict("records")
+    write_history(history, fitted.images_at_once)
+    best = best_epoch(history)
+    events.report_counts(
+        epochs=len(history),
+        best_epoch=int(best["epoch"]),
+        validation_accuracy=round(float(best["validation_accuracy"]), 6),
+    )
+    from tasks.train.curves import training_curves  # matplotlib takes half a second
+
+    picture = training_curves(fitted.history, transparent=False)
+    tables.write_text(CURVES, picture)
+    events.emit("picture", text="training curves", uri=data_uri(picture.encode(), "svg+xml"))
 
 
 def write_exposure(
-    counted: pd.DataFrame, by_class: dict[str, int], ledger: pd.DataFrame, params: TrainParams
+    counted: pd.DataFrame,
+    by_class: dict[str, int],
+    ledger: pd.DataFrame,
+    params: TrainParams,
+    epochs: int,
 ) -> None:
     """Write how often each source was shown, once that is known to be what was planned.
 
     Args:
-        counted: training_samples() with the feed's counts `shown`, `replaced` and `left_out`.
+        counted: training_samples() with the `number` of their class, and the feed's counts.
         by_class: see exposure.presentations_by_class().
         ledger: of the stored variants.
         params: of the training.
+        epochs: that were trained.
     """
     sources = exposure.exposure_by_source(counted)
-    written = written_variants(ledger).groupby("source_id").size()
-    written = written.reindex(sources["source_id"], fill_value=0)
-    exposure.reconcile(sources, params.augmentation, params.epochs, written)
+    if params.balance == "sampler":
+        planned = exposure.balanced_plan(counted, params.seed, epochs)
+    else:
+        written = written_variants(ledger).groupby("source_id").size()
+        written = written.reindex(sources["source_id"], fill_value=0)
+        planned = exposure.plan(sources, params.augmentation, epochs, written)
+    exposure.reconcile(sources, planned)
     tables.write_csv(EXPOSURE, sources)
-    distinct = read_params("augment", AugmentParams).distinct
+    # a balanced order shows a source several times in an epoch, and its variant of that epoch;
+    # on the device nothing sees to it that images differ
+    repeats = params.balance == "sampler" and params.augmentation != "offline"
+    may_repeat = repeats or params.augmentation == "device"
+    distinct = read_params("augment", AugmentParams).distinct and not may_repeat
     images = exposure.distinct_images(counted) if distinct else None
-    numbers = exposure.summary(sources, params.augmentation, params.epochs, images, by_class)
+    numbers = exposure.summary(sources, params.augmentation, epochs, images, by_class)
+    numbers["balance"] = params.balance
+    if params.balance == "weights":
+        numbers["class_weights"] = exposure.weights_by_class(counted)
     tables.write_json(EXPOSURE_METRICS, numbers)
     events.report_counts(presentations=numbers["presentations"], left_out=numbers["left_out"])

@@ -13,6 +13,9 @@ from tasks.dataset.selections import class_names, originals, planned_variants, u
 from tasks.model import image_array
 from tasks.model.images import InputForm, as_input
 from tasks.model.networks import choose_size
+from tasks.model.weights import known_weights
+from tasks.train.device_augmentation.mixing import Mixing
+from tasks.train.device_augmentation.recipe import DeviceRecipe
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
 from tasks.variants.label_checks import check_label_rules
@@ -29,35 +32,57 @@ def training_samples(
 
     Returns:
         The columns of image_array.training_files(), of an online variant those of its source; and
-        `kind`: original, stored (a written variant) or online (a variant made on the fly).
+        `kind`: original, stored (a written variant), online (a variant made on the fly) or device
+        (its source, augmented on the device).
     """
     files = image_array.training_files(validated, ledger)
     of_kind = {
         "original": originals(files),
         "stored": planned_variants(files),
         "online": originals(files),
+        "device": originals(files),
     }
     kinds = {
         "offline": ("original", "stored"),
         "online": ("online",),
         "both": ("original", "stored", "online"),
+        "device": ("device",),
     }
     parts = [of_kind[kind].assign(kind=kind) for kind in kinds[augmentation]]
     return pd.concat(parts, ignore_index=True)
 
 
+def sample_name(sample: pd.Series) -> str:
+    """What people know a row of training_samples() by: a file, or a stored variant's id."""
+    if sample["kind"] == "stored":
+        return f"{sample['source_id']}-v{sample['variant_index']:03}"
+    return str(sample["path"])
+
+
 def class_numbers(rows: pd.DataFrame, classes: list[str]) -> Tensor:
     """The index of each row's label in `classes`: int64 (rows,)."""
-    return torch.tensor([classes.index(label) for label in rows["label"]])
+    numbers = {label: number for number, label in enumerate(classes)}
+    return torch.tensor([numbers[label] for label in rows["label"]], dtype=torch.int64)
 
 
 def input_form(validated: pd.DataFrame, params: TrainParams) -> InputForm:
-    """The form of the images that the network takes."""
+    """The form of the images that the network takes; see choose_size()."""
     preprocessing = read_preprocessing()
     sizes = policy_input_sizes(usable(validated, "train"), preprocessing)
     longer_sides = sizes[["width", "height"]].max(axis=1)
-    size = choose_size(params.model, params.image_size, [int(side) for side in longer_sides])
+    sides = [int(side) for side in longer_sides]
+    known = known_weights(params.model) if params.weights != "none" else None
+    size = choose_size(params.model, params.image_size, sides, known.size if known else None)
     return InputForm(size, params.fit, preprocessing)
+
+
+def device_recipe(params: TrainParams, form: InputForm, classes: list[str]) -> DeviceRecipe | None:
+    """The recipe of device augmentation; None where train.augmentation is another."""
+    if params.augmentation != "device":
+        return None
+    mixup, cutmix = (None if alpha == "none" else alpha for alpha in (params.mixup, params.cutmix))
+    augment = read_params("augment", AugmentParams)
+    return DeviceRecipe.from_params(augment, form, Mixing(mixup, cutmix), classes)
 
 
 def online_batches(
@@ -66,11 +91,11 @@ def online_batches(
     params: TrainParams,
     form: InputForm,
 ) -> OnlineBatches | None:
-    """The variants made on the fly, of each training source one per epoch; None where offline.
+    """The variants made on the fly, of each training source one per epoch; None where none are.
 
     With `online`, epoch k shows variant k; with `both`, the k-th after the stored ones.
     """
-    if params.augmentation == "offline":
+    if params.augmentation not in ("online", "both"):
         return None
     augment = read_params("augment", AugmentParams)
     classes = class_names(validated)

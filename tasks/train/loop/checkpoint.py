@@ -1,89 +1,139 @@
 """Checkpoints: a killed training goes on from the last one, and ends as if it had not been killed.
 
-A checkpoint lies in the private cache. It holds a TrainingState and the key of its training:
-everything that decides the result. With another key it is not used.
+A checkpoint lies in the private cache and may be deleted. It holds a TrainingState and the key of
+its training, everything that decides the result; its file is named by both the project and the key.
+So projects share a cache, and a training never goes on from the checkpoint of another one.
 """
 
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 import torch
 
 from tasks.common import events
 from tasks.common.machine import cache_folder
-from tasks.common.temporary import atomic_write
+from tasks.common.temporary import atomic_write, remove_abandoned
+from tasks.pixels.hashing import sha256
+from tasks.train.loop.checkpoint_key import difference
 from tasks.train.loop.state import TrainingState
-from tasks.train.params import TrainParams
+from tasks.variants.policy import canonical_json
 
 SECONDS_BETWEEN = 60.0  # within an epoch
 MOST_SHARE = 0.01  # of the time since the last checkpoint, that the last one may have taken
+KEPT = 3  # of other trainings of a project: who goes back to their parameters goes on from there
 
 
 class Checkpoint:
     """The checkpoint of one training.
 
     Args:
-        path: of the file.
         key: what decides the result, by names that people know; see checkpoint_key().
+        folder: of the checkpoints of all projects that share the private cache.
         seconds: between two checkpoints within an epoch.
     """
 
     def __init__(
-        self, path: Path, key: Mapping[str, str], seconds: float = SECONDS_BETWEEN
+        self, key: Mapping[str, str], folder: Path | None = None, seconds: float = SECONDS_BETWEEN
     ) -> None:
-        self.path = path
         self.key = dict(key)
+        self.folder = folder or cache_folder() / "checkpoints"
+        self.project = sha256(os.fsencode(Path.cwd()))[:8]
+        self.path = self.folder / f"{self.project}-{sha256(canonical_json(self.key).encode())[:16]}"
         self.seconds = seconds
         self.saved = time.monotonic()
         self.cost = 0.0  # seconds that the last one took
+        self.told = False  # that none can be written
 
     def restore(self, state: TrainingState) -> None:
-        """Bring `state` to where an interrupted training with the same key was."""
-        if not self.path.is_file():
+        """Bring `state` to where an interrupted training with the same key was.
+
+        Where there is none, one line says why, if the project has one with another key.
+        """
+        remove_abandoned(self.folder)
+        others = self._of_other_trainings()
+        try:
+            if self.path.exists():
+                found = read_checked(self.path)["state"]
+            else:
+                if others:
+                    key = torch.load(others[0], mmap=True, weights_only=True)["key"]
+                    events.say(f"training starts anew: {difference(key, self.key)}")
+                return
+        except Exception as error:  # whatever a damaged file, or one of another torch, may raise
+            reason = str(error).partition("\n")[0]
+            events.say(f"training starts anew: its checkpoint cannot be read: {reason}")
             return
-        device = state.loss_sum.device
-        found = torch.load(self.path, map_location=device, weights_only=True)
-        other = {name for name in self.key if self.key[name] != found["key"].get(name)}
-        if other:
-            events.say(f"training starts anew: the checkpoint is of another {sorted(other)[0]}")
-            return
-        state.load_state_dict(found["state"])
-        events.say(f"training goes on after step {state.step:,}, in epoch {state.epoch}")
+        state.load_state_dict(found)
+        events.say(f"training goes on after step {state.step:,} of {state.steps:,}")
 
     def save_if_due(self, state: TrainingState, end_of_epoch: bool = False) -> None:
         """Save `state` at the end of an epoch, and within it where the last one is old enough.
 
-        Not where the last checkpoint took more than a hundredth of the time since.
+        Not where the last checkpoint took more than a hundredth of the time since. Where the disk
+        takes none, one line says so and the training goes on; the next is tried all the same.
         """
-        since = time.monotonic() - self.saved
-        if (end_of_epoch or since >= self.seconds) and self.cost <= MOST_SHARE * since:
+        began = time.monotonic()
+        since = began - self.saved
+        if not (end_of_epoch or since >= self.seconds) or self.cost > MOST_SHARE * since:
+            return
+        try:
             self.save(state)
+        except (OSError, RuntimeError) as error:
+            # torch finds its file incomplete while the disk's error is on its way
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            if not self.told:
+                events.say(f"no checkpoint is kept: {self.path}: {cause.strerror}")
+            self.told = True
+        self.saved = time.monotonic()
+        self.cost = self.saved - began
 
     def save(self, state: TrainingState) -> None:
-        """Save `state` durably: a power cut leaves this checkpoint, or the one before it."""
-        began = time.monotonic()
+        """Save `state` durably: a power cut leaves this checkpoint, or the one before it.
+
+        Raises:
+            UserError: where its loss or weights left all bounds.
+            OSError, or RuntimeError in its context: where the disk is full or cannot be written.
+        """
+        state.require_finite()
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             torch.save({"key": self.key, "state": state.state_dict()}, file)
             file.flush()
             os.fsync(file.fileno())
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-        self.saved = time.monotonic()
-        self.cost = self.saved - began
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # of the new name
+        finally:
+            os.close(folder)
 
     def remove(self) -> None:
-        """Forget a training that is finished."""
-        self.path.unlink(missing_ok=True)
+        """Forget a training that is finished, once all that it leaves is written."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _of_other_trainings(self) -> list[Path]:
+        """Checkpoints of this project with other keys, the newest first; KEPT of them are left."""
+        paths = [path for path in self.folder.glob(f"{self.project}-*") if path != self.path]
+        with suppress(OSError):  # another process may remove one of them
+            paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in paths[KEPT:]:
+                path.unlink()
+        return paths[:KEPT]
 
 
-def checkpoint_path() -> Path:
-    """Where this project's training keeps its checkpoint."""
-    return cache_folder() / "training.checkpoint"
+def read_checked(path: Path) -> dict[str, Any]:
+    """A checkpoint whose bytes are those that were written, on the CPU.
 
-
-def checkpoint_key(params: TrainParams, device: torch.device) -> dict[str, str]:
-    """What decides the result of a training, by names that people know."""
-    return {"train block of params.yaml": params.model_dump_json(), "device": str(device)}
+    Raises:
+        Exception: of many kinds, where it is damaged.
+    """
+    with ZipFile(path) as archive:  # as torch writes them, with a checksum of each tensor
+        if damaged := archive.testzip():
+            raise ValueError(f"{path}: {damaged} is damaged")
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,6 +1,8 @@
 """The training loop: epochs over the samples, each followed by the loss on the validation split."""
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +13,17 @@ from torch.nn import functional
 
 from tasks.common import events
 from tasks.common.errors import UserError
-from tasks.model.device import autocast
+from tasks.common.events import Progress
+from tasks.model.device import resident
 from tasks.model.inference import predict
 from tasks.train.feed import Feed
-from tasks.train.history import Fitted
+from tasks.train.history import Fitted, epochs_without_improvement
 from tasks.train.loop.checkpoint import Checkpoint
+from tasks.train.loop.gradients import Loss, add_gradients
 from tasks.train.loop.optimization import seed_step
+from tasks.train.loop.out_of_memory import lower_images_at_once, told_in_one_line
 from tasks.train.loop.state import TrainingState
+from tasks.train.order import batches_per_epoch
 from tasks.train.params import TrainParams
 
 
@@ -49,47 +55,45 @@ def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
     return [round(float(x), 4) for x in mean], [max(round(float(x), 4), 1e-3) for x in std]
 
 
-def train_step(
-    network: nn.Module, images: Tensor, labels: Tensor, params: TrainParams, device: torch.device
-) -> Tensor:
-    """The mean loss of a batch, after its gradients were added to the network's.
-
-    Args:
-        network: from uint8 images to logits, in training mode.
-        images: uint8 (batch, 3, size, size).
-        labels: class numbers, int64 (batch,).
-        params: the train block.
-        device: where all of them lie.
-    """
-    with autocast(device):
-        logits = network(images)
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=params.label_smoothing)
-    loss.backward()
-    return loss.detach()
+def train_step(state: TrainingState, images: Tensor, labels: Tensor, loss: Loss) -> None:
+    """One step: gradients of a batch, clipped, and the weights changed by them."""
+    mean = None
+    while mean is None:
+        seed_step(state.params.seed, state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        # outside of the handler nothing holds on to what was computed in vain
+        with suppress(torch.OutOfMemoryError):
+            mean = add_gradients(state.forward, images, labels, loss, state.images_at_once)
+        if mean is None:
+            lower_images_at_once(state, images, labels, loss)
+    if state.params.clip_norm is not None:
+        nn.utils.clip_grad_norm_(state.network.parameters(), state.params.clip_norm)
+    state.optimizer.step()
+    state.schedule.step()
+    state.end_step(mean, len(images))
 
 
 def train_epoch(
-    state: TrainingState, params: TrainParams, device: torch.device, checkpoint: Checkpoint | None
+    state: TrainingState, loss: Loss, progress: Progress, checkpoint: Checkpoint | None
 ) -> float:
     """What is left of the epoch that `state` is in.
 
     Returns:
         The mean training loss of a sample of that epoch.
+
+    Raises:
+        UserError: where the loss leaves all bounds, or the device has too little memory.
     """
     state.network.train()
+    params = state.params
     batches = state.feed.epoch(state.epoch, params.batch_size, params.seed, state.batch)
     for images, labels in batches:
-        seed_step(params.seed, state.step)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss = train_step(state.network, images, labels, params, device)
-        state.optimizer.step()
-        state.schedule.step()
-        state.loss_sum += loss * len(images)
-        state.samples += len(images)
-        state.batch += 1
+        train_step(state, images, labels, loss)
+        progress.advance(len(images))
         if checkpoint:
             checkpoint.save_if_due(state)
-    return float(state.loss_sum) / state.samples
+    state.require_finite()
+    return float(state.loss_sum) / max(state.samples, 1)
 
 
 def fit(
@@ -99,8 +103,10 @@ def fit(
     params: TrainParams,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
+    class_weights: Tensor | None = None,
+    after_epoch: Callable[[list[dict[str, float]]], None] = lambda history: None,
 ) -> Fitted:
-    """Train with AdamW and one cycle of the learning rate.
+    """Train with AdamW; docs/training.md says what is done.
 
     Args:
         network: normalisation, then the core whose weights are kept; from uint8 images to logits.
@@ -109,46 +115,78 @@ def fit(
         params: the train block.
         device: where it runs.
         checkpoint: where an interrupted training goes on from; None: it is not kept.
+        class_weights: of the loss, see balance.py.
+        after_epoch: is given the history so far.
 
     Raises:
-        UserError: where the loss becomes infinite or no number, or the GPU's memory is too small.
+        UserError: where there are too few images, the loss leaves all bounds, or the device has
+            too little memory.
     """
+    if batches_per_epoch(len(training), params.batch_size) == 0:
+        raise UserError(f"training needs 2 images in an epoch at least, found {len(training)}")
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
     training.to(device)
+    there = resident(validation[0], device, beside=training.resident_bytes)
+    held_out = (validation[0] if there is None else there, validation[1])
     state = TrainingState(network, training, params, device)
     if checkpoint:
         checkpoint.restore(state)
-    while state.epoch <= params.epochs:
-        try:
-            train_loss = train_epoch(state, params, device, checkpoint)
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f"params.yaml train.batch_size: {params.batch_size} images at once do not fit in "
-                f"the memory of {device}; lower it, or train.image_size"
-            ) from None
-        judged = judge(network, validation, device)
-        if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
-            raise UserError(
-                f"params.yaml train: the loss left all bounds in epoch {state.epoch}; "
-                "lower train.learning_rate"
-            )
-        row = {
-            "epoch": state.epoch,
-            "train_loss": train_loss,
-            "validation_loss": judged.loss,
-            "validation_accuracy": judged.accuracy,
-        }
-        state.end_epoch(row, device)
-        report_epoch(row, params.epochs)
-        if checkpoint:
-            checkpoint.save_if_due(state, end_of_epoch=True)
-    return Fitted(state.best_weights, pd.DataFrame(state.history))
+    weights = None if class_weights is None else class_weights.float().to(device)
+    loss = Loss(params.label_smoothing, weights)
+    with training_progress(state, device) as progress, told_in_one_line(device):
+        while not is_finished(state):
+            train_loss = train_epoch(state, loss, progress, checkpoint)
+            judged = judge(state.judged, held_out, device)
+            if not math.isfinite(judged.loss):
+                raise UserError(
+                    "params.yaml train: the validation loss left all bounds in epoch "
+                    f"{state.epoch}; lower train.learning_rate"
+                )
+            row = {
+                "epoch": state.epoch,
+                "train_loss": train_loss,
+                "validation_loss": judged.loss,
+                "validation_accuracy": judged.accuracy,
+            }
+            state.end_epoch(row, device)
+            report_epoch(row)
+            after_epoch(state.history)
+            if checkpoint:
+                checkpoint.save_if_due(state, end_of_epoch=True)
+    if len(state.history) < params.epochs:
+        events.say(
+            f"training stopped after epoch {len(state.history)}: "
+            f"no better validation accuracy in {params.patience} epochs"
+        )
+    return Fitted(state.best_weights, pd.DataFrame(state.history), state.images_at_once)
+
+
+def is_finished(state: TrainingState) -> bool:
+    """Whether all epochs are done, or patience is at its end."""
+    patience = state.params.patience
+    waited = epochs_without_improvement(state.history)
+    return state.epoch > state.params.epochs or (patience is not None and waited >= patience)
+
+
+def training_progress(state: TrainingState, device: torch.device) -> Progress:
+    """What shows how far the training is, in images, from where `state` is."""
+
+    def note() -> str:
+        memory = ""
+        if device.type == "cuda":
+            memory = f", {torch.cuda.memory_reserved(device) / 2**30:.1f} GiB of {device}"
+        return f"epoch {state.epoch} of {state.params.epochs}{memory}"
+
+    epochs, done = state.params.epochs, state.epoch - 1
+    per_epoch = len(state.feed)
+    seen = done * per_epoch + state.samples
+    return Progress(epochs * per_epoch, "training", "image", seen, note)
 
 
 def judge(
-    network: nn.Module, validation: tuple[np.ndarray, Tensor], device: torch.device
+    network: nn.Module, validation: tuple[np.ndarray | Tensor, Tensor], device: torch.device
 ) -> Judged:
     """How well the network does on images and class numbers that it is not trained on."""
     images, labels = validation
@@ -157,8 +195,7 @@ def judge(
     return Judged(loss, float((logits.argmax(1) == labels).float().mean()))
 
 
-def report_epoch(row: dict[str, float], epochs: int) -> None:
-    """Say the numbers of an epoch, and how many of all are done."""
+def report_epoch(row: dict[str, float]) -> None:
+    """Say the numbers of an epoch."""
     numbers = [f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k != "epoch"]
     events.say(f"epoch {row['epoch']}: {', '.join(numbers)}")
-    events.emit("progress", what="training", done=row["epoch"], total=epochs)

@@ -1,0 +1,86 @@
+"""The key of a checkpoint: everything that decides the result of a training.
+
+With another key the result would be another one, so training starts anew and says what differs.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+
+import tasks
+from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST
+from tasks.model.device import hardware
+from tasks.pixels.hashing import sha256
+from tasks.train.params import TrainParams
+from tasks.variants.params import AugmentParams
+from tasks.variants.policy import canonical_json, library_versions
+
+PROCESSES = 1  # that train together
+LONGEST_SHOWN = 60  # characters of a value; longer are policies and hashes
+
+
+def checkpoint_key(
+    params: TrainParams,
+    augment: AugmentParams,
+    device: torch.device,
+    weights: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What decides the result of a training in this project, by names that people know.
+
+    Args:
+        params: the train block.
+        augment: the augment block.
+        device: where it runs.
+        weights: what the network starts from, where that was trained before: the SHA-256 of the
+            weights by their name.
+
+    Returns:
+        What can be mended first stands first: difference() names the first that differs.
+    """
+    return {
+        **_block("train", params),
+        **_block("augment", augment),
+        **{f"the weights {name}": digest for name, digest in (weights or {}).items()},
+        "the validated manifest": _file_hash(VALIDATED_MANIFEST),
+        "the ledger of variants": _file_hash(LEDGER),
+        "the device": hardware(device),
+        "the number of processes": str(PROCESSES),
+        "torch": str(torch.__version__),  # a class of its own, which weights_only refuses
+        "torchvision": version("torchvision"),
+        **library_versions(),
+        "the code in tasks/": code_hash(),
+    }
+
+
+def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """In words, the first of two keys' values that differs: `train.epochs was 10, is 12`."""
+    names = list(dict.fromkeys((*now, *was)))
+    name = next(name for name in names if was.get(name) != now.get(name))
+    before, after = was.get(name, "not set"), now.get(name, "not set")
+    if max(len(before), len(after)) > LONGEST_SHOWN:
+        return f"{name} changed"
+    return f"{name} was {before}, is {after}"
+
+
+def code_hash(folder: Path = Path(tasks.__file__).parent) -> str:
+    """The SHA-256 of the code below `folder`: names and bytes."""
+    files = sorted((str(path.relative_to(folder)), path) for path in folder.rglob("*.py"))
+    listing = [f"{_file_hash(path)} {name}" for name, path in files]
+    return sha256("\n".join(listing).encode())
+
+
+def _block(name: str, block: BaseModel) -> dict[str, str]:
+    """The parameters of a block of params.yaml, each by its whole name."""
+    values = block.model_dump(mode="json")
+    texts = {key: value for key, value in values.items() if isinstance(value, str)}
+    as_texts = {key: canonical_json(value) for key, value in values.items()} | texts
+    return {f"{name}.{key}": text for key, text in as_texts.items()}
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
