@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed, State
 
-from flows import preconditions
+from flows import gate, preconditions
 from flows.run import artifacts
 from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
@@ -82,7 +82,8 @@ def pipeline(
         bring_from: a folder whose new images are copied into data/raw first.
         mirror: make data/raw equal to `bring_from`: replace what differs there, remove what it
             lacks.
-        commit: commit what the run made, with a message that counts the changed images.
+        commit: commit what the run made, with a message that counts the changed images. Nothing is
+            committed or pushed where the gate fails.
         push: send the data to DVC's remote, then commits to the branch's upstream.
     """
     end_with_server()
@@ -93,6 +94,8 @@ def pipeline(
         outcomes = run_stages(until, force)
         if "ran" in outcomes.values():
             artifacts.publish_changes(publish.changes_since_commit())
+        if gate.is_set(outcomes):
+            run_task(with_name(run_action, "gate"), gate.judge)
         if commit:
             run_task(with_name(run_action, "commit"), publish.commit)
         if push:
@@ -231,7 +234,7 @@ def state_of_error(error: Exception) -> State:
     line = one_line(error)
     if line is None:
         raise error
-    return failed_state(UserError(line))
+    return failed_state(error if isinstance(error, UserError) else UserError(line))
 
 
 def failed_state(error: UserError | StageError) -> State:

@@ -121,7 +121,7 @@ def lines(
     found = []
     for name in names:
         boxes = [box(tables[scale.measure], name, scale) for scale in scales]
-        found.append(Line(name, int(sizes[name]), boxes))
+        found.append(Line(name, int(sizes.get(name, 0)), boxes))  # none of `all`: no variants
     return found
 
 

@@ -1,6 +1,7 @@
 """Render reports/index.html: one page that contains its pictures and loads nothing."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,20 @@ from tasks.dataset.selections import (
 )
 from tasks.dataset.variant_measures import Measured
 from tasks.evaluate.image_quality import quality_section
+from tasks.evaluate.intervals import in_numbers, in_percent
+from tasks.evaluate.metrics import Outcomes, confusion
+from tasks.evaluate.mistakes import THUMBNAIL
+from tasks.evaluate.plots import reliability_diagram, robustness_picture
 from tasks.model.image_array import read_bytes
 from tasks.model.images import InputForm
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
 from tasks.train.curves import training_curves
 
-THUMBNAIL = 96  # pixels a side
 SHEET_ROWS = 8
 SHEET_VARIANTS = 6
+MOST_CLASSES = 40  # of a confusion matrix that people can read
+MOST_PAIRS = 40  # of classes that are taken for each other
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,26 @@ class Findings:
     measured: Measured  # of the ledger
     history: pd.DataFrame  # of training, a row for each epoch
     numbers: dict[str, Any]  # see metrics.summarise()
-    confusion: np.ndarray  # int (classes, classes), rows true
-    predictions: pd.DataFrame  # a row for each test image
+    slices: dict[str, Any]  # see slices.summarise_slices()
+    plain: Outcomes  # of the test images without the temperature
+    outcomes: Outcomes  # with it
+    bins: int  # of confidence
+    curves: pd.DataFrame  # see robustness.curves()
+    trained: tuple[str, ...]  # corruptions that the policy makes too
+    mistakes: list[dict[str, Any]]  # see mistakes.find_mistakes()
+    compared: int  # the training images among which the nearest were looked for
     card: dict[str, Any]  # of the model
 
 
-def render(findings: Findings, worst_mistakes: int) -> str:
-    """The page as HTML; `worst_mistakes`: how many wrong predictions it shows."""
+def render(findings: Findings) -> str:
+    """The page as HTML."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"percent": with_ends(in_percent), "number": with_ends(in_numbers)}
     classes = count_table(findings.validated, findings.ledger)
     preprocessing = InputForm.from_card(findings.card).preprocessing
     return environment.get_template("report.html.j2").render(
@@ -72,11 +85,49 @@ def render(findings: Findings, worst_mistakes: int) -> str:
             findings.measured, findings.validated, findings.ledger, preprocessing
         ),
         curves=Markup(training_curves(findings.history)),
-        confusion=confusion_cells(findings.confusion),
-        mistakes=find_mistakes(
-            findings.predictions, findings.validated, worst_mistakes, preprocessing
-        ),
+        **judgement(findings),
+        mistakes=findings.mistakes,
+        compared=findings.compared,
     )
+
+
+def judgement(findings: Findings) -> dict[str, Any]:
+    """What the template needs of the figures: slices, pictures, and who is taken for whom."""
+    classes = findings.card["classes"]
+    matrix = confusion(findings.outcomes, len(classes)) if len(classes) <= MOST_CLASSES else None
+    corrupted = len(findings.curves) > 1
+    picture = robustness_picture(findings.curves, findings.trained) if corrupted else ""
+    return {
+        "slices": findings.slices["slices"],
+        "too_small": findings.slices["too_small"],
+        "differing": [row for row in findings.slices["slices"] if row["differs"]],
+        "reliability": Markup(
+            reliability_diagram(findings.plain, findings.outcomes, findings.bins)
+        ),
+        "robustness": Markup(picture),
+        "trained": [name.replace("_", " ") for name in findings.trained],
+        "confusion": None if matrix is None else confusion_cells(matrix),
+        "pairs": confused_pairs(findings.outcomes, classes) if matrix is None else [],
+    }
+
+
+def with_ends(words: Callable[[float, float, float], str]) -> Callable[[dict[str, Any], str], str]:
+    """A figure of a dictionary with its interval, in words."""
+    return lambda found, name: words(found[name], found[f"{name}_low"], found[f"{name}_high"])
+
+
+def confused_pairs(outcomes: Outcomes, classes: list[str]) -> list[dict[str, Any]]:
+    """The pairs of a class and another for which it is taken most often, with their counts."""
+    wrong = ~outcomes.correct
+    pairs = pd.DataFrame({"label": outcomes.targets[wrong], "predicted": outcomes.predicted[wrong]})
+    counts = pairs.value_counts().rename("images").reset_index()
+    ordered = counts.sort_values(["images", "label", "predicted"], ascending=[False, True, True])
+    top = ordered.head(MOST_PAIRS)
+    names = np.array(classes, dtype=object)
+    named = top.assign(
+        label=names[top["label"].to_numpy()], predicted=names[top["predicted"].to_numpy()]
+    )
+    return named.to_dict("records")
 
 
 def count_table(validated: pd.DataFrame, ledger: pd.DataFrame) -> list[dict[str, Any]]:
@@ -136,22 +187,3 @@ def confusion_cells(confusion: np.ndarray) -> list[list[dict[str, float]]]:
 def _shaded_row(counts: list[int], shares: list[float]) -> list[dict[str, float]]:
     cells = zip(counts, shares, strict=True)
     return [{"count": count, "share": round(share, 4)} for count, share in cells]
-
-
-def find_mistakes(
-    predictions: pd.DataFrame,
-    validated: pd.DataFrame,
-    limit: int,
-    preprocessing: Preprocessing = AS_DECODED,
-) -> list[dict[str, Any]]:
-    """The worst wrong predictions, those with the least probability of the true label first.
-
-    Returns:
-        At most `limit` rows of `predictions`, each with its `picture`, a `data:` URI.
-    """
-    located = image_bytes.locate_images(validated).set_index("file_name")
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    worst = wrong.sort_values(["probability_of_label", "file_name"], kind="stable").head(limit)
-    images = [image_bytes.read_row(located.loc[name]) for name in worst["file_name"]]
-    pictures = [picture(data, THUMBNAIL, preprocessing) for data in images]
-    return worst.assign(picture=pictures).to_dict("records")

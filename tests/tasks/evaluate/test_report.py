@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
-from tasks.evaluate.report import confusion_cells, find_mistakes, training_curves
-from tests.conftest import Project
+from tasks.evaluate.metrics import Outcomes
+from tasks.evaluate.mistakes import find_mistakes
+from tasks.evaluate.plots import reliability_table
+from tasks.evaluate.report import confused_pairs, confusion_cells, training_curves
+from tests.conftest import ROOT, Project
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -16,21 +20,28 @@ SCRIPT = "<script>alert(1)</script>"
 def test_the_report_carries_everything_and_escapes_names(digits: Project) -> None:
     strange = digits.path("data/raw") / SCRIPT.replace("/", "")
     digits.path("data/raw/2").rename(strange)
-    for stage in ("ingest", "validate", "augment", "train", "evaluate"):
-        digits.stage(stage)
+    stages = ("ingest", "validate", "augment", "train", "evaluate")
+    said = {stage: digits.stage(stage).stdout for stage in stages}
     written = {path.name for path in digits.path("reports").iterdir()}
     assert written == {"index.html", "data.html", "predictions.csv"}  # the stage's outs
     page = digits.path("reports/index.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
     loads = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']+)""", page)
     assert loads == ["data.html"]  # a link to the page beside it
-    assert page.count("<figure>") == len(wrong_predictions(digits))
+    assert page.count('<figure class="pair mistake">') == len(wrong_predictions(digits))
     assert "60" in page and "best epoch" in page
     assert page.count('<div class="sheet">') == 8
     predictions = pd.read_csv(digits.path("reports/predictions.csv"))
     assert len(predictions) == 3
     confusion = pd.read_csv(digits.path("plots/confusion.csv"))
     assert list(confusion) == ["actual", "predicted"] and len(confusion) == 3
+    robustness = pd.read_csv(digits.path("plots/robustness.csv"))
+    assert robustness["severity"].tolist() == [0, 1, 2, 3, 4, 5]
+    plots = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
+    drawn = plots[2]["robustness"]["y"]["plots/robustness.csv"]
+    assert ["severity", *drawn] == list(robustness)
+    assert "temperature 1: not fitted: 3 validation images, fewer than 20" in said["train"]
+    assert re.search(r"test accuracy \d+\.\d\d% \(\d+\.\d to \d+\.\d\)\n", said["evaluate"])
     history = pd.read_csv(digits.path("plots/history.csv"))
     assert history["epoch"].tolist() == [1, 2]
 
@@ -86,3 +97,23 @@ def test_curves_are_the_same_each_time_and_carry_no_date() -> None:
     )
     assert training_curves(history) == training_curves(history)
     assert "date" not in training_curves(history)
+
+
+def test_the_pairs_with_the_most_mistakes_come_first() -> None:
+    targets, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([1, 1, 0, 0, 2, 2])
+    found = confused_pairs(Outcomes(targets, predicted, predicted, predicted), ["a", "b", "c"])
+    assert found == [
+        {"label": "a", "predicted": "b", "images": 2},
+        {"label": "b", "predicted": "a", "images": 1},
+        {"label": "c", "predicted": "a", "images": 1},
+    ]
+
+
+def test_the_reliability_of_each_bin_by_hand() -> None:
+    confidence = np.array([0.55, 0.6, 0.95, 0.85])
+    targets, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    table = reliability_table(Outcomes(targets, predicted, confidence, confidence), 5)
+    assert table["images"].tolist() == [2, 2]
+    assert table["confidence"].tolist() == pytest.approx([0.575, 0.9])
+    assert table["accuracy"].tolist() == [0.5, 1.0]
+    assert table["low"].iloc[1] == pytest.approx(2 / (2 + 1.959964**2))
