@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.capacity.count import Capacity
+from tasks.train.balance import shown_before
 
 
 def forecast_exposure(
@@ -22,12 +23,15 @@ def forecast_exposure(
     epochs: int,
     batch_size: int,
     distinct: bool = True,
+    labels: pd.Series | None = None,
+    on_device: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """What training will show in each mode.
 
     offline: each epoch shows every original and every stored variant once. online: it shows one new
-    variant of each original, and nothing that is stored. both: all of these. The order is random,
-    and a last batch of a single sample is left out.
+    variant of each original, and nothing that is stored. both: all of these. device: it shows each
+    original, augmented on the device. The order is random, and a last batch of a single sample is
+    left out. With `labels` an epoch shows as many samples, and each class equally often.
 
     Args:
         counts: variants planned of each training source.
@@ -36,32 +40,58 @@ def forecast_exposure(
         epochs: of training.
         batch_size: samples in a batch.
         distinct: whether the variants of a source differ from each other and from it.
+        labels: the class of each source, where train.balance is `sampler`.
+        on_device: whether device augmentation has the policy.
 
     Returns:
         For each mode stored_images, samples_per_epoch, dropped_per_epoch (left out), presentations
-        (in all epochs) and expected_distinct_seen: how many different images are expected.
+        (in all epochs) and expected_distinct_seen: how many different images are expected. With
+        `labels` presentations_of_a_class too, what is left out among them.
     """
     sources, variants = len(counts), int(counts.sum())
-    samples = {"offline": sources + variants, "online": sources, "both": 2 * sources + variants}
-    table = {}
-    for mode, per_epoch in samples.items():
+    samples = {"offline": counts + 1, "online": counts * 0 + 1, "both": counts + 2}
+    if on_device:
+        samples["device"] = samples["online"]
+    table: dict[str, dict[str, Any]] = {}
+    for mode, of_source in samples.items():
+        per_epoch = int(of_source.sum())
         dropped = int(per_epoch % batch_size == 1)
-        expected_distinct = partial(
-            _expected_distinct,
-            mode=mode,
-            epochs=epochs,
-            missed=dropped / max(per_epoch, 1),
-            distinct=distinct,
-        )
-        seen = forecast_per_source(counts, capacity_index, capacities, expected_distinct)
+        missed = dropped / max(per_epoch, 1)
+        by_class = {} if labels is None else _balanced(of_source.groupby(labels).sum(), epochs)
+        # a sample's showings: the same of all, or by class
+        parts = [(slice(None), epochs * (1 - missed), 1 - missed**epochs)]
+        if labels is not None:
+            per_sample = pd.Series(by_class) / of_source.groupby(labels).sum() * (1 - missed)
+            parts = [
+                ((labels == label).to_numpy(), min(shown, epochs), min(shown, 1.0))
+                for label, shown in per_sample.items()
+            ]
+        seen = 0.0
+        for rows, made, seen_at_all in parts:
+            expected = partial(
+                _expected_distinct, mode=mode, made=made, seen=seen_at_all, distinct=distinct
+            )
+            part = forecast_per_source(counts[rows], capacity_index[rows], capacities, expected)
+            seen += float(part.sum())
         table[mode] = {
-            "stored_images": sources + (variants if mode != "online" else 0),
+            "stored_images": sources + (variants if mode in ("offline", "both") else 0),
             "samples_per_epoch": per_epoch,
             "dropped_per_epoch": dropped,
             "presentations": (per_epoch - dropped) * epochs,
-            "expected_distinct_seen": round(float(seen.sum()), 1),
+            "expected_distinct_seen": round(seen, 1),
         }
+        if labels is not None:
+            table[mode]["presentations_of_a_class"] = by_class
     return table
+
+
+def _balanced(samples: pd.Series, epochs: int) -> dict[str, int]:
+    """How often a balanced order shows each class, what is left out included.
+
+    `samples`: of each class in an epoch.
+    """
+    shown = shown_before(int(samples.sum()), len(samples), epochs + 1)
+    return {str(label): int(count) for label, count in zip(samples.index, shown, strict=True)}
 
 
 def forecast_per_source(
@@ -81,16 +111,20 @@ def forecast_per_source(
 
 
 def _expected_distinct(
-    capacity: Capacity, planned: int, mode: str, epochs: int, missed: float, distinct: bool
+    capacity: Capacity, planned: int, mode: str, made: float, seen: float, distinct: bool
 ) -> float:
     """How many different images of one source are expected to be seen in all epochs.
 
-    `missed`: the probability that a sample is left out of an epoch.
+    Args:
+        capacity: of the source.
+        planned: its stored variants.
+        mode: of augmentation.
+        made: how many variants are made on the fly.
+        seen: the probability that a stored image is seen at all.
+        distinct: see forecast_exposure().
     """
-    made = epochs * (1 - missed)
-    if mode == "online":
+    if mode in ("online", "device"):
         return capacity.expected_shown(made)
-    seen = 1 - missed**epochs  # the probability that a stored image is seen at all
     from_disk = seen * (1 + _distinct_stored(capacity, planned, distinct))
     if mode == "offline":
         return from_disk

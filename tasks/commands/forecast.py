@@ -23,6 +23,7 @@ from tasks.dataset.selections import class_names, example_rows
 from tasks.lint.area_rules import evenly_spaced
 from tasks.lint.count_rules import Planned
 from tasks.lint.lint import lint
+from tasks.train.device_augmentation.policy import has_policies
 from tasks.variants.gates import GATE
 from tasks.variants.originals import OF_THE_DATASET, Originals, read_originals
 from tasks.variants.params import AugmentParams
@@ -55,8 +56,8 @@ def forecast(
         validated: the validated manifest.
         params: the augment block.
         recipes: of these parameters.
-        training: `epochs`, `batch_size` and `augmentation`, to forecast what training sees; None
-            leaves that out.
+        training: `epochs`, `batch_size`, `augmentation` and `balance`, to forecast what training
+            sees; None leaves that out.
 
     Returns:
         What `variegate plan --json` prints; disk_bytes and seconds are estimates.
@@ -110,6 +111,8 @@ def forecast(
             training["epochs"],
             training["batch_size"],
             params.distinct,
+            rows["label"] if training["balance"] == "sampler" else None,
+            has_policies(params),
         )
         result["training"] = {**training, "modes": modes}
     return result

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.capacity.count import capacities_by_source
 from tasks.commands.exposure_forecast import forecast_exposure
+from tasks.train.balance import balanced_presentations
 from tasks.train.order import batches_of_epoch
 from tasks.variants.policy import Policy
 
@@ -50,6 +51,20 @@ def test_continuous_policies_show_an_image_more_in_each_epoch() -> None:
     }
 
 
+def test_on_the_device_an_epoch_shows_each_source_once() -> None:
+    rows = pd.DataFrame({"height": 4, "width": 4, "grey": 0}, index=range(5))
+    found = capacities_by_source(rows, [{"Affine": {"rotate": [-9, 9], "p": 1.0}}])
+    table = forecast_exposure(pd.Series([3] * 5), *found, 10, 4, on_device=True)
+    assert table["device"] == {
+        "stored_images": 5,
+        "samples_per_epoch": 5,
+        "dropped_per_epoch": 1,
+        "presentations": 40,
+        "expected_distinct_seen": 40.0,
+    }
+    assert "device" not in expected(["GaussNoise"], [1], 2, 4)
+
+
 def test_stored_variants_that_cannot_differ_show_nothing_more() -> None:
     # one new image of each source: stored without copies, or once in two draws
     assert expected(["HorizontalFlip"], [1, 1], 9, 128)["offline"]["expected_distinct_seen"] == 4
@@ -79,3 +94,19 @@ def test_different_images_seen_online_are_the_mean_of_simulations() -> None:
         abs(expected(policy, [0] * 5, 4, 2)["online"]["expected_distinct_seen"] - np.mean(trials))
         < 4 * error + 0.05
     )
+
+
+@pytest.mark.parametrize("mode", ["offline", "online", "both"])
+def test_a_balanced_order_is_forecast_as_it_is_shown(mode: str) -> None:
+    labels, planned = pd.Series(["a", "a", "a", "a", "b"]), [2, 2, 2, 2, 0]
+    rows = pd.DataFrame({"height": 4, "width": 4, "grey": 0}, index=range(5))
+    found = capacities_by_source(rows, [{"GaussNoise": {"p": 1.0}}])
+    row = forecast_exposure(pd.Series(planned), *found, 3, 100, True, labels)[mode]
+    samples = {"offline": [12, 1], "online": [4, 1], "both": [16, 2]}[mode]
+    numbers = np.repeat([0, 1], samples)
+    shown = np.bincount(numbers, balanced_presentations(numbers, 0, 3)).astype(int)
+    assert row["presentations_of_a_class"] == {"a": shown[0], "b": shown[1]}
+    assert row["presentations"] == 3 * sum(samples) == shown.sum()
+    # both: stored ones of a 12, and 27 / 16 made of each of 4; of b one stored and one an epoch
+    expected = {"offline": 13, "online": 8 + 3, "both": 12 + 6.75 + 1 + 3}[mode]
+    assert row["expected_distinct_seen"] == pytest.approx(expected, abs=0.06)
