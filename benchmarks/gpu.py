@@ -1,6 +1,6 @@
 """Prove and measure training on a GPU: that it repeats, agrees with the CPU, and how fast it is.
 
-    python benchmarks/gpu.py [--json FILE] [--only NAME,NAME] [--device cpu --quick]
+    python benchmarks/gpu.py [--json FILE] [--only NAME,NAME] [--device cpu --quick] [--fashion DIR]
 
 Runs the project's stages on digits and on synthetic photos in a temporary folder, and its training
 loop on random images; takes about seven minutes on an H100. A measurement that fails is recorded
@@ -8,7 +8,11 @@ with its error, and the others go on. `--quick` takes tiny sizes, to try the scr
 
     repeat    two trainings at once: the second waits for the GPU, and both write the same bytes
     prepare   the stages up to augment, for what follows
-    agree     predictions of one model, on the CPU and on the GPU
+    resumed   a training that was killed after its first checkpoint, and run again: the same bytes
+    agree     predictions of one model, on the CPU and on the GPU: 99.9% are equal
+    augmented device augmentation against the CPU's: bits, pixels, labels; images a second
+    out of memory  with batch norm and without: a batch size that fits, or parts of a batch
+    waits     how often an epoch waits for the device: at its end
     models    one training step of each family of torchvision's classifiers
     loop      images a second in training, beside those of one batch that lies on the device
     judging   images a second where nothing is learnt
@@ -17,6 +21,7 @@ with its error, and the others go on. `--quick` takes tiny sizes, to try the scr
     graph     the whole step of small_cnn as a CUDA graph
     online    variants made on the fly by worker processes
     compile   torch.compile of resnet50: seconds to compile, and steps until they are saved
+    fashion   seconds until small_cnn knows 93% of Fashion-MNIST, whose idx files lie in DIR
 """
 
 import argparse
@@ -31,8 +36,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,13 +54,24 @@ from torch.nn import functional
 
 from tasks.acquire.sample import write_sample
 from tasks.common import workers
+from tasks.common.errors import UserError
+from tasks.common.events import Progress
 from tasks.common.machine import worker_count
 from tasks.model.device import fix_randomness, on_device
 from tasks.model.inference import Normalise, predict
 from tasks.model.networks import build_model
+from tasks.pixels.preprocess import AS_DECODED
+from tasks.train.device_augmentation.batches import DeviceAugmentation
+from tasks.train.device_augmentation.mixing import Mixing
+from tasks.train.device_augmentation.philox import source_keys, uniforms
 from tasks.train.feed import Feed
-from tasks.train.loop.fit import build_optimizer, train_epoch
+from tasks.train.loop.compiled import forward_of
+from tasks.train.loop.fit import fit, train_epoch
+from tasks.train.loop.gradients import Loss
+from tasks.train.loop.state import TrainingState
 from tasks.train.params import TrainParams
+from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipes
 
 CLASSES = 10
 THREADS = TrainParams().threads
@@ -103,6 +121,7 @@ class Bench(NamedTuple):
     device: torch.device
     quick: bool
     folder: Path
+    fashion: Path | None = None
 
     @property
     def cases(self) -> list[Case]:
@@ -174,16 +193,60 @@ def repeat(bench: Bench, name: str) -> dict[str, Any]:
     started = time.perf_counter()
     running = [start_stage(work, "train", bench.device.type) for work in (first, second)]
     outputs = [finish(process) for process in running]
-    names = ("models/model.safetensors", "models/model.json", "metrics/train.json")
-    files = [path for path in (*names, "plots/history.csv") if (first / path).exists()]
-    files += [str(path.relative_to(first)) for path in sorted((first / "models").iterdir())]
-    equal = {path: (first / path).read_bytes() == (second / path).read_bytes() for path in files}
     return {
         "seconds": time.perf_counter() - started,
         "waited": ["waiting: another process trains on" in output for output in outputs],
-        "equal": equal,
+        "equal": equal_outputs(first, second),
         "metrics": json.loads((first / "metrics/train.json").read_text()),
     }
+
+
+def resumed(bench: Bench, name: str) -> dict[str, Any]:
+    """Kill a training once it has saved a checkpoint, run it again, compare with repeat()'s."""
+    first, killed = bench.project(name), bench.project(f"{name}-killed")
+    subprocess.run(["cp", "-r", first, killed], check=True)
+    training = start_stage(killed, "train", bench.device.type)
+    while training.poll() is None and not list(killed.glob(".variegate/checkpoints/[!.]*")):
+        time.sleep(0.001)
+    training.kill()
+    training.communicate()
+    output = finish(start_stage(killed, "train", bench.device.type))
+    goes_on = [line for line in output.splitlines() if line.startswith("training")]
+    return {"told": goes_on, "equal": equal_outputs(first, killed)}
+
+
+def equal_outputs(first: Path, second: Path) -> dict[str, bool]:
+    """Whether two projects hold the same bytes, for each file that the train stage writes."""
+    paths = [*(first / "models").iterdir(), *(first / "plots").iterdir()]
+    paths += [first / "metrics/train.json", first / "metrics/exposure.json"]
+    names = sorted(str(path.relative_to(first)) for path in paths if path.is_file())
+    return {name: (first / name).read_bytes() == (second / name).read_bytes() for name in names}
+
+
+def fashion(bench: Bench) -> dict[str, Any]:
+    """Seconds of training until the validation split of Fashion-MNIST is known to 93%."""
+    if bench.fashion is None:
+        return {"skipped": "needs --fashion DIR, the folder of its idx files"}
+    work = bench.project("fashion")
+    subprocess.run(["cp", "-rL", bench.fashion, work / "data/raw"], check=True)
+    settings = {"model": "small_cnn", "epochs": 20, "size": 28, "batch": 512}
+    text = PARAMS.format(variants=0, **settings)
+    text = text.replace("train: {", "train: {augmentation: device, ")
+    (work / "params.yaml").write_text(text)
+    for stage in ("ingest", "validate", "augment"):
+        finish(start_stage(work, stage, "cpu"))
+    training = start_stage(work, "train", bench.device.type)
+    assert training.stdout is not None
+    started, accuracies = time.perf_counter(), []
+    for line in training.stdout:
+        if line.startswith("small_cnn"):
+            started = time.perf_counter()
+        if line.startswith("epoch "):
+            accuracy = float(line.partition("validation accuracy ")[2].split(",")[0])
+            accuracies.append((time.perf_counter() - started, accuracy))
+    finish(training)
+    enough = [seconds for seconds, accuracy in accuracies if accuracy >= 0.93]
+    return {"seconds_to_93": enough[0] if enough else None, "epochs": accuracies}
 
 
 def agree(bench: Bench, name: str) -> dict[str, Any]:
@@ -197,6 +260,7 @@ def agree(bench: Bench, name: str) -> dict[str, Any]:
     return {
         "images": len(one),
         "same_class": float((one["predicted"] == other["predicted"]).mean()),
+        "aim": 0.999,
         "largest_difference_of_probability": float(probabilities.max()),
     }
 
@@ -204,7 +268,7 @@ def agree(bench: Bench, name: str) -> dict[str, Any]:
 def online(bench: Bench) -> dict[str, Any]:
     """Images a second of variants made on the fly, and in training with them."""
     from tasks.dataset.manifests import read_ledger, read_validated
-    from tasks.train import __main__ as stage
+    from tasks.train.samples import input_form, online_batches
 
     workers.start_early("tasks.train.online")  # as the stage does
     repeats, epochs, batch = (1, 2, 16) if bench.quick else (3, 3, 256)
@@ -217,8 +281,8 @@ def online(bench: Bench) -> dict[str, Any]:
             batch_size=batch,
         )
         validated, ledger = read_validated(), read_ledger()
-        form = stage.input_form(validated, params)
-        batches = stage.online_batches(validated, ledger, params, form)
+        form = input_form(validated, params)
+        batches = online_batches(validated, ledger, params, form)
         assert batches is not None
         sources = batches.dataset.sources
         count = len(sources) * repeats
@@ -227,17 +291,16 @@ def online(bench: Bench) -> dict[str, Any]:
         array = np.zeros((0, 3, form.size, form.size), np.uint8)
         feed = Feed(array, torch.arange(count) % CLASSES, batches)
         training = Training(Case("resnet18", form.size, batch, count), bench.device, feed)
-        generator = torch.Generator().manual_seed(0)
         made, trained = [], []
         for epoch in range(1, 2 * epochs + 1):  # the first starts the workers
             started = time.perf_counter()
             if epoch <= epochs:
-                for _ in feed.epoch(epoch, batch, generator):
+                for _ in feed.epoch(epoch, batch, params.seed):
                     pass
                 synchronise(bench.device)
                 made.append(count / (time.perf_counter() - started))
             else:
-                training.epoch(feed.epoch(epoch, batch, generator))
+                training.epoch(feed, epoch)
                 trained.append(count / (time.perf_counter() - started))
         return {
             "workers": worker_count(),
@@ -255,8 +318,19 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+class ConstantFeed:
+    """One batch of the device, as often as a feed has batches."""
+
+    def __init__(self, batch: tuple[Tensor, Tensor], feed: Feed) -> None:
+        self.labels = feed.labels
+        self.batches = [batch] * (len(feed) // len(batch[0]))
+
+    def epoch(self, *_: Any) -> list[tuple[Tensor, Tensor]]:
+        return self.batches
+
+
 class Training:
-    """A network, its optimizer and its feed, as fit() puts them together."""
+    """A network and its training, as fit() puts them together."""
 
     def __init__(self, case: Case, device: torch.device, feed: Feed) -> None:
         fix_randomness(42, THREADS)
@@ -266,14 +340,28 @@ class Training:
             self.network.to(memory_format=torch.channels_last)
         self.device = device
         self.params = TrainParams(batch_size=case.batch, epochs=1000)
-        self.optimizer, self.schedule = build_optimizer(self.network, case.images, self.params)
         feed.to(device)
+        self.state = TrainingState(self.network, feed, self.params, device)
 
-    def epoch(self, batches: Any) -> None:
-        """Train on some batches."""
-        state = (self.optimizer, self.schedule, self.params, self.device)
-        train_epoch(self.network, batches, *state)
+    def epoch(self, feed: Any, number: int) -> None:
+        """Train on the batches of one epoch of a feed."""
+        self.state.feed, self.state.epoch = feed, number
+        self.state.begin_epoch(self.device)
+        progress = Progress(len(self.state.feed.labels), "training", "image")
+        train_epoch(self.state, Loss(self.params.label_smoothing), progress, None)
         synchronise(self.device)
+
+
+def feeds_of(case: Case, device: torch.device) -> tuple[Training, dict[str, Any]]:
+    """A training, and the feeds to compare: see loop()."""
+    array, labels = case.random_images(), torch.arange(case.images) % CLASSES
+    real, from_host = Feed(array, labels), Feed(array, labels)
+    training = Training(case, device, real)
+    from_host.to(device)
+    from_host.resident = None
+    one = next(real.epoch(1, case.batch, 0))
+    constant = ConstantFeed(one, real)
+    return training, {"real": real, "from_host": from_host, "constant": constant}
 
 
 def loop(bench: Bench, case: Case) -> dict[str, Any]:
@@ -281,28 +369,97 @@ def loop(bench: Bench, case: Case) -> dict[str, Any]:
 
     `real`: as training does it; `from_host`: as where the images do not fit on the GPU.
     """
-    array, labels = case.random_images(), torch.arange(case.images) % CLASSES
-    feed, from_host = Feed(array, labels), Feed(array, labels)
-    training = Training(case, bench.device, feed)
-    from_host.to(bench.device)
-    from_host.resident = None
-    generator = torch.Generator().manual_seed(0)
-    one = next(feed.epoch(1, case.batch, generator))
-    kinds = {
-        "real": lambda number: feed.epoch(number, case.batch, generator),
-        "from_host": lambda number: from_host.epoch(number, case.batch, generator),
-        "constant": lambda _: [one] * (case.images // case.batch),
-    }
-    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    training, feeds = feeds_of(case, bench.device)
+    rates: dict[str, list[float]] = {kind: [] for kind in feeds}
     for number in range(1, 5):
-        for kind, batches in kinds.items():
+        for kind, feed in feeds.items():
             started = time.perf_counter()
-            training.epoch(batches(number))
+            training.epoch(feed, number)
             rates[kind].append(case.images / (time.perf_counter() - started))
     # the first epoch warms up
-    medians = {kind: statistics.median(rates[kind][1:]) for kind in kinds}
-    ratios = {f"{kind}_ratio": medians[kind] / medians["constant"] for kind in kinds}
+    medians = {kind: statistics.median(rates[kind][1:]) for kind in feeds}
+    ratios = {f"{kind}_ratio": medians[kind] / medians["constant"] for kind in feeds}
     return {**medians, **ratios, "all": rates}
+
+
+def waits(bench: Bench, case: Case) -> dict[str, Any]:
+    """How often the second epoch of each feed waits for the device."""
+    if bench.device.type != "cuda":
+        return {"skipped": "needs CUDA"}
+    training, feeds = feeds_of(case, bench.device)
+    found: dict[str, Any] = {"steps": case.images // case.batch}
+    for kind, feed in feeds.items():
+        training.epoch(feed, 1)
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            training.epoch(feed, 2)
+        torch.cuda.set_sync_debug_mode("default")
+        found[kind] = sum("synchroniz" in str(warning.message) for warning in told)
+    return found
+
+
+def augmented(bench: Bench, case: Case) -> dict[str, Any]:
+    """Device augmentation here and on the CPU: bits of Philox, pixels and labels; its rate."""
+    images = torch.from_numpy(case.random_images())
+    policy = [
+        "HorizontalFlip",
+        {"Affine": {"scale": [0.9, 1.1], "rotate": [-12, 12], "border_mode": 4, "p": 1.0}},
+        {"RandomBrightnessContrast": {"p": 0.8}},
+        {"CoarseDropout": {"p": 0.5}},
+    ]
+    params = AugmentParams.model_validate({"variants_per_image": 1, "policy": policy})
+    sha256 = [f"{number:064x}" for number in range(case.images)]
+    classes = [f"class{number}" for number in range(CLASSES)]
+    made_by = DeviceAugmentation(
+        sha256,
+        torch.arange(case.images) % CLASSES,
+        classes,
+        Recipes.from_params(params, AS_DECODED, classes),
+        case.size,
+        Mixing(0.2, 1.0),
+    )
+    planned = made_by.plan(np.arange(case.batch), 3)
+    sources = images[torch.from_numpy(planned.sources)]
+    expected, labels = made_by.show(planned, sources)
+    found, own = made_by.show(planned, sources.to(bench.device))
+    keys = source_keys(1, sha256[:1000])
+    bits = uniforms(keys.to(bench.device), 7, 1, 41).cpu()
+    there = sources.to(bench.device)
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        made_by.show(planned, there)
+        synchronise(bench.device)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "equal_bits": torch.equal(bits, uniforms(keys, 7, 1, 41)),
+        "largest_difference_in_levels": int((found.cpu().int() - expected.int()).abs().max()),
+        "equal_labels": torch.equal(own.cpu(), labels),
+        "images_a_second": case.batch / statistics.median(seconds),
+    }
+
+
+def out_of_memory(bench: Bench, model: str) -> dict[str, Any]:
+    """What training says, and does, with a batch that has no room in 2 GB of the GPU."""
+    if bench.device.type != "cuda":
+        return {"skipped": "needs CUDA"}
+    case = Case(model, 224, 512, 1024)
+    array, labels = case.random_images(), torch.arange(case.images) % CLASSES
+    params = TrainParams(model=model, batch_size=case.batch, epochs=1, image_size=case.size)
+    core = build_model(model, CLASSES, case.size)
+    network = nn.Sequential(Normalise([0.5] * 3, [0.29] * 3), core)
+    share = 2e9 / torch.cuda.get_device_properties(bench.device).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(share, bench.device)
+    try:
+        held_out = (array[:64], labels[:64])
+        fitted = fit(network, Feed(array, labels), held_out, params, bench.device)
+        return {"images_at_once": fitted.images_at_once}
+    except UserError as error:
+        return {"told": str(error)}
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, bench.device)
 
 
 def judging(bench: Bench, case: Case) -> dict[str, Any]:
@@ -335,7 +492,7 @@ class Step(NamedTuple):
     compiled: bool = False
 
 
-CPU_STEP = Step(precision="float32", fused=None)
+CPU_STEP = Step(precision="float32")
 STEPS = {
     "as the project": Step(),
     "float32": Step(precision="float32"),
@@ -371,14 +528,14 @@ def build_step(case: Case, device: torch.device, step: Step) -> Callable[[Tensor
     network = nn.Sequential(Normalise([0.5] * 3, [0.29] * 3), core).to(device).train()
     layout = torch.channels_last if step.channels_last else torch.contiguous_format
     network.to(memory_format=layout)
-    if step.compiled:
-        network.compile()
+    params = TrainParams(batch_size=case.batch, compile=step.compiled)
+    forward = forward_of(network, params)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=step.fused)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=step.precision == "bf16")
 
     def run(images: Tensor, labels: Tensor) -> None:
         with autocast:
-            logits = network(images.to(memory_format=layout))
+            logits = forward(images.to(memory_format=layout))
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=0.05)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -432,7 +589,7 @@ def steps(bench: Bench, case: Case) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, step in STEPS.items():
         if bench.device.type == "cpu":
-            step = step._replace(precision="float32", fused=None)
+            step = step._replace(precision="float32")
         with settings_of(step):
             run = build_step(case, bench.device, step)
             found[name] = rate_of(run, batches, case, 0.1 if bench.quick else 0.6)
@@ -548,7 +705,7 @@ def models(bench: Bench) -> dict[str, Any]:
         try:
             feed = Feed(case.random_images(), torch.arange(case.images) % CLASSES)
             training = Training(case, bench.device, feed)
-            training.epoch(feed.epoch(1, case.batch, torch.Generator()))
+            training.epoch(feed, 1)
             found[name] = "ok"
         except Exception as error:
             found[name] = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
@@ -571,11 +728,18 @@ def measurements(bench: Bench) -> Iterator[Measurement]:
     for case in bench.cases:
         yield Measurement(f"loop: {case.name}", lambda case=case: loop(bench, case), 40)
     for case in bench.cases:
+        yield Measurement(f"augmented: {case.name}", lambda case=case: augmented(bench, case), 30)
+    for model in ("resnet18", "convnext_tiny"):  # with batch norm, and without
+        run = partial(out_of_memory, bench, model)
+        yield Measurement(f"out of memory: {model}", run, 60)
+    yield Measurement("waits", lambda: waits(bench, bench.cases[0]), 30)
+    for case in bench.cases:
         yield Measurement(f"judging: {case.name}", lambda case=case: judging(bench, case), 30)
     yield Measurement("models", lambda: models(bench), 100)
     for name in ("digits", "photos"):
         yield Measurement(f"prepare: {name}", lambda name=name: prepare(bench, name), 100)
         yield Measurement(f"repeat: {name}", lambda name=name: repeat(bench, name), 120)
+        yield Measurement(f"resumed: {name}", lambda name=name: resumed(bench, name), 90)
         yield Measurement(f"agree: {name}", lambda name=name: agree(bench, name), 90)
     for case in bench.cases:
         yield Measurement(f"feeding: {case.name}", lambda case=case: feeding(bench, case), 40)
@@ -583,6 +747,7 @@ def measurements(bench: Bench) -> Iterator[Measurement]:
     for case in bench.cases:
         if case.model == "small_cnn":
             yield Measurement(f"graph: {case.name}", lambda case=case: graph(bench, case), 30)
+    yield Measurement("fashion", lambda: fashion(bench), 150)
     yield Measurement("online", lambda: online(bench), 90)
     if not bench.quick:
         last = bench.cases[-1]
@@ -634,6 +799,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", help="names or beginnings of measurements, with commas")
     parser.add_argument("--json", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--fashion", type=Path, help="a folder of Fashion-MNIST's idx files")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         print("skipped: torch finds no GPU here")
@@ -644,7 +810,7 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine(device)}
     print(json.dumps(results["machine"]), flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(device, options.quick, Path(folder))
+        bench = Bench(device, options.quick, Path(folder), options.fashion)
         for measurement in measurements(bench):
             if not measurement.name.startswith(wanted):
                 continue

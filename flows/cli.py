@@ -251,9 +251,12 @@ def _run_flow(parameters: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
         url = find_server()
     others = {name: value for name, value in parameters.items() if name != "until"}
     if not url and not any(others.values()):
+        from flows import gate
         from flows.nothing_to_do import find_all_cached
 
         if cached := find_all_cached(parameters["until"]):
+            if gate.is_set(cached):
+                print(f"gate: {gate.judge()}")
             return cached, []
     from flows.service.server import report_to
 
@@ -420,7 +423,8 @@ def _training(epochs: int) -> dict[str, Any]:
     from tasks.train.params import TrainParams
 
     params = read_params("train", TrainParams)
-    return {"epochs": epochs, "batch_size": params.batch_size, "augmentation": params.augmentation}
+    names = ("batch_size", "augmentation", "balance")
+    return {"epochs": epochs, **{name: getattr(params, name) for name in names}}
 
 
 @app.command()
@@ -570,13 +574,22 @@ def _repair(inputs: "Inputs") -> None:
 
 @app.command()
 def replay(
-    variant_id: Annotated[str, typer.Argument(help="As in the ledger: <source_id>-v<index>.")],
+    variant_id: Annotated[
+        str, typer.Argument(help="As in the ledger: <source_id>-v<index>; or <source_id>-d<epoch>.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the image goes.")],
 ) -> None:
     """Make one variant of the ledger again, from its source and its recipe.
 
+    Or what training showed of a source in an epoch with train.augmentation: device.
+
     Example: variegate replay 8f152facd8e09408-v002 -o variant.png
+
+    Example: variegate replay 8f152facd8e09408-d007 -o seventh-epoch.png
     """
+    if "-d" in variant_id:
+        _replay_of_device(variant_id, output)
+        return
     from tasks.commands.verify import replay as make_again
 
     inputs = _read_inputs()
@@ -589,6 +602,84 @@ def replay(
     ending = variant.extension
     _write_image(output, variant.data, ("jpg", "jpeg") if ending == "jpg" else (ending,))
     print(f"wrote {output}: {row['width']} x {row['height']}, sha256 {row['sha256']}")
+
+
+def _replay_of_device(variant_id: str, output: Path) -> None:
+    """Write what training showed of a source in an epoch, and say what it is."""
+    from tasks.common.params import read_params
+    from tasks.dataset.manifests import read_validated
+    from tasks.dataset.selections import class_names
+    from tasks.pixels.hashing import sha256
+    from tasks.train.device_augmentation.replay import replay as make_again
+    from tasks.train.params import TrainParams
+    from tasks.train.samples import device_recipe, input_form
+
+    validated, params = read_validated(), read_params("train", TrainParams)
+    recipe = device_recipe(params, input_form(validated, params), class_names(validated))
+    if recipe is None:
+        raise UserError(
+            f"variant {variant_id!r}: needs train.augmentation: device in params.yaml, "
+            f"found {params.augmentation}"
+        )
+    made = make_again(variant_id, validated, recipe, params.epochs)
+    _write_image(output, made.data, ("png",))
+    mixed = f", {1 - made.share:.0%} of it {made.partner}" if made.partner else ""
+    print(
+        f"wrote {output}: {made.size} x {made.size}, class {made.label}{mixed}, "
+        f"sha256 {sha256(made.data)}"
+    )
+
+
+# --- the model ---------------------------------------------------------------------------------
+
+
+@app.command()
+def predict(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Image files, and folders of them at any depth."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say which class the trained model sees in image files, and how sure it is.
+
+    Files are read and preprocessed as those of data/raw. One that cannot be read has its reason,
+    and the others go on; the exit code is 1 then.
+
+    Example: variegate predict photo.jpg ~/photos --json
+    """
+    from flows.predictions_console import print_json, print_table
+    from tasks.commands.predict.files import find_files
+    from tasks.commands.predict.predict import predictions
+
+    found = find_files(files)
+    if found.left_out:
+        print(f"note: {found.left_out:,} files in folders are no images", file=sys.stderr)
+    results = predictions(found)
+    unread = print_json(results) if as_json else print_table(results, found.files)
+    if unread:
+        raise CheckFailedError(f"{unread:,} of {len(found.files):,} files could not be read")
+
+
+@app.command()
+def package(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder.")],
+) -> None:
+    """Write the trained model for programs without Variegate: ONNX, torch.export, safetensors.
+
+    Each is compared with the weights on test images before DIR is put in place. DIR/README.md is
+    the model card, and says how to use it.
+
+    Example: variegate package ../classifier
+    """
+    from tasks.commands.package.package import package as write
+
+    with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
+        checked = write(folder)
+    worst = max(checked.worst.values())
+    compared = f"{checked.images:,} {checked.split} images"
+    print(f"wrote {folder}: the exports give {compared} the classes that the weights give them")
+    print(f"worst difference of a logit {worst:.1e}; {folder / 'README.md'} says how to use it")
 
 
 # --- versions, exports, the installation ------------------------------------------------------

@@ -29,6 +29,7 @@ from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
 from tasks.dataset.selections import names_in_words
+from tasks.evaluate.intervals import in_percent
 
 if TYPE_CHECKING:
     from flows.doctor import Finding
@@ -131,9 +132,25 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
     if "evaluate" in stages:
         found = read_metrics("evaluate")
-        parts.append(f"test accuracy    {found['accuracy']:.2%} of {found['images']:,} images")
+        parts.append(f"test accuracy    {_accuracy(found)} of {found['images']:,} images")
+        if corrupted := found.get("robustness"):
+            parts.append(f"corrupted        {_corrupted(corrupted)}")
+        if mean := found.get("test_time_augmentation"):
+            passes = f"with test-time augmentation, {mean['forward_passes']} times the work"
+            parts.append(f"                 {_accuracy(mean)} {passes}")
         parts.append(f"report           {Path('reports/index.html').resolve()}")
     return parts
+
+
+def _accuracy(found: dict[str, Any]) -> str:
+    return in_percent(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
+
+
+def _corrupted(found: dict[str, Any]) -> str:
+    clean = f"clean {found['clean_accuracy']:.2%}"
+    return (
+        f"{_accuracy(found)} of {found['images']:,} of them, with noise, blur and the like; {clean}"
+    )
 
 
 def _status_counts(found: dict[str, Any]) -> str:
@@ -168,10 +185,18 @@ def _variants_table(classes: Counts, lost: Counts, by_label: Labels) -> Table:
 
 
 def _exposure(found: dict[str, Any]) -> str:
-    return (
-        f"{found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
+    balanced = ", each class equally often" if found.get("balance") == "sampler" else ""
+    kinds = (
         f"{found['original']:,} originals, {found['stored']:,} stored variants, "
         f"{found['online']:,} made on the fly"
+    )
+    if found["augmentation"] == "device":
+        mixed = f", {found['mixed_in']:,} of them mixed with another" if found["mixed_in"] else ""
+        once = "originals" if balanced else "each original once per epoch"
+        kinds = f"{once}, augmented on the device{mixed}"
+    return (
+        f"{found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
+        f"{kinds}{balanced}"
     )
 
 
@@ -330,6 +355,8 @@ def training_forecast(training: dict[str, Any]) -> list[Part]:
         training: `training` of a forecast: epochs, batch_size, augmentation, and `modes`.
     """
     order = "each image once per epoch in random order"
+    if training["balance"] == "sampler":
+        order = "each class equally often in each epoch (train.balance)"
     rows = []
     for mode, row in training["modes"].items():
         mark = "*" if mode == training["augmentation"] else " "

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
@@ -13,6 +14,7 @@ from tasks.common.temporary import has_files
 from tasks.dataset.paths import RAW
 from tasks.dataset.raw_files import require_own_folder
 from tasks.ingest.params import IngestParams
+from tasks.pixels.preprocess import AS_DECODED
 
 
 def check_params() -> None:
@@ -22,6 +24,7 @@ def check_params() -> None:
         UserError: the first mistake.
     """
     from tasks.evaluate.params import EvaluateParams
+    from tasks.train.device_augmentation.policy import check_device_policies
     from tasks.train.params import TrainParams
     from tasks.validate.params import ValidateParams
     from tasks.variants.params import AugmentParams
@@ -35,13 +38,34 @@ def check_params() -> None:
         raise UserError(f"{PARAMS_FILE}: needs the block {block}: DVC tracks it; {mend}")
     read_params("ingest", IngestParams)
     read_params("validate", ValidateParams)
-    check_policies(read_params("augment", AugmentParams))
+    augment = read_params("augment", AugmentParams)
+    check_policies(augment)
     train = read_params("train", TrainParams)
-    read_params("evaluate", EvaluateParams)
-    if train.model != "small_cnn":
+    if train.augmentation == "device":
+        check_device_policies(augment)
+    if read_params("evaluate", EvaluateParams).test_time_augmentation:
+        from tasks.evaluate.augmented_predictions import recipe_for_any_class  # imports torch
+
+        recipe_for_any_class(augment, AS_DECODED)
+    if (train.model, train.weights) != ("small_cnn", "none"):
         from tasks.model.networks import check_name  # importing torch takes seconds
+        from tasks.model.weights import check_weights
 
         check_name(train.model)
+        check_weights(train.model, train.weights)
+        _require_dependency(train.weights)
+
+
+def _require_dependency(weights: str) -> None:
+    """Raises UserError where the train stage does not depend on the file of its first weights."""
+    if weights in ("none", "default"):
+        return
+    deps = _stages().get("train", {}).get("deps", [])
+    if weights not in [next(iter(dep)) if isinstance(dep, dict) else dep for dep in deps]:
+        raise UserError(
+            f"dvc.yaml stages.train.deps: needs the line `- {weights}`, which train.weights of "
+            f"{PARAMS_FILE} names: without it nobody notices when the file changes"
+        )
 
 
 def write_sample_if_empty(name: str) -> int:
@@ -89,10 +113,20 @@ def require_raw() -> None:
 
 def require_stage(name: str) -> None:
     """Raises UserError where dvc.yaml has no stage of that name, or cannot be read."""
+    stages = _stages()
+    if name not in stages:
+        raise UserError(f"--until {name}: needs a stage of dvc.yaml: {', '.join(stages)}")
+
+
+def _stages() -> dict[str, Any]:
+    """The stages of dvc.yaml.
+
+    Raises:
+        UserError: where it cannot be read, or has none.
+    """
     try:
-        stages = list(YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+        text = Path("dvc.yaml").read_text(encoding="utf-8")
+        return dict(YAML(typ="safe").load(text)["stages"])
     except (YAMLError, ValueError, TypeError, LookupError):
         mend = "`git diff dvc.yaml` shows what was changed"
         raise UserError(f"dvc.yaml: needs the stages of the pipeline, found none: {mend}") from None
-    if name not in stages:
-        raise UserError(f"--until {name}: needs a stage of dvc.yaml: {', '.join(stages)}")

@@ -28,6 +28,26 @@ def test_its_loops_run_on_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     case = gpu.Case("small_cnn", 8, 4, 16)
     assert set(gpu.loop(bench, case)["all"]) == {"real", "from_host", "constant"}
     assert gpu.judging(bench, case)["images_a_second"] > 0
+    augmented = gpu.augmented(bench, case)
+    assert augmented["equal_bits"] and augmented["equal_labels"]
+    assert augmented["largest_difference_in_levels"] == 0
+    assert gpu.out_of_memory(bench, "resnet18") == {"skipped": "needs CUDA"}
+    monkeypatch.setattr(gpu, "STEPS", {"as the project": gpu.Step()})
+    assert gpu.steps(bench, case)["as the project"] > 0
+    assert set(gpu.feeding(bench, case)) > {"constant", "on the device, gathered there"}
+    assert gpu.models(bench) == {"small_cnn": "ok", "squeezenet1_0": "ok"}
+    assert gpu.waits(bench, case) == {"skipped": "needs CUDA"}
+    assert gpu.fashion(bench)["skipped"].startswith("needs --fashion DIR")
+
+
+def test_without_a_gpu_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu = load("gpu", monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu.py"])
+    gpu.main()
+    assert capsys.readouterr().out == "skipped: torch finds no GPU here\n"
 
 
 def test_an_error_is_recorded_and_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.versions.diff import as_markdown, code_span
+from flows.versions.diff import as_markdown
 from tasks.augment.counts import (
     by_kind,
     counts_by_class,
@@ -24,6 +24,7 @@ from tasks.augment.counts import (
     read_labels,
     read_rejections,
 )
+from tasks.common.markdown import code_span
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.paths import COUNTS, LEDGER
 from tasks.dataset.variant_measures import Measured, high_is_worst, read_measured
@@ -173,8 +174,10 @@ class Progress:
         self.stage = stage
         self.artifact: UUID | None = None
 
-    def show(self, what: str, done: int, total: int) -> None:
+    def show(self, what: str, done: int, total: int, pace: str = "") -> None:
+        """Show how far `what` is; `pace`: how many a second, and the time that is left."""
         percent = 100 * done / total
+        what = f"{what}: {pace}" if pace else what
         if self.artifact is None:
             made = create_progress_artifact(percent, key=f"{self.stage}-progress", description=what)
             self.artifact = made if isinstance(made, UUID) else None

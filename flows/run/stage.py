@@ -140,7 +140,7 @@ class EventReader:
     def _handle(self, event: dict[str, Any]) -> None:
         match event.pop("kind"):
             case "progress":
-                self.progress.show(event["what"], event["done"], event["total"])
+                self.progress.show(event["what"], event["done"], event["total"], event["pace"])
             case "counts":
                 self.counts |= event
             case "link":

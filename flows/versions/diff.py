@@ -1,7 +1,6 @@
 """What changed between two versions of the dataset: compared as tables, shown as text."""
 
 import json
-import re
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flows.versions.revision import Version
+from tasks.common.markdown import code_span, table
 
 KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
 MOST_EXAMPLES = 5  # of each kind, in text
@@ -178,18 +178,6 @@ def as_markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def code_span(text: str) -> str:
-    """A name that others chose, as a span of code in Markdown.
-
-    There it is neither a mention nor a link nor markup, whatever it contains.
-    """
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    longest = max(map(len, re.findall("`+", shown)), default=0)
-    fence = "`" * (longest + 1)
-    padded = f" {shown} " if "`" in shown or not shown.strip() else shown
-    return f"{fence}{padded}{fence}"
-
-
 def _kind_name(kind: str) -> str:
     names = {"moved": "moved between splits", "status_changed": "with another status"}
     return names.get(kind, kind)
@@ -272,7 +260,7 @@ def _class_table(classes: dict[str, dict[str, Any]]) -> list[str]:
         rows.append([more, *[""] * len(COUNTED)])
     before, after = (_sum(classes, side) for side in SIDES)
     rows.append(["**all classes**", *_cells(before, after)])
-    return _table(["class", *map(count_title, COUNTED)], rows)
+    return table(["class", *map(count_title, COUNTED)], rows)
 
 
 def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
@@ -285,19 +273,7 @@ def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
                 code_span(_short(values["after"])),
             ]
         )
-    return _table(["parameter", *SIDES], rows) if rows else []
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [""]
-    for cells in (heads, ["---"] * len(heads), *rows):
-        escaped = " | ".join(map(_escape_bar, cells))
-        lines.append(f"| {escaped} |")
-    return lines
-
-
-def _escape_bar(cell: str) -> str:
-    return cell.replace("|", "\\|")
+    return table(["parameter", *SIDES], rows) if rows else []
 
 
 def _counted(counts: dict[str, int] | None) -> dict[str, int]:

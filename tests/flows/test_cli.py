@@ -40,6 +40,8 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
         "replay",
         "diff",
         "export",
+        "predict",
+        "package",
         "doctor",
     ],
 )
@@ -565,8 +567,8 @@ def test_a_wrong_network_is_told_before_any_work(finished: Project) -> None:
     finished.set_params(train__model="resnet19")
     done = finished.variegate("run", check=False)
     expected = (
-        "params.yaml train.model: needs small_cnn or one of torchvision's classifiers, "
-        "found 'resnet19'"
+        "params.yaml train.model: needs small_cnn, efficientnet_lite0 or one of torchvision's "
+        "classifiers, found 'resnet19'"
     )
     assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
     assert finished.path("models/model.json").is_file()

@@ -161,7 +161,8 @@ def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(print
         "expected_distinct_seen": 50_000_050.4,
     }
     modes = dict.fromkeys(("offline", "online", "both"), row)
-    training = {"epochs": 10**4, "batch_size": 3, "augmentation": "both", "modes": modes}
+    training = {"epochs": 10**4, "batch_size": 3, "augmentation": "both", "balance": "none"}
+    training["modes"] = modes
     lines = printed(console.training_forecast(training))
     assert max(map(len, lines)) <= 100
     assert lines[:3] == [
@@ -244,6 +245,25 @@ def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
     ]
 
 
+def test_the_summary_tells_the_accuracy_with_its_interval_and_what_is_left_of_it_under_noise(
+    printed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, Any] = {"accuracy": 0.9924, "accuracy_low": 0.973, "accuracy_high": 0.998}
+    found["images"] = 1_264
+    monkeypatch.setattr(console, "read_metrics", lambda stage: found)
+    line = "test accuracy    99.24% (97.3 to 99.8) of 1,264 images"
+    assert printed(console.run_summary(["evaluate"], []))[:-1] == [line]
+    corrupted = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92}
+    found["robustness"] = {**corrupted, "images": 200, "clean_accuracy": 0.995}
+    found["test_time_augmentation"] = {**corrupted, "forward_passes": 5}
+    assert printed(console.run_summary(["evaluate"], []))[:-1] == [
+        line,
+        "corrupted        90.00% (88.0 to 92.0) of 200 of them, "
+        "with noise, blur and the like; clean 99.50%",
+        "                 90.00% (88.0 to 92.0) with test-time augmentation, 5 times the work",
+    ]
+
+
 def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
     found = {
         "layout": "class folders",
@@ -292,3 +312,13 @@ def test_a_plan_shows_the_policies_that_label_rules_leave(printed: Any) -> None:
     ]
     many = printed(console.plan_forecast(forecast(policies=[own] * 1_212)))
     assert many[-1] == "           and 1,202 more; --json shows all"
+
+
+def test_with_a_sampler_no_original_is_said_to_be_shown_once_per_epoch() -> None:
+    found = {"augmentation": "device", "epochs": 4, "presentations": 5008, "mixed_in": 0}
+    found |= {"original": 0, "stored": 0, "online": 0}
+    device = "5,008 in 4 epochs (device): "
+    plain = console._exposure(found)
+    assert plain == device + "each original once per epoch, augmented on the device"
+    balanced = console._exposure(found | {"balance": "sampler"})
+    assert balanced == device + "originals, augmented on the device, each class equally often"

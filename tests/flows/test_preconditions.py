@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.preconditions import require_raw, require_stage
+from flows.preconditions import check_params, require_raw, require_stage
 from tasks.common.errors import UserError
 
 
@@ -44,3 +44,36 @@ def test_a_pipeline_that_cannot_be_read_is_named(text: str) -> None:
     require_stage("ingest")
     with pytest.raises(UserError, match=r"^--until train: needs a stage of dvc\.yaml: ingest$"):
         require_stage("train")
+
+
+def test_a_file_of_weights_has_to_be_a_dependency_of_train() -> None:
+    Path("params.yaml").write_text(
+        "{ingest: {}, validate: {}, evaluate: {}, train: {weights: own.pth}, "
+        "augment: {variants_per_image: 1, policy: [HorizontalFlip]}}"
+    )
+    Path("own.pth").touch()
+    Path("dvc.yaml").write_text("stages: {train: {deps: [data/raw]}}")
+    with pytest.raises(UserError) as caught:
+        check_params()
+    assert str(caught.value) == (
+        "dvc.yaml stages.train.deps: needs the line `- own.pth`, which train.weights of "
+        "params.yaml names: without it nobody notices when the file changes"
+    )
+    Path("dvc.yaml").write_text("stages: {train: {deps: [data/raw, own.pth]}}")
+    check_params()
+
+
+def test_a_policy_that_device_augmentation_has_not_is_refused_before_any_work() -> None:
+    policy = "augment: {variants_per_image: 1, policy: [HorizontalFlip, GaussNoise]}"
+    others = "ingest: {}\nvalidate: {}\nevaluate: {}"
+    Path("params.yaml").write_text(f"{others}\n{policy}\ntrain: {{augmentation: online}}\n")
+    check_params()
+    Path("params.yaml").write_text(f"{others}\n{policy}\ntrain: {{augmentation: device}}\n")
+    with pytest.raises(UserError) as caught:
+        check_params()
+    assert str(caught.value) == (
+        "params.yaml augment.policy[1] GaussNoise: device augmentation has no such step; it has "
+        "Affine, CoarseDropout, ColorJitter, D4, Erasing, HorizontalFlip, "
+        "RandomBrightnessContrast, RandomResizedCrop, RandomRotate90, Rotate, ShiftScaleRotate, "
+        "SquareSymmetry, Transpose, VerticalFlip"
+    )

@@ -6,12 +6,13 @@ Among two classes that is the vote of the five nearest neighbours (E. Fix, J. L.
 all: one odd original, or two, make no neighbourhood.
 """
 
-import math
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
+
+from tasks.evaluate.intervals import wilson
 
 NEAREST = 3  # which nearest image of a class says how far the class is
 QUANTILE = 0.95  # of a class's own distances: beyond, an image is not inside it
@@ -25,7 +26,6 @@ FOLDS = 2
 # Ways to part the sources, of which most decide whether an image is told right. By one alone, the
 # probability of a confusion is a matter of luck: another one makes it a hundred times smaller.
 HALVINGS = 5
-Z = 1.959963984540054  # of the normal distribution, for an interval of 95%
 ROWS_AT_ONCE = 1024  # of a matrix of distances, so that it stays small
 
 
@@ -65,19 +65,11 @@ class Share(NamedTuple):
 def share_of(found: np.ndarray) -> Share:
     """The share of images that have something.
 
-    The interval is that of E. B. Wilson, "Probable Inference, the Law of Succession, and
-    Statistical Inference", 1927: it holds for few images and for shares near 0 and 1 too.
-
-    Args:
-        found: bool (images,), of one image at least.
+    `found`: bool (images,), of one image at least.
     """
     count, of = int(found.sum()), len(found)
-    share, step = count / of, Z**2 / of
-    middle = (share + step / 2) / (1 + step)
-    half = Z / (1 + step) * math.sqrt(share * (1 - share) / of + step / (4 * of))
-    low = middle - half if count else 0.0  # exactly, not but for the last digit
-    high = middle + half if count < of else 1.0
-    return Share(count, of, low, high)
+    low, high = wilson(count / of, of)
+    return Share(count, of, float(low), float(high))
 
 
 class Reference:
