@@ -349,7 +349,7 @@ def test_presentations_of_a_class_are_of_what_was_shown(
     assert exposure.presentations_by_class(counted, feed.online_classes, classes) == shown
     sources = exposure.exposure_by_source(counted)
     written = written_variants(ledger).groupby("source_id").size()
-    exposure.reconcile(sources, mode, 3, written)
+    exposure.reconcile(sources, exposure.plan(sources, mode, 3, written))
     own = validated.set_index("source_id")["label"]
     assert (sources["label"] == sources["source_id"].map(own)).all()
     assert sources["presentations"].sum() == sum(shown.values()) and len(sources) == 9
