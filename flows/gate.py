@@ -12,7 +12,7 @@ from typing import Any
 from flows.versions.git import git
 from tasks.common.errors import CheckFailedError
 from tasks.common.params import read_params
-from tasks.dataset.paths import EVALUATE_METRICS
+from tasks.dataset.paths import EVALUATE_METRICS, REPORT
 from tasks.evaluate.intervals import in_percent
 from tasks.evaluate.params import EvaluateParams, Gate
 
@@ -56,7 +56,7 @@ def compare(gate: Gate, now: dict[str, Any], before: dict[str, Any] | None) -> s
     if gate.min_accuracy is not None:
         if now["accuracy"] < gate.min_accuracy - ROUNDING:
             need = f"needs {gate.min_accuracy:.2%} at least"
-            raise CheckFailedError(f"{PLACE}.min_accuracy: {need}, found {found}")
+            raise CheckFailedError(f"{PLACE}.min_accuracy: {need}, found {found}; see {REPORT}")
         passed.append(f"at least {gate.min_accuracy:.2%}")
     if gate.max_drop is not None and before is None:
         passed.append("max_drop does not apply: the last commit has no metrics/evaluate.json")
@@ -65,7 +65,7 @@ def compare(gate: Gate, now: dict[str, Any], before: dict[str, Any] | None) -> s
         bound = before["accuracy"] - gate.max_drop
         if now["accuracy"] < bound - ROUNDING:
             need = f"needs {bound:.2%} at least, {gate.max_drop:.2%} below {of_before}"
-            raise CheckFailedError(f"{PLACE}.max_drop: {need}, found {found}")
+            raise CheckFailedError(f"{PLACE}.max_drop: {need}, found {found}; see {REPORT}")
         passed.append(f"at most {gate.max_drop:.2%} below {of_before}")
     return f"passed: {found}; {'; '.join(passed)}"
 

@@ -34,7 +34,7 @@ def refusal(bound: Gate, now: float, before: dict[str, Any] | None = None) -> st
 def test_an_accuracy_below_the_bound_fails_with_its_interval() -> None:
     assert refusal(bounds(least=0.97), 0.9621) == (
         "params.yaml evaluate.gate.min_accuracy: needs 97.00% at least, "
-        "found test accuracy 96.21% (94.2 to 97.2) of 264 images"
+        "found test accuracy 96.21% (94.2 to 97.2) of 264 images; see reports/index.html"
     )
 
 
@@ -42,7 +42,7 @@ def test_a_drop_since_the_last_commit_fails_with_both_figures() -> None:
     assert refusal(bounds(drop=0.01), 0.95, metrics(0.98)) == (
         "params.yaml evaluate.gate.max_drop: needs 97.00% at least, 1.00% below "
         "98.00% (96.0 to 99.0) of 264 images in the last commit, "
-        "found test accuracy 95.00% (93.0 to 96.0) of 264 images"
+        "found test accuracy 95.00% (93.0 to 96.0) of 264 images; see reports/index.html"
     )
 
 
