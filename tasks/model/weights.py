@@ -4,7 +4,6 @@ Of default weights the size, mean and deviation of the images are known that the
 with others a network understands less of what it sees.
 """
 
-import hashlib
 import re
 import warnings
 from http.client import HTTPException
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.model.networks import head_of
+from tasks.pixels.hashing import file_sha256
 
 PLACE = "params.yaml train.weights"
 ENDINGS = (".safetensors", ".pth", ".pt")
@@ -117,10 +117,10 @@ def find_weights(model: str, weights: str) -> Pretrained | None:
         return None
     known = known_weights(model)
     if weights != "default":
-        return Pretrained(weights, Path(weights), _sha256(Path(weights)), None, known)
+        return Pretrained(weights, Path(weights), file_sha256(Path(weights)), None, known)
     assert known is not None
     path = _packaged() if known.url is None else _downloaded(known.url)
-    return Pretrained(known.name, path, _sha256(path), known.licence, known)
+    return Pretrained(known.name, path, file_sha256(path), known.licence, known)
 
 
 def load_weights(network: nn.Module, model: str, pretrained: Pretrained) -> None:
@@ -154,11 +154,6 @@ def _require_file(path: Path) -> None:
         )
     if not path.is_file():
         raise UserError(f"{PLACE}: needs a file, found none at {str(path)!r}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _packaged() -> Path:

@@ -83,8 +83,8 @@ def main() -> None:
             gpu_lock(gpu_of(device)),
             learner(
                 assemble(Normalise(mean, std), core, params),
-                Images(train_array[: len(stored)], image_array.wanted_images(stored, form)),
-                Images(validation_array, image_array.wanted_images(validation, form)),
+                Images(train_array[: len(stored)], stored, form),
+                Images(validation_array, validation, form),
                 params,
                 device,
             ) as part,

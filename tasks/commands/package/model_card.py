@@ -28,6 +28,7 @@ from tasks.dataset.paths import (
     WEIGHTS,
 )
 from tasks.dataset.selections import count_by_class, usable, written_variants
+from tasks.pixels.hashing import file_sha256
 
 LOCK = Path("dvc.lock")
 BLOCKS = ("augment", "train")  # of params.yaml, that decide what the model is
@@ -96,17 +97,14 @@ def version_table(folder: Path, locked: dict[str, Any] | None) -> str:
     """What names the files of the package and the data that the model was trained on."""
     files = {name: folder / name for name in (WEIGHTS.name, "model.onnx", "model.pt2")}
     files |= {str(path): path for path in (VALIDATED_MANIFEST, LEDGER)}
-    rows = [[code_span(name), "SHA-256", _digest(path)] for name, path in files.items()]
+    rows = [
+        [code_span(name), "SHA-256", code_span(file_sha256(path))] for name, path in files.items()
+    ]
     of_dvc = {dep["path"]: dep.get("md5", "") for dep in (locked or {}).get("deps", ())}
     for path in map(str, (RAW, VALIDATED, AUGMENTED)):
         if path in of_dvc:
             rows.append([code_span(path), "DVC (MD5)", code_span(of_dvc[path])])
     return "\n".join(table(["what", "named by", "value"], rows))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return code_span(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 # --- training -------------------------------------------------------------------------------------

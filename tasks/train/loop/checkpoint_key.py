@@ -3,7 +3,6 @@
 With another key the result would be another one, so training starts anew and says what differs.
 """
 
-import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel
 import tasks
 from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST
 from tasks.model.device import hardware
-from tasks.pixels.hashing import sha256
+from tasks.pixels.hashing import file_sha256, sha256
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import canonical_json, library_versions
@@ -45,8 +44,8 @@ def checkpoint_key(
         **_block("train", params),
         **_block("augment", augment),
         **{f"the weights {name}": digest for name, digest in (weights or {}).items()},
-        "the validated manifest": _file_hash(VALIDATED_MANIFEST),
-        "the ledger of variants": _file_hash(LEDGER),
+        "the validated manifest": file_sha256(VALIDATED_MANIFEST),
+        "the ledger of variants": file_sha256(LEDGER),
         "the device": hardware(device),
         "the number of processes": str(PROCESSES),
         "torch": str(torch.__version__),  # a class of its own, which weights_only refuses
@@ -69,7 +68,7 @@ def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
 def code_hash(folder: Path = Path(tasks.__file__).parent) -> str:
     """The SHA-256 of the code below `folder`: names and bytes."""
     files = sorted((str(path.relative_to(folder)), path) for path in folder.rglob("*.py"))
-    listing = [f"{_file_hash(path)} {name}" for name, path in files]
+    listing = [f"{file_sha256(path)} {name}" for name, path in files]
     return sha256("\n".join(listing).encode())
 
 
@@ -79,8 +78,3 @@ def _block(name: str, block: BaseModel) -> dict[str, str]:
     texts = {key: value for key, value in values.items() if isinstance(value, str)}
     as_texts = {key: canonical_json(value) for key, value in values.items()} | texts
     return {f"{name}.{key}": text for key, text in as_texts.items()}
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from tasks.common import events
 from tasks.model.array_cache import Wanted, kept_array
-from tasks.model.device import autocast, on_device
+from tasks.model.device import autocast, hardware, on_device
+from tasks.model.image_array import wanted_images
+from tasks.model.images import InputForm
 from tasks.model.networks import head_of
 from tasks.train.loop.state import copy_of_weights
 from tasks.train.params import TrainParams
@@ -48,10 +51,11 @@ class FrozenBackbone(nn.Sequential):
 
 @dataclass
 class Images:
-    """Decoded images and their identity: see image_array.decoded_images() and wanted_images()."""
+    """Decoded images, and the files and form that they come from: see decoded_images()."""
 
     array: np.ndarray
-    wanted: Wanted
+    files: pd.DataFrame
+    form: InputForm
 
 
 @dataclass
@@ -140,8 +144,9 @@ def _features_of(network: nn.Sequential, images: np.ndarray, device: torch.devic
 def _features(network: nn.Sequential, images: Images, device: torch.device, what: str) -> Any:
     """The features of images, float32 (images, features), as long as the block lasts."""
     probe = _features_of(network, images.array[:2], device)
-    form = {"images": images.wanted.name, **_decided_by(probe, device)}
-    wanted = Wanted(form, images.wanted.keys, tuple(probe.shape[1:]), np.float32)
+    of_images = wanted_images(images.files, images.form)
+    form = {"images": of_images.name, **_decided_by(probe, device)}
+    wanted = Wanted(form, of_images.keys, tuple(probe.shape[1:]), np.float32)
 
     def compute(path: Path, _: np.ndarray) -> None:
         features = np.load(path, mmap_mode="r+")
@@ -155,12 +160,10 @@ def _features(network: nn.Sequential, images: Images, device: torch.device, what
 
 def _decided_by(probe: Tensor, device: torch.device) -> dict[str, Any]:
     """What decides features beside the images: the backbone, by what it says of two of them."""
-    on_gpu = device.type == "cuda"
     return {
         "backbone": hashlib.sha256(probe.cpu().numpy().tobytes()).hexdigest(),
         "batch": BATCH_SIZE,
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": hardware(device),
         "threads": torch.get_num_threads(),
     }

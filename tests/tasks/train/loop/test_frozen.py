@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from tasks.model.array_cache import Wanted
 from tasks.model.device import fix_randomness
+from tasks.model.images import InputForm
 from tasks.model.inference import Normalise, predict
 from tasks.model.networks import build_model, head_of
+from tasks.pixels.preprocess import AS_DECODED
 from tasks.train.feed import Feed
 from tasks.train.history import Fitted
 from tasks.train.loop import frozen
@@ -25,6 +27,7 @@ PARAMS = TrainParams(
     weights="x.pth", freeze="backbone", epochs=2, batch_size=8, learning_rate=0.01, threads=1
 )
 CPU = torch.device("cpu")
+FORM = InputForm(8, "squeeze", AS_DECODED)
 
 
 @pytest.fixture(autouse=True)
@@ -38,15 +41,20 @@ def network_of(params: TrainParams = PARAMS) -> nn.Sequential:
     return assemble(Normalise([0.5] * 3, [0.25] * 3), build_model("small_cnn", 2, 8), params)
 
 
-def wanted(name: str, count: int) -> Wanted:
-    return Wanted({"of": name}, np.arange(count).astype("S4"), (3, 8, 8), np.uint8)
+def files(name: str, count: int) -> pd.DataFrame:
+    """What identifies images: see image_array.wanted_images()."""
+    hashes = [f"{name}{number:03d}" for number in range(count)]
+    return pd.DataFrame({"sha256": hashes, "variant_index": 0})
 
 
 def trained(params: TrainParams = PARAMS) -> tuple[Fitted, nn.Sequential, nn.Sequential]:
     """What training gives, what was trained, and the whole network."""
     array, labels = two_classes(24)
     network = network_of(params)
-    images = Images(array, wanted("training", 24)), Images(array[:8], wanted("validation", 8))
+    images = (
+        Images(array, files("training", 24), FORM),
+        Images(array[:8], files("validation", 8), FORM),
+    )
     with learner(network, *images, params, CPU) as part:
         feed = Feed(np.array(part.training), labels)
         fitted = fit(part.network, feed, (part.validation, labels[:8]), params, CPU)
@@ -111,7 +119,10 @@ def test_kept_features_give_the_same_bytes_and_run_the_backbone_no_more(
 
 def test_another_backbone_has_other_features(monkeypatch: pytest.MonkeyPatch) -> None:
     array, _ = two_classes(24)
-    images = Images(array, wanted("training", 24)), Images(array[:8], wanted("validation", 8))
+    images = (
+        Images(array, files("training", 24), FORM),
+        Images(array[:8], files("validation", 8), FORM),
+    )
     network = network_of()
     with learner(network, *images, PARAMS, CPU) as part:
         first = np.array(part.training)
@@ -134,7 +145,7 @@ def test_where_more_than_the_head_follows_the_backbone_runs_in_each_step() -> No
 
     network = FrozenBackbone(Normalise([0.5] * 3, [0.25] * 3), Pooled())
     array, _ = two_classes(4)
-    images = Images(array, wanted("training", 4)), Images(array, wanted("validation", 4))
+    images = Images(array, files("training", 4), FORM), Images(array, files("validation", 4), FORM)
     with learner(network, *images, PARAMS, CPU) as part:
         assert part.network is network and part.training is array and part.frozen is None
 
