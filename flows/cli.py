@@ -10,17 +10,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
+from flows.inputs import Inputs, read_inputs
+from flows.options import AsJson
+from flows.study_commands import studies
 from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, with_prefix
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tasks.variants.params import AugmentParams
-    from tasks.variants.recipe import Recipes
 
 INTERRUPTED = "interrupted; what was finished is kept, and the next run goes on from there"
 
@@ -34,9 +31,11 @@ app = typer.Typer(
 )
 
 
+app.add_typer(studies)
+
+
 # --- options that several commands have -------------------------------------------------------
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Until = Annotated[
     str | None,
     typer.Option(help="The last stage to run: ingest, validate, augment, train or evaluate."),
@@ -215,7 +214,8 @@ def run(
 
     Example: variegate run --until augment
     """
-    from flows import console, preconditions
+    from flows import preconditions
+    from flows.console import tables
     from flows.versions import merge
 
     started = time.monotonic()
@@ -229,7 +229,7 @@ def run(
     preconditions.check_params()
     outcomes, printed = _run_flow({**parameters, "force": force})
     print()
-    console.show(console.run_summary(outcomes, printed))
+    tables.show(tables.run_summary(outcomes, printed))
     stages = {address.removesuffix(".dvc"): outcome for address, outcome in outcomes.items()}
     print(f"stages           {', '.join(map(' '.join, stages.items()))}")
     print(f"time             {time.monotonic() - started:.1f} s")
@@ -366,7 +366,7 @@ def validate(as_json: AsJson = False) -> None:
 
     Example: variegate validate --json
     """
-    from flows import console
+    from flows.console import tables
     from flows.refresh import refresh_stages
     from tasks.commands.moved_images import moved_between, splits_of_images
     from tasks.dataset.manifests import read_validated
@@ -379,13 +379,13 @@ def validate(as_json: AsJson = False) -> None:
         refresh_stages("validate", printed)
     except CheckFailedError as error:
         failed = error
-    metrics = console.read_metrics("validate")
+    metrics = tables.read_metrics("validate")
     moved = moved_between(before, splits_of_images())
     if as_json:
         print(json.dumps({**metrics, "moved": moved}, indent=2, ensure_ascii=False))
     else:
         classes = class_counts(read_validated(["label", "split", "status"])).to_dict("index")
-        console.show(console.validation(metrics, classes, moved, printed))
+        tables.show(tables.validation(metrics, classes, moved, printed))
     if failed:
         raise failed
 
@@ -403,18 +403,18 @@ def plan(
 
     Example: variegate plan --epochs 16
     """
-    from flows import console
+    from flows.console import tables
     from flows.refresh import refresh_stages
     from tasks.commands.forecast import forecast
 
     refresh_stages("validate")
-    inputs = _read_inputs()
+    inputs = read_inputs()
     training = None if epochs is None else _training(epochs)
     found = forecast(inputs.validated, inputs.params, inputs.recipes, training)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        console.show(console.plan_forecast(found))
+        tables.show(tables.plan_forecast(found))
 
 
 def _training(epochs: int) -> dict[str, Any]:
@@ -484,39 +484,11 @@ def preview(
     _require_image_path(output, ("png",))
     require_measure(worst)
     refresh_stages("validate")
-    inputs = _read_inputs()
+    inputs = read_inputs()
     asked = Asked(sources, variants, worst, operation, label)
     sheet, shown = draw_preview(inputs.validated, inputs.params, inputs.recipes, asked)
     output.write_bytes(encode(sheet, "png"))
     print(f"wrote {output}: {shown}")
-
-
-@app.command()
-def audit(as_json: AsJson = False) -> None:
-    """Say which steps of the policy break labels, and what to write into augment.labels.
-
-    Each step is tried alone, at each magnitude, on training images: no run is needed. Writes
-    reports/audit.html.
-
-    Example: variegate audit
-    """
-    from flows import console
-    from flows.audit_console import audit_tables
-    from flows.refresh import refresh_stages
-    from tasks.dataset.paths import AUDIT_REPORT
-    from tasks.studies.audit.audit import audit as audit_policy
-    from tasks.studies.audit.page import write_page
-
-    refresh_stages("validate")
-    inputs = _read_inputs()
-    with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
-        found = audit_policy(inputs.validated, inputs.params, inputs.recipes)
-    write_page(found, inputs.recipes, inputs.params)
-    if as_json:
-        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
-    else:
-        console.show(audit_tables(found, len(inputs.params.labels)))
-        print(f"report     {AUDIT_REPORT.resolve()}")
 
 
 # --- variants ---------------------------------------------------------------------------------
@@ -538,7 +510,7 @@ def verify(
     """
     from tasks.commands.verify import verify as reconcile
 
-    inputs = _read_inputs()
+    inputs = read_inputs()
     if repair:
         _repair(inputs)
     found = reconcile(inputs.validated, inputs.recipes, remake)
@@ -554,7 +526,7 @@ def verify(
     sys.exit(1 if differences else 0)
 
 
-def _repair(inputs: "Inputs") -> None:
+def _repair(inputs: Inputs) -> None:
     """Delete every copy of damaged segments, and make them again."""
     from tasks.augment.committed_segments import forget_everywhere
     from tasks.commands.verify import verify as reconcile
@@ -592,7 +564,7 @@ def replay(
         return
     from tasks.commands.verify import replay as make_again
 
-    inputs = _read_inputs()
+    inputs = read_inputs()
     variant = make_again(variant_id, inputs.validated, inputs.recipes)
     row = variant.row
     if variant.data is None:
@@ -648,7 +620,7 @@ def predict(
 
     Example: variegate predict photo.jpg ~/photos --json
     """
-    from flows.predictions_console import print_json, print_table
+    from flows.console.predictions import print_json, print_table
     from tasks.commands.predict.files import find_files
     from tasks.commands.predict.predict import predictions
 
@@ -708,7 +680,7 @@ def diff(
     """
     if as_json and markdown:
         raise UserError("--json and --markdown: needs one of them, found both")
-    from flows import console
+    from flows.console import tables
     from flows.versions.diff import as_markdown, compare
     from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 
@@ -722,7 +694,7 @@ def diff(
     elif markdown:
         print(as_markdown(found))
     else:
-        console.show(console.dataset_diff(found))
+        tables.show(tables.dataset_diff(found))
 
 
 @app.command()
@@ -777,43 +749,18 @@ def doctor(as_json: AsJson = False) -> None:
 
     Example: variegate doctor
     """
-    from flows import console
+    from flows.console import tables
     from flows.doctor import examine
 
     findings = examine()
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
-        console.show([console.findings_table(findings)])
+        tables.show([tables.findings_table(findings)])
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
 # --- shared -----------------------------------------------------------------------------------
-
-
-class Inputs(NamedTuple):
-    """What variants are made from: the parameters of augment, their recipes, the images."""
-
-    params: "AugmentParams"
-    recipes: "Recipes"
-    validated: "pd.DataFrame"
-
-
-def _read_inputs() -> Inputs:
-    from tasks.common.params import read_params
-    from tasks.dataset.manifests import read_preprocessing, read_validated
-    from tasks.dataset.selections import class_names
-    from tasks.variants.label_checks import check_label_rules
-    from tasks.variants.params import AugmentParams
-    from tasks.variants.recipe import Recipes, check_policies
-
-    params = read_params("augment", AugmentParams)
-    check_policies(params)
-    validated = read_validated()
-    classes = class_names(validated)
-    check_label_rules(params, classes)
-    recipes = Recipes.from_params(params, read_preprocessing(), classes)
-    return Inputs(params, recipes, validated)
 
 
 def _write_image(path: Path, data: bytes, endings: tuple[str, ...]) -> None:

@@ -32,13 +32,17 @@ LAYERS = (
     "tasks/train/loop",
     "tasks/evaluate",
     "tasks/studies",
+    "tasks/studies/trainings",
     "tasks/studies/audit",
+    "tasks/studies/ablate",
+    "tasks/studies/tune",
     "tasks/commands",
     "tasks/commands/package",
     "tasks/commands/predict",
     "flows/service",
     "flows/versions",
     "flows/run",
+    "flows/console",
     "flows",
 )
 MOST_FILES = 14  # of code in a folder

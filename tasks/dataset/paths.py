@@ -34,3 +34,5 @@ PREDICTIONS = Path("reports/predictions.csv")
 REPORT = Path("reports/index.html")
 DATA_REPORT = REPORT.with_name("data.html")  # what validate found, beside it
 AUDIT_REPORT = REPORT.with_name("audit.html")
+ABLATION_REPORT = REPORT.with_name("ablate.html")
+TUNING_REPORT = REPORT.with_name("tune.html")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from flows.predictions_console import print_json, print_table
+from flows.console.predictions import print_json, print_table
 from tasks.commands.predict import files
 from tasks.commands.predict.files import Found, Task, find_files, read_batch
 from tasks.commands.predict.predict import Prediction, predictions

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from flows.console import COLUMNS_OF_TEXT, Part, table
+from flows.console.tables import COLUMNS_OF_TEXT, Part, table
 from tasks.studies.audit import wording
 from tasks.studies.audit.audit import Audit
 from tasks.studies.audit.rules import as_yaml, where_to_paste

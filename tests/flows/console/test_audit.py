@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from flows import console
-from flows.audit_console import MOST_FINDINGS, audit_tables
+from flows.console import tables
+from flows.console.audit import MOST_FINDINGS, audit_tables
 from tasks.studies.audit import wording
 from tasks.studies.audit.audit import Audit
 from tasks.studies.audit.rules import as_yaml
@@ -19,7 +19,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     """The lines that are printed of an audit."""
 
     def show(found: Audit, rules_before: int = 0) -> list[str]:
-        console.show(audit_tables(found, rules_before))
+        tables.show(audit_tables(found, rules_before))
         return capsys.readouterr().out.splitlines()
 
     return show

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows import console
+from flows.console import tables
 from flows.doctor import Finding
 from flows.versions.diff import compare
 from flows.versions.revision import COLUMNS, Version
@@ -27,15 +27,15 @@ def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "xterm-256color"}.items():
         monkeypatch.setenv(name, value)
 
-    def show(parts: Iterable[console.Part]) -> list[str]:
-        console.show(parts)
+    def show(parts: Iterable[tables.Part]) -> list[str]:
+        tables.show(parts)
         return capsys.readouterr().out.splitlines()
 
     return show
 
 
 def test_in_a_file_nothing_is_folded_cut_or_coloured(printed: Any) -> None:
-    table = console.table(["class", "images"], [[LONG.strip(), "1"], ["[red]:cat:", "1,234"]])
+    table = tables.table(["class", "images"], [[LONG.strip(), "1"], ["[red]:cat:", "1,234"]])
     assert printed(["x" * 300, table]) == [
         "x" * 300,
         "class".ljust(len(LONG) - 1) + "  images",
@@ -45,7 +45,7 @@ def test_in_a_file_nothing_is_folded_cut_or_coloured(printed: Any) -> None:
 
 
 def test_a_wide_letter_takes_two_columns(printed: Any) -> None:
-    table = console.table(["class", "images"], [["猫", "1"], ["cats", "2"]])
+    table = tables.table(["class", "images"], [["猫", "1"], ["cats", "2"]])
     assert printed([table]) == ["class  images", "猫          1", "cats        2"]
 
 
@@ -56,7 +56,7 @@ def test_in_a_narrow_terminal_names_are_folded_and_numbers_are_whole(
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
-    console.show([console.table(["class", "images"], [[LONG, "1,234,567,890"]])])
+    tables.show([tables.table(["class", "images"], [[LONG, "1,234,567,890"]])])
     text = terminal.getvalue()
     assert "\x1b[1m" in text
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
@@ -89,7 +89,7 @@ def forecast(**more: Any) -> dict[str, Any]:
 
 def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_WORKERS", "3")
-    assert printed(console.plan_forecast(forecast(warnings=["much " * 30]))) == [
+    assert printed(tables.plan_forecast(forecast(warnings=["much " * 30]))) == [
         "class  sources  variants  training    times  distinct",
         "cat          1     2,000     2,001  2001.00        12",
         "a dog        1     2,000     2,001  2001.00     2,000",
@@ -107,7 +107,7 @@ def test_a_plan_is_a_table_and_what_it_takes(printed: Any, monkeypatch: pytest.M
 
 def test_a_plan_says_what_is_expected_by_label(printed: Any) -> None:
     by_label = {"cat": {"expected": 2_300.25}, "a dog": {"expected": 1_699.75}}
-    assert printed([console._plan_table(forecast(by_label=by_label))]) == [
+    assert printed([tables._plan_table(forecast(by_label=by_label))]) == [
         "class  sources  variants  training    times  distinct  by label",
         "cat          1     2,000     2,001  2001.00        12   2,301.2",
         "a dog        1     2,000     2,001  2001.00     2,000   1,700.8",
@@ -122,13 +122,13 @@ def test_a_run_says_what_came_by_label_beside_what_was_expected(printed: Any) ->
         "left": {"expected": 4, "written": 5, "training_images": 7},
         "right": {"expected": 4.5, "written": 2, "training_images": 4},
     }
-    assert printed([console._variants_table(classes, {}, by_label)]) == [
+    assert printed([tables._variants_table(classes, {}, by_label)]) == [
         "  class  sources  variants  training images  by label  expected",
         "  left         2         4                6         7       6.0",
         "  right        2         3                5         4       6.5",
     ]
     lost = {"right": {"failed": 1}}
-    assert printed([console._variants_table(classes, lost, by_label)])[2].endswith("6.5  1 failed")
+    assert printed([tables._variants_table(classes, lost, by_label)])[2].endswith("6.5  1 failed")
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_a_plan_says_what_its_policy_can_make(
     printed: Any, least: int | None, most: int | None, text: str
 ) -> None:
     found = forecast(capacity_per_image=least, capacity_per_image_most=most)
-    assert f"capacity   {text}" in printed(console.plan_forecast(found))
+    assert f"capacity   {text}" in printed(tables.plan_forecast(found))
 
 
 def test_a_plan_says_what_gates_refuse_and_by_how_large_a_sample(printed: Any) -> None:
     found = forecast(gates={"sampled": 96, "redrawn": 1_200, "rejected": 30})
     line = "gates      about 1,200 variants drawn again and 30 rejected, by a sample of 96"
-    assert line in printed(console.plan_forecast(found))
+    assert line in printed(tables.plan_forecast(found))
 
 
 def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(printed: Any) -> None:
@@ -163,7 +163,7 @@ def test_what_training_sees_marks_the_configured_mode_and_fits_100_columns(print
     modes = dict.fromkeys(("offline", "online", "both"), row)
     training = {"epochs": 10**4, "batch_size": 3, "augmentation": "both", "balance": "none"}
     training["modes"] = modes
-    lines = printed(console.training_forecast(training))
+    lines = printed(tables.training_forecast(training))
     assert max(map(len, lines)) <= 100
     assert lines[:3] == [
         "epochs     10,000, each image once per epoch in random order, in batches of 3",
@@ -182,7 +182,7 @@ def version(sources: int) -> Version:
 
 
 def test_a_diff_has_a_table_of_the_classes_whose_counts_changed(printed: Any) -> None:
-    lines = printed(console.dataset_diff(compare(version(2), version(1_000))))
+    lines = printed(tables.dataset_diff(compare(version(2), version(1_000))))
     assert lines[:7] == [
         "v2 -> v1000",
         "files    0: the same images",
@@ -193,7 +193,7 @@ def test_a_diff_has_a_table_of_the_classes_whose_counts_changed(printed: Any) ->
         "00     2 -> 1,000        8      10 -> 1,008",
     ]
     assert lines[-2:] == ["19     2 -> 1,000        8      10 -> 1,008", "... and 2 more classes"]
-    assert printed(console.dataset_diff(compare(version(2), version(2)))) == [
+    assert printed(tables.dataset_diff(compare(version(2), version(2)))) == [
         "v2",
         "files    0: the same images",
         "recipe   0123",
@@ -205,7 +205,7 @@ def test_findings_have_their_mend_below(printed: Any) -> None:
         Finding("python", True, "3.11"),
         Finding("raw data", False, "data/raw is empty", "variegate sample digits"),
     ]
-    assert printed([console.findings_table(findings)]) == [
+    assert printed([tables.findings_table(findings)]) == [
         "ok   python    3.11",
         "BAD  raw data  data/raw is empty",
         "     mend      variegate sample digits",
@@ -223,11 +223,11 @@ def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
     found = {**numbers, "training_images": 1_003, "warnings": ["new", "printed"]}
     found["rejections"] = {"equals_other_class": 1}
     lost = {"label": ["cat"], "kind": ["equals_other_class"], "count": [1]}
-    monkeypatch.setattr(console, "read_metrics", lambda stage: found)
-    monkeypatch.setattr(console, "read_counts", lambda: None)
-    monkeypatch.setattr(console, "read_rejections", lambda: pd.DataFrame(lost))
-    monkeypatch.setattr(console, "counts_by_class", lambda counts: classes)
-    assert printed(console.run_summary(["augment"], ["warning: printed"])) == [
+    monkeypatch.setattr(tables, "read_metrics", lambda stage: found)
+    monkeypatch.setattr(tables, "read_counts", lambda: None)
+    monkeypatch.setattr(tables, "read_rejections", lambda: pd.DataFrame(lost))
+    monkeypatch.setattr(tables, "counts_by_class", lambda counts: classes)
+    assert printed(tables.run_summary(["augment"], ["warning: printed"])) == [
         "variants         3 of 4 planned",
         "rejected         1 equals_other_class: equal to an original of another class; "
         "say in augment.labels which step to forbid for such classes, or what it makes of them",
@@ -238,7 +238,7 @@ def test_a_shortfall_is_told_with_its_reasons_in_all_and_by_class(
         "training images  1,003",
     ]
     found |= {"rejected": 0, "rejections": {}, "warnings": []}
-    assert printed(console.run_summary(["augment"], []))[:3] == [
+    assert printed(tables.run_summary(["augment"], []))[:3] == [
         "variants         3 of 4 planned",
         "  class  sources  variants  training images",
         "  cat      1,000         3            1,003",
@@ -250,13 +250,13 @@ def test_the_summary_tells_the_accuracy_with_its_interval_and_what_is_left_of_it
 ) -> None:
     found: dict[str, Any] = {"accuracy": 0.9924, "accuracy_low": 0.973, "accuracy_high": 0.998}
     found["images"] = 1_264
-    monkeypatch.setattr(console, "read_metrics", lambda stage: found)
+    monkeypatch.setattr(tables, "read_metrics", lambda stage: found)
     line = "test accuracy    99.24% (97.3 to 99.8) of 1,264 images"
-    assert printed(console.run_summary(["evaluate"], []))[:-1] == [line]
+    assert printed(tables.run_summary(["evaluate"], []))[:-1] == [line]
     corrupted = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92}
     found["robustness"] = {**corrupted, "images": 200, "clean_accuracy": 0.995}
     found["test_time_augmentation"] = {**corrupted, "forward_passes": 5}
-    assert printed(console.run_summary(["evaluate"], []))[:-1] == [
+    assert printed(tables.run_summary(["evaluate"], []))[:-1] == [
         line,
         "corrupted        90.00% (88.0 to 92.0) of 200 of them, "
         "with noise, blur and the like; clean 99.50%",
@@ -283,14 +283,14 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
         "failures": [],
     }
     line = "clutter          2 files of systems and editors left out, ._1.jpg for one"
-    lines = printed(console.validation(found, {}, [], []))
+    lines = printed(tables.validation(found, {}, [], []))
     assert lines[1:4] == [
         "images in        0 in 0 files: 0 usable, 0 duplicates, 0 quarantined",
         line,
         "quarantined      none",
     ]
     found["clutter"] = {"files": 0, "first": None}
-    without = printed(console.validation(found, {}, [], []))
+    without = printed(tables.validation(found, {}, [], []))
     assert without == [shown for shown in lines if shown != line]
 
 
@@ -299,7 +299,7 @@ def test_a_plan_shows_the_policies_that_label_rules_leave(printed: Any) -> None:
     changes = ["policy[0] VerticalFlip: forbidden", "policy[2] Affine.scale: x [0.9, 1] instead"]
     own = {"classes": ["6", "a dog"], "policy": steps, "changes": changes}
     written = {"classes": ["cat"], "policy": [{"D4": {"elements": ["e"]}}], "changes": []}
-    lines = printed(console.plan_forecast(forecast(policies=[own, written])))
+    lines = printed(tables.plan_forecast(forecast(policies=[own, written])))
     assert lines[9:] == [
         "",
         "policy     of '6', 'a dog': policy[0] VerticalFlip: forbidden; policy[2] Affine.scale: x "
@@ -310,7 +310,7 @@ def test_a_plan_shows_the_policies_that_label_rules_leave(printed: Any) -> None:
         "policy     of 'cat': as augment.per_class has it",
         "           - D4: {elements: [e]}",
     ]
-    many = printed(console.plan_forecast(forecast(policies=[own] * 1_212)))
+    many = printed(tables.plan_forecast(forecast(policies=[own] * 1_212)))
     assert many[-1] == "           and 1,202 more; --json shows all"
 
 
@@ -318,7 +318,7 @@ def test_with_a_sampler_no_original_is_said_to_be_shown_once_per_epoch() -> None
     found = {"augmentation": "device", "epochs": 4, "presentations": 5008, "mixed_in": 0}
     found |= {"original": 0, "stored": 0, "online": 0}
     device = "5,008 in 4 epochs (device): "
-    plain = console._exposure(found)
+    plain = tables._exposure(found)
     assert plain == device + "each original once per epoch, augmented on the device"
-    balanced = console._exposure(found | {"balance": "sampler"})
+    balanced = tables._exposure(found | {"balance": "sampler"})
     assert balanced == device + "originals, augmented on the device, each class equally often"
