@@ -6,12 +6,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from flows import preconditions
+from flows.console.tables import Finding
 from flows.service import environment
 from flows.service.environment import HOST, NO_PROXY, entries
 from flows.service.server import (
@@ -28,19 +28,6 @@ from tasks.common.errors import UserError, one_line
 PIXELS = Path("requirements/pixels.txt")
 LOCK = Path("requirements/lock.txt")
 MOST_NAMED = 5  # packages
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check: what was found, and how to mend it where it is not ok.
-
-    `mend` is empty where what was found says it already.
-    """
-
-    what: str
-    ok: bool
-    found: str
-    mend: str = ""
 
 
 def examine() -> list[Finding]:

@@ -7,8 +7,9 @@ import json
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,9 +31,6 @@ from tasks.dataset.columns import SPLITS
 from tasks.dataset.paths import VALIDATE_REPORT
 from tasks.dataset.selections import names_in_words
 from tasks.evaluate.intervals import in_percent
-
-if TYPE_CHECKING:
-    from flows.doctor import Finding
 
 Part = str | Table
 COLUMNS_OF_TEXT = 100  # sentences are wrapped there
@@ -394,7 +392,20 @@ def dataset_diff(found: dict[str, Any]) -> list[Part]:
     return [*parts, *diff.example_lines(found)]
 
 
-def findings_table(findings: Iterable["Finding"]) -> Table:
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check: what was found, and how to mend it where it is not ok.
+
+    `mend` is empty where what was found says it already.
+    """
+
+    what: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
     """What `variegate doctor` found, and below each problem how to mend it."""
     made = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(2):
