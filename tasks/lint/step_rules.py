@@ -182,7 +182,7 @@ def _smaller(leaf: Any, small: pd.DataFrame) -> str:
     if name in FAILS_BY:
         return f"set {_instead(FAILS_BY[name], small)}"
     if name == "trivialaugment":
-        return "use randaugment, whose shifts are shares of the image"
+        return "set scaled: true, so that its shifts are shares of the image"
     return "leave it out or bring the images to a larger size before it"
 
 

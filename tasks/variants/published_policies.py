@@ -95,6 +95,19 @@ def _strongest(
 # The strongest magnitude of each graded operation in TrivialAugment's Wide space: shears as
 # tangents, translations in pixels, rotations in degrees.
 WIDE = _strongest(0.99, (32.0, 32.0), 135.0, 0.99, 6)
+SCALED_SHIFT = 10 / 32  # of a side, at most: see scaled_magnitudes()
+
+
+def scaled_magnitudes(height: int, width: int) -> dict[str, float]:
+    """WIDE, but with translations that suit an image of (height, width).
+
+    32 pixels move out all of an image of 28. The authors' own code, aug_lib.py of
+    https://github.com/automl/trivialaugment, scales translations with the images: by up to 10
+    pixels in `fixed_standard`, their space for images of 32, and by up to 70 in `fiximagenet`, for
+    images of 224. Both are one share of the side, the one here.
+    """
+    shifts = (SCALED_SHIFT * width, SCALED_SHIFT * height)
+    return WIDE | dict(zip(("TranslateX", "TranslateY"), shifts, strict=True))
 
 
 def standard_magnitudes(height: int, width: int) -> dict[str, float]:
@@ -112,7 +125,7 @@ def operation_at(
 
     Args:
         name: of PERFORM.
-        strongest: WIDE or standard().
+        strongest: WIDE, scaled_magnitudes() or standard_magnitudes().
         level: of the magnitude, from 0 (none) to bins - 1 (the strongest).
         bins: how many levels there are.
         negative: whether the magnitude gets a minus, of operations in SIGNED. That of Posterize is
@@ -189,6 +202,12 @@ def whole_number(least: int, most: int) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _true_or_false(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise ValueError(f"needs true or false, found {value!r}")
+    return value
 
 
 def _one_of_the_policies(value: Any) -> Any:
@@ -289,18 +308,28 @@ class trivialaugment(_Published):  # noqa: N801
     """One operation with one of its magnitudes, all equally likely.
 
     Source: S. Mueller, F. Hutter, "TrivialAugment", ICCV 2021; magnitudes of its Wide space.
+    `scaled`: translations are a share of the image's size, by scaled_magnitudes().
     """
 
-    def __init__(self, p: float = 1.0) -> None:
+    class InitSchema(A.ImageOnlyTransform.InitSchema):
+        scaled: Annotated[Any, AfterValidator(_true_or_false)]
+
+    def __init__(self, scaled: bool = False, p: float = 1.0) -> None:
         super().__init__(p=p)
+        self.scaled = scaled
 
     def draw(self, height: int, width: int) -> list[dict[str, Any]]:
         name, level = self.py_random.choice(OPERATIONS), self.py_random.randrange(BINS)
-        return [operation_at(name, WIDE, level, BINS, self.py_random.random() < 0.5)]
+        negative = self.py_random.random() < 0.5
+        return [operation_at(name, self._strongest(height, width), level, BINS, negative)]
+
+    def _strongest(self, height: int, width: int) -> dict[str, float]:
+        return scaled_magnitudes(height, width) if self.scaled else WIDE
 
     def sequences(self, height: int, width: int) -> list[list[Alternatives]]:
+        strongest = self._strongest(height, width)
         every = [
-            operation_at(name, WIDE, level, BINS, negative)
+            operation_at(name, strongest, level, BINS, negative)
             for name, level, negative in product(OPERATIONS, range(BINS), SIGNS)
         ]
         return [[_alternatives((one, 1 / len(every)) for one in every)]]

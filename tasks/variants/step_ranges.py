@@ -85,8 +85,14 @@ def _as_range(value: Any) -> Any:
 
 
 def _as_written(kind: Any, arguments: dict[str, Any], argument: str, made: Range) -> Range:
-    """The range of which the schema makes `made`: it adds 1 to scale_limit of ShiftScaleRotate."""
-    again = getattr(checked_values(kind, {**arguments, argument: made}), argument)
+    """The range of which the schema makes `made`: it adds 1 to scale_limit of ShiftScaleRotate.
+
+    Of a single number it may make a range that it does not take: of ColorJitter's hue above 0.5.
+    """
+    try:
+        again = getattr(checked_values(kind, {**arguments, argument: made}), argument)
+    except ValidationError:
+        return made
     if isinstance(made, dict):
         return {axis: _unshifted(span, again[axis]) for axis, span in made.items()}
     return _unshifted(made, again)

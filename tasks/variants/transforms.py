@@ -1,28 +1,36 @@
 """Which of Albumentations' transforms a policy may use, why not others, which pixels they take."""
 
-TRANSFORMS = (
-    # geometry
-    "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion",
-    "GridElasticDeform", "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad",
-    "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
-    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedCrop",
-    "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate", "SmallestMaxSize", "SquareSymmetry",
-    "ThinPlateSpline", "Transpose", "VerticalFlip",
-    # light and colour
-    "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE",
-    "ColorJitter", "Equalize", "FancyPCA", "HEStain", "HueSaturationValue", "Illumination",
-    "InvertImg", "PlanckianJitter", "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize",
-    "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift", "Solarize", "ToGray",
-    "ToRGB", "ToSepia",
-    # blur and noise
-    "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur",
-    "GaussNoise", "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological",
-    "MotionBlur", "MultiplicativeNoise", "RingingOvershoot", "SaltAndPepper", "Sharpen",
-    "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
-    # occlusion and weather
-    "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel",
-    "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
-)  # fmt: skip
+from itertools import chain
+
+# By what they change in an image; docs/policies.md has the same kinds.
+KINDS = {
+    "geometry": (
+        "Affine", "CenterCrop", "Crop", "CropAndPad", "D4", "ElasticTransform", "GridDistortion",
+        "GridElasticDeform", "HorizontalFlip", "LongestMaxSize", "NoOp", "OpticalDistortion", "Pad",
+        "PadIfNeeded", "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders",
+        "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale",
+        "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate", "SmallestMaxSize",
+        "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
+    ),
+    "light and colour": (
+        "AutoContrast", "ChannelDropout", "ChannelShuffle", "ChromaticAberration", "CLAHE",
+        "ColorJitter", "Equalize", "FancyPCA", "HEStain", "HueSaturationValue", "Illumination",
+        "InvertImg", "PlanckianJitter", "PlasmaBrightnessContrast", "PlasmaShadow", "Posterize",
+        "RandomBrightnessContrast", "RandomGamma", "RandomToneCurve", "RGBShift", "Solarize",
+        "ToGray", "ToRGB", "ToSepia",
+    ),
+    "blur and noise": (
+        "AdditiveNoise", "AdvancedBlur", "Blur", "Defocus", "Downscale", "Emboss", "GaussianBlur",
+        "GaussNoise", "GlassBlur", "ImageCompression", "ISONoise", "MedianBlur", "Morphological",
+        "MotionBlur", "MultiplicativeNoise", "RingingOvershoot", "SaltAndPepper", "Sharpen",
+        "ShotNoise", "Superpixels", "UnsharpMask", "ZoomBlur",
+    ),
+    "occlusion and weather": (
+        "CoarseDropout", "Erasing", "GridDropout", "PixelDropout", "RandomFog", "RandomGravel",
+        "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "Spatter", "XYMasking",
+    ),
+}  # fmt: skip
+TRANSFORMS = tuple(chain.from_iterable(KINDS.values()))
 
 # What D4 and SquareSymmetry do, by Albumentations' names of the symmetries of the square, in its
 # order, with the step that does the same; "" where nothing is done.

@@ -127,6 +127,7 @@ def test_shifts_of_trivialaugment_beyond_the_image_leave_one_colour() -> None:
     policy = Policy(["trivialaugment"])
     black = sum(not policy.apply(image, seed)[0].any() for seed in range(DRAWS)) / DRAWS
     assert black == pytest.approx(small.covered, abs=0.02)
+    assert capacity([{"trivialaugment": {"scaled": True}}], 8, 8).covered == 0
 
 
 def test_sides_of_holes_by_hand() -> None:

@@ -271,8 +271,10 @@ def test_shifts_out_of_the_image() -> None:
     assert warned(["trivialaugment"])[0].startswith(
         f"{PLACE} trivialaugment: a shift of it moves out all of an image, in up to 10% of its "
         "draws, for 2 of 3 training images (one has 9 x 8 pixels); variants of one single colour "
-        "are drawn again and then rejected; use randaugment, whose shifts are shares of the image"
+        "are drawn again and then rejected; set scaled: true, so that its shifts are shares of the "
+        "image"
     )
+    assert warned([{"trivialaugment": {"scaled": True}}], off=["mostly_untouched"]) == []
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,10 @@ def test_pixels_by_hand() -> None:
             "[0] autoaugment.policy: needs imagenet, cifar10 or svhn, found 'mnist'",
         ),
         (
+            [{"trivialaugment": {"scaled": 1}}],
+            "[0] trivialaugment.scaled: needs true or false, found 1",
+        ),
+        (
             [{"OneOf": {"p": 1}}],
             "[0] OneOf: needs transforms: [...], found None",
         ),

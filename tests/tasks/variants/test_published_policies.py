@@ -31,6 +31,7 @@ from tasks.variants.published_policies import (
     matrix_of,
     operation_at,
     operation_sequences,
+    scaled_magnitudes,
     standard_magnitudes,
 )
 from tasks.variants.published_policies import sub_policies as pairs_of
@@ -108,6 +109,52 @@ def test_trivialaugment_draws_one_of_all_evenly() -> None:
     assert 0.3 < signs[True] / signs.total() < 0.7
 
 
+def test_scaled_translations_by_hand() -> None:
+    """By up to 10 pixels of 32, by 70 of 224, cut to whole ones; all else as the Wide space."""
+
+    def shifts(name: str, size: tuple[int, int], *levels: int) -> list[int]:
+        strongest = scaled_magnitudes(*size)
+        return [operation_at(name, strongest, n, 31, True)["magnitude"] for n in levels]
+
+    assert shifts("TranslateX", (32, 32), 0, 3, 15, 30) == [0, -1, -5, -10]
+    assert shifts("TranslateY", (224, 224), 3, 15, 30) == [-7, -35, -70]
+    assert shifts("TranslateX", (28, 28), 15, 30) == [-4, -8]  # 4.375 and 8.75
+    assert shifts("TranslateX", (64, 32), 30) == [-10]
+    assert shifts("TranslateY", (64, 32), 30) == [-20]
+    others = set(GRADED) - {"TranslateX", "TranslateY"}
+    assert {name: scaled_magnitudes(28, 28)[name] for name in others} == {
+        name: WIDE[name] for name in others
+    }
+
+
+def test_scaled_trivialaugment_empties_no_image_of_28_pixels() -> None:
+    """Of each operation that it can draw something of the image is left."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8))
+    step = build_step({"trivialaugment": {"scaled": True}}, "policy")
+    every = [one for (one,) in filter(None, operation_sequences(step, 28, 28))]
+    assert {name for name, _ in every} == set(OPERATIONS) - {"Identity"}
+    for name, magnitude in every:
+        made = np.array(PERFORM[name](image, magnitude))
+        assert made.min() < made.max(), (name, magnitude)
+    shifted = [magnitude for name, magnitude in every if name.startswith("Translate")]
+    assert (min(shifted), max(shifted)) == (-8, 8)
+    plain = operation_sequences(build_step("trivialaugment", "policy"), 28, 28)
+    assert max(m for ((name, m),) in filter(None, plain) if name == "TranslateX") == 32
+
+
+def test_scaled_trivialaugment_draws_in_the_same_order() -> None:
+    """Operation, magnitude, sign: where no pixel is moved, the pixels are the published ones."""
+    image = np.array(PHOTO)
+    for seed in range(30):
+        pixels, (applied,), _ = Policy([{"trivialaugment": {"scaled": True}}]).apply(image, seed)
+        published, (their,), _ = Policy(["trivialaugment"]).apply(image, seed)
+        (one,), (other,) = applied["operations"], their["operations"]
+        assert one["name"] == other["name"]
+        if not one["name"].startswith("Translate"):
+            assert one == other
+            assert np.array_equal(pixels, published)
+
+
 def test_randaugment_draws_n_of_magnitude_m() -> None:
     found = drawn({"randaugment": {"n": 3, "m": 10}}, 700)
     assert all(len(operations) == 3 for operations in found)
@@ -172,7 +219,13 @@ def effect(one: dict[str, Any]) -> tuple[str, Any] | None:
 
 
 @pytest.mark.parametrize(
-    "step", ["trivialaugment", {"randaugment": {"n": 1, "m": 12}}, "autoaugment"]
+    "step",
+    [
+        "trivialaugment",
+        {"trivialaugment": {"scaled": True}},
+        {"randaugment": {"n": 1, "m": 12}},
+        "autoaugment",
+    ],
 )
 def test_no_published_policy_makes_more_than_its_capacity(step: Any) -> None:
     image = np.random.default_rng(0).permutation(256)[:60].astype(np.uint8).reshape(4, 5, 3)
@@ -203,8 +256,11 @@ def test_too_many_combinations_have_no_bound_but_may_leave_the_image_untouched()
     )
 
 
-@pytest.mark.parametrize("step", ["trivialaugment", "randaugment", "autoaugment"])
-def test_what_the_ledger_shows_is_what_was_done(step: str) -> None:
+@pytest.mark.parametrize(
+    "step",
+    ["trivialaugment", {"trivialaugment": {"scaled": True}}, "randaugment", "autoaugment"],
+)
+def test_what_the_ledger_shows_is_what_was_done(step: Any) -> None:
     for seed in range(20):
         pixels, (applied,), _ = Policy([step]).apply(np.array(PHOTO), seed)
         image = PHOTO
