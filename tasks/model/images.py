@@ -46,7 +46,8 @@ def as_input(pixels: np.ndarray, size: int, fit: Fit = "squeeze") -> np.ndarray:
         size: of a side, in pixels.
         fit: how an image that is no square becomes one; see TrainParams.
     """
-    return _FITS[fit](to_rgb(to_8_bits(pixels)), size).transpose(2, 0, 1)
+    # a copy, because torch warns of arrays that cannot be written to, as decoders give them
+    return _FITS[fit](to_rgb(to_8_bits(pixels)), size).transpose(2, 0, 1).copy()
 
 
 def _squeeze(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -111,10 +111,18 @@ class OnlineVariants(Dataset):
         return len(self.sources)
 
     def __getitem__(self, number: int) -> Shown:
+        return self.show(number, self.sources[number].planned + int(self.epoch))
+
+    def read(self, number: int) -> np.ndarray:
+        """What the policy gets of a source."""
         source = self.sources[number]
-        pixels = read_policy_input(source, self.recipes.of(source.label))
-        drawn = self._draw(number, source.planned + int(self.epoch), Baseline(pixels))
-        shown, label = (pixels, source.label) if drawn is None else drawn
+        return read_policy_input(source, self.recipes.of(source.label))
+
+    def show(self, number: int, index: int) -> Shown:
+        """Variant `index` of a source; 0 is the source itself."""
+        pixels = self.read(number)
+        drawn = self._draw(number, index, Baseline(pixels)) if index else None
+        shown, label = (pixels, self.sources[number].label) if drawn is None else drawn
         finished = self.finish(shown) if self.finish else shown
         return Shown(finished, drawn is not None, self.numbers[label])
 
@@ -147,12 +155,14 @@ class OnlineVariants(Dataset):
 
 
 class OnlineBatches:
-    """Batches of OnlineVariants, made by worker processes that live through all epochs."""
+    """Batches of OnlineVariants, made by worker processes that live as long as this object."""
 
     def __init__(self, dataset: OnlineVariants, workers: int) -> None:
         self.dataset = dataset
+        # not `self`: in a cycle, objects end in any order, and the loader would write to the pipe
+        # of a worker that was never given a batch after the pipe was closed
         self.batches: list[list[int]] = []
-        options: dict[str, Any] = {"batch_sampler": self, "num_workers": workers}
+        options: dict[str, Any] = {"batch_sampler": self.batches, "num_workers": workers}
         if workers:
             options |= {"multiprocessing_context": "forkserver", "persistent_workers": True}
             options |= {"worker_init_fn": end_with_parent}
@@ -165,12 +175,6 @@ class OnlineBatches:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from `state`."""
         self.dataset.load_state_dict(state)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
     def epoch(self, number: int, batches: list[list[int]]) -> Iterator[Shown]:
         """The items of OnlineVariants in one epoch.
@@ -187,7 +191,7 @@ class OnlineBatches:
             UserError: of a worker.
         """
         self.dataset.set_epoch(number)
-        self.batches = batches
+        self.batches[:] = batches
         try:
             yield from self.loader
         except UserError as error:  # the loader puts a worker's traceback before the message

@@ -22,8 +22,7 @@ from tests.conftest import Project
 def manifests(
     digits: Project, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    for stage in ("ingest", "validate", "augment"):
-        digits.stage(stage)
+    digits.stages_here("ingest", "validate", "augment")
     monkeypatch.chdir(digits.root)
     return read_validated(), read_ledger()
 

@@ -88,6 +88,12 @@ def test_squeezed_padded_and_cropped() -> None:
     assert as_input(lying.T, 2, "crop")[0].T.tolist() == [[20, 30]] * 2
 
 
+def test_an_image_that_cannot_be_written_to_gives_one_that_can() -> None:
+    pixels = noise(8, 8)
+    pixels.setflags(write=False)
+    assert as_input(pixels, 8).flags.writeable
+
+
 def test_only_padding_keeps_all_of_an_image_in_its_shape() -> None:
     """A standing and a lying picture of one thing are equal once they are squeezed."""
     standing = np.full((640, 120), 230, np.uint8)
