@@ -22,7 +22,7 @@ from tasks.train.loop.checkpoint import Checkpoint
 from tasks.train.loop.gradients import Loss, add_gradients
 from tasks.train.loop.optimization import seed_step
 from tasks.train.loop.out_of_memory import lower_images_at_once, told_in_one_line
-from tasks.train.loop.state import TrainingState
+from tasks.train.loop.state import DivergedError, TrainingState
 from tasks.train.order import batches_per_epoch
 from tasks.train.params import TrainParams
 
@@ -119,8 +119,8 @@ def fit(
         after_epoch: is given the history so far.
 
     Raises:
-        UserError: where there are too few images, the loss leaves all bounds, or the device has
-            too little memory.
+        DivergedError: where the loss leaves all bounds.
+        UserError: where there are too few images, or the device has too little memory.
     """
     if batches_per_epoch(len(training), params.batch_size) == 0:
         raise UserError(f"training needs 2 images in an epoch at least, found {len(training)}")
@@ -140,7 +140,7 @@ def fit(
             train_loss = train_epoch(state, loss, progress, checkpoint)
             judged = judge(state.judged, held_out, device)
             if not math.isfinite(judged.loss):
-                raise UserError(
+                raise DivergedError(
                     "params.yaml train: the validation loss left all bounds in epoch "
                     f"{state.epoch}; lower train.learning_rate"
                 )

@@ -31,6 +31,10 @@ class Part(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
+class DivergedError(UserError):
+    """The loss or the weights of a training left all bounds."""
+
+
 class TrainingState:
     """The network, its optimizer and schedule, what the feed counted, and the history.
 
@@ -114,14 +118,14 @@ class TrainingState:
         """Check that all losses and weights are numbers, before they are kept or judged.
 
         Raises:
-            UserError: where they are not, with the step and its images.
+            DivergedError: where they are not, with the step and its images.
         """
         first_bad = int(self.first_bad)
         weights = [weight.detach() for weight in self.network.parameters()]
         if first_bad < 0 and not nn.utils.get_total_norm(weights).isfinite():
             first_bad = self.step - 1
         if first_bad >= 0:
-            raise UserError(_left_all_bounds(self.feed, self.params, first_bad))
+            raise DivergedError(_left_all_bounds(self.feed, self.params, first_bad))
 
     @property
     def step(self) -> int:

@@ -55,7 +55,7 @@ def test_what_was_shown_is_what_was_planned(
         train__batch_size=47,
     )
     run_data_stages(digits)
-    digits.stage("train")
+    digits.stages_here("train")
     found = json.loads(digits.path("metrics/exposure.json").read_text())
     seen = pd.read_csv(digits.path("models/exposure.csv"))
     left_out = 3 * (samples % 47 == 1)
@@ -83,7 +83,7 @@ def test_on_the_device_each_source_is_shown_once_an_epoch_and_replay_shows_it_ag
         train__batch_size=5,
     )
     run_data_stages(digits)
-    digits.stage("train")
+    digits.stages_here("train")
     found = json.loads(digits.path("metrics/exposure.json").read_text())
     seen = pd.read_csv(digits.path("models/exposure.csv"))
     assert found["samples_per_epoch"] == found["sources"] == len(seen) == 12
