@@ -1,7 +1,8 @@
 """The bound of the private cache: beyond it, what was used longest ago is removed first.
 
-Segments (tasks/augment/segment_cache.py) and arrays (tasks/model/array_cache.py) share it. What
-belongs together has one stem: all before the first `-`.
+Segments (tasks/augment/segment_cache.py), arrays (tasks/model/array_cache.py) and trainings of
+studies (tasks/studies/trainings/keeping.py) share it. What belongs together has one stem: all
+before the first `-`.
 """
 
 from collections import defaultdict
@@ -13,10 +14,10 @@ from typing import NamedTuple
 from tasks.common import machine
 from tasks.common.temporary import remove_abandoned
 
-FOLDERS = ("segments", "arrays")
-COUNTED = {".tar", ".npy"}  # others are small
+FOLDERS = ("segments", "arrays", "trainings")
+COUNTED = {".tar", ".npy", ".npz"}  # others are small
 # Their times are set with each use. A tar shares its times with DVC's cache: left alone.
-TOUCHED = {".sources", ".npy"}
+TOUCHED = {".sources", ".npy", ".npz"}
 
 
 class Kept(NamedTuple):

@@ -10,13 +10,26 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_EVENTS = 1.0
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Neither lines nor bars nor events in this block: it is a small part of what is reported."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def emit(kind: str, **fields: Any) -> None:
@@ -25,7 +38,7 @@ def emit(kind: str, **fields: Any) -> None:
     Where that fails, the work goes on without.
     """
     path = os.environ.get("VARIEGATE_EVENTS")
-    if path:
+    if path and not _silent.get():
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, **fields}) + "\n")
 
@@ -37,6 +50,8 @@ def has_listener() -> bool:
 
 def say(text: str) -> None:
     """Print one line about the work, without buffering; a bar on the terminal stays below it."""
+    if _silent.get():
+        return
     tqdm = sys.modules.get("tqdm")
     if tqdm is not None and sys.stderr.isatty() and sys.stdout.isatty():
         tqdm.tqdm.write(text)
@@ -67,7 +82,7 @@ class Progress:
         self.total, self.what, self.unit, self.note = total, what, unit, note
         self.first = self.done = done
         self.bar: Any = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not _silent.get():
             from tqdm import tqdm  # takes a tenth of the time of `variegate --help`
 
             self.bar = tqdm(total=total, initial=done, desc=what, unit=f" {unit}s", leave=False)
@@ -88,6 +103,14 @@ class Progress:
         if now - self.told >= SECONDS_BETWEEN_LINES and self.done < self.total:
             self.told = now
             say(f"{self.what}: {self.done:,} of {self.total:,} {self.unit}s, {self._pace(now)}")
+
+    def skip(self, units: int) -> None:
+        """That many more units turned out to be done before: the pace is not theirs."""
+        self.first += units
+        self.done += units
+        if self.bar is not None:
+            self.bar.initial += units
+            self.bar.n += units
 
     def _pace(self, now: float) -> str:
         rate = max(self.done - self.first, 1) / max(now - self.started, 1e-9)

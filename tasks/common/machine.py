@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def cache_limit_bytes() -> int:
-    """How many bytes of segments and arrays the private cache may hold.
+    """How many bytes of segments, arrays and trainings the private cache may hold.
 
     Raises:
         UserError: where VARIEGATE_CACHE_GB is no number.

@@ -35,3 +35,17 @@ def test_the_segments_and_arrays_longest_unused_go_first(
     left = sorted(path.name for path in segments.iterdir())
     assert left == ["b-1.sources", "b.tar", "c-1.parquet", "c-1.sources", "c-2.sources", "c.tar"]
     assert sorted(path.name for path in arrays.iterdir()) == ["e-1.npy", "e.keys"]
+
+
+def test_trainings_of_studies_count_and_go_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
+    folder = tmp_path / "trainings"
+    folder.mkdir()
+    for used, name in enumerate(("b", "a", "c"), start=1):
+        path = folder / f"{name}.npz"
+        path.write_bytes(bytes(1000))
+        os.utime(path, (used, used))
+    trim_cache(2000)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.npz", "c.npz"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common.events import Progress, emit, report_counts, track
+from tasks.common.events import Progress, emit, report_counts, silent, track
 
 
 def test_events_are_lines_of_the_file_that_is_named(
@@ -27,6 +27,21 @@ def test_without_a_listener_only_people_are_told(
     report_counts(training_images=1234, accuracy=0.5)
     assert capsys.readouterr().out == "training images 1,234, accuracy 0.5000\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_silent_block_tells_nobody(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("tasks.common.events.time.monotonic", lambda: next(clock))
+    monkeypatch.setenv("VARIEGATE_EVENTS", str(tmp_path / "events"))
+    with silent():
+        report_counts(files=3)
+        assert list(track("abc", 3, "reading", "file")) == list("abc")
+    assert capsys.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+    report_counts(files=3)
+    assert capsys.readouterr().out == "files 3\n"
 
 
 def test_long_work_tells_how_far_it_is(
