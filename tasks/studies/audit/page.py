@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
-
-from tasks.common.temporary import atomic_write
 from tasks.dataset.captions import operations_in_words
 from tasks.dataset.paths import AUDIT_REPORT, REPORT
 from tasks.pixels.thumbnails import picture_of
+from tasks.studies import pages
 from tasks.studies.audit import wording
 from tasks.studies.audit.audit import Audit, Example
 from tasks.studies.audit.plots import HEIGHT, WIDTH, Plot, plots_of
@@ -55,23 +53,16 @@ class Section(NamedTuple):
 
 def write_page(audit: Audit, recipes: Recipes, params: AugmentParams) -> None:
     """Write the page; pictures are made again of the sources, which have to be where they were."""
-    page = render(audit, recipes, params)
-    with atomic_write(AUDIT_REPORT) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    pages.write(AUDIT_REPORT, render(audit, recipes, params))
 
 
 def render(audit: Audit, recipes: Recipes, params: AugmentParams) -> str:
     """The page, as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["magnitude"] = wording.magnitude
     before = len(params.labels)
     known = sorted(audit.classes.items(), key=lambda item: item[1])
-    return environment.get_template("audit.html.j2").render(
+    return pages.render(
+        Path(__file__).with_name("audit.html.j2"),
+        magnitude=wording.magnitude,
         summary=wording.summary(audit),
         labels=as_yaml(audit.labels, before).rstrip("\n") if audit.labels else "",
         where_to_paste=where_to_paste(before),

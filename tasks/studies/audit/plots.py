@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tasks.studies.audit import wording
 from tasks.studies.audit.verdicts import MORE_INSIDE, Finding
+from tasks.studies.charts import Tick
 
 MOST_CLASSES = 8  # drawn one by one: there are as many colours
 WIDTH, HEIGHT = 600, 180  # of the area between the axes
@@ -30,13 +31,6 @@ class Line(NamedTuple):
     name: str
     colour: int
     marks: list[Mark]
-
-
-class Tick(NamedTuple):
-    """A place on an axis, and what stands there."""
-
-    at: float
-    text: str
 
 
 class Plot(NamedTuple):

@@ -14,8 +14,9 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from tasks.common.yaml_names import quoted
-from tasks.studies.audit.settings import FLIPS, HALF_TURN, WHOLE_POLICY, Setting, identity_of
+from tasks.studies.audit.settings import FLIPS, HALF_TURN, WHOLE_POLICY, Setting
 from tasks.studies.audit.verdicts import Finding
+from tasks.studies.identities import identity_of
 from tasks.variants.policy import canonical_json
 from tasks.variants.step_ranges import Span
 from tasks.variants.transforms import ELEMENTS

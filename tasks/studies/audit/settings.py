@@ -8,6 +8,7 @@ from unicodedata import normalize
 import numpy as np
 
 from tasks.common.errors import UserError
+from tasks.studies.identities import identity_of
 from tasks.variants.policy import COMPOSITES, build_transforms, canonical_json, parse_step
 from tasks.variants.recipe import ClassPolicy
 from tasks.variants.step_ranges import Range, Span, step_ranges
@@ -22,29 +23,6 @@ DIGITS = 6  # significant ones of a magnitude
 ALL = tuple(element for element, does in ELEMENTS.items() if does)
 TURNS = tuple(element for element, does in ELEMENTS.items() if does == "RandomRotate90")
 SYMMETRIES = {**dict.fromkeys(OF_ELEMENTS, ALL), "RandomRotate90": TURNS}
-MANY = 10**6  # so many leave an image as it is
-# Values of arguments that leave an image as it is, where that is not 0.
-IDENTITIES = {
-    "AdvancedBlur": {"beta_limit": 1, "noise_limit": 1},
-    "Affine": {"scale": 1},
-    "ColorJitter": {"brightness": 1, "contrast": 1, "saturation": 1},
-    "Downscale": {"scale_range": 1},
-    "Erasing": {"ratio": 1},
-    "HEStain": {"intensity_scale_range": 1},
-    "ImageCompression": {"quality_range": 100},
-    "MultiplicativeNoise": {"multiplier": 1},
-    "PlanckianJitter": {"temperature_limit": 6500},
-    "Posterize": {"num_bits": 8},
-    "RandomGamma": {"gamma_limit": 100},
-    "RandomResizedCrop": {"ratio": 1, "scale": 1},
-    "RandomSizedCrop": {"min_max_height": MANY},
-    "RingingOvershoot": {"cutoff": MANY},
-    "Sharpen": {"lightness": 1},
-    "Solarize": {"threshold_range": 1},
-    "Spatter": {"cutout_threshold": 1},
-    "Superpixels": {"n_segments": MANY},
-    "ZoomBlur": {"max_factor": 1},
-}
 
 
 class Setting(NamedTuple):
@@ -215,11 +193,6 @@ def _spans_of_argument(argument: str, range: Range) -> Iterator[tuple[str, Span]
     else:
         for axis, span in range.items():
             yield f"{argument}.{axis}", span
-
-
-def identity_of(step: str, place: str) -> float:
-    """The value of an argument that leaves an image as it is."""
-    return IDENTITIES.get(step, {}).get(place.partition(".")[0], 0)
 
 
 def _at_rest(span: Span, identity: float) -> Span:

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+from tasks.pixels.preprocess import Preprocessing
 from tasks.variants.params import AugmentParams
+from tasks.variants.recipe import Recipes
 
 
 class Arm(NamedTuple):
@@ -19,3 +21,14 @@ class Arm(NamedTuple):
 
 
 NONE = Arm("none", None)
+
+
+def recipes_of(
+    arm: Arm, seed: int, preprocessing: Preprocessing, classes: list[str]
+) -> Recipes | None:
+    """What makes the variants of a training with a seed; None where it shows originals alone."""
+    if arm.augment is None:
+        return None
+    return Recipes.from_params(
+        arm.augment.model_copy(update={"seed": seed}), preprocessing, classes
+    )

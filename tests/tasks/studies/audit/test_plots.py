@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.studies.audit.plots import HEIGHT, MOST_CLASSES, WIDTH, Tick, plots_of
+from tasks.studies.audit.plots import HEIGHT, MOST_CLASSES, WIDTH, plots_of
+from tasks.studies.charts import Tick
 from tests.tasks.studies.audit.found import finding, findings, keeps
 
 FLIP = ("VerticalFlip", None, None, None)

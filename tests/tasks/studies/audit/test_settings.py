@@ -7,13 +7,13 @@ import pytest
 
 from tasks.studies.audit.settings import (
     HALF_TURN,
-    IDENTITIES,
     SYMMETRIES,
     Setting,
     settings_of,
     settings_of_step,
     spans_of,
 )
+from tasks.studies.identities import IDENTITIES
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy, transform_class
 from tasks.variants.recipe import policies
