@@ -329,13 +329,14 @@ def ui() -> None:
     from flows.service import server
     from flows.service.processes import ended_by_signals
     from flows.service.report import report_served
-    from tasks.dataset.paths import AUDIT_REPORT
+    from tasks.dataset.paths import STUDY_REPORTS
 
     with ended_by_signals(), server.server_ensured() as url, report_served() as report:
         print(f"dashboard        {server.dashboard_page(url)}")
         print(f"report           {report}")
-        if AUDIT_REPORT.is_file():
-            print(f"audit            {report}/{AUDIT_REPORT.name}")
+        for study, page in STUDY_REPORTS.items():
+            if page.is_file():
+                print(f"{study:<16} {report}/{page.name}")
         print("`variegate run` reports there; Ctrl-C ends it", flush=True)
         server.wait_until_silent(url)
         raise UserError(f"{server.dashboard_page(url)}: the server ended")
@@ -789,6 +790,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # of Typer, which says nothing of Ctrl-C within a command
+            print(INTERRUPTED, file=sys.stderr)
+        raise
     except Exception as error:
         line = one_line(error)
         if os.environ.get("VARIEGATE_DEBUG") == "1":

@@ -36,3 +36,4 @@ DATA_REPORT = REPORT.with_name("data.html")  # what validate found, beside it
 AUDIT_REPORT = REPORT.with_name("audit.html")
 ABLATION_REPORT = REPORT.with_name("ablate.html")
 TUNING_REPORT = REPORT.with_name("tune.html")
+STUDY_REPORTS = {"audit": AUDIT_REPORT, "ablation": ABLATION_REPORT, "tuning": TUNING_REPORT}

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 from PIL import Image
 
+from flows import cli
 from tasks.augment.contact_sheet import CELL, GAP
 from tasks.augment.counts import counts_by_class
 from tests.conftest import Project, wait_until
@@ -36,6 +38,7 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
         "plan",
         "preview",
         "audit",
+        "ablate",
         "verify",
         "replay",
         "diff",
@@ -46,19 +49,19 @@ def test_outside_a_project_it_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_each_command_explains_itself_with_an_example(command: str, project: Project) -> None:
-    done = project.variegate(command, "--help")
+    done = project.variegate_here(command, "--help")
     assert f"Example: variegate {command}" in " ".join(done.stdout.split())
 
 
 def test_sample_fills_an_empty_folder_and_no_other(project: Project) -> None:
-    assert project.variegate("sample", "digits").stdout == "wrote 1,797 images to data/raw\n"
-    done = project.variegate("sample", "digits", check=False)
+    assert project.variegate_here("sample", "digits").stdout == "wrote 1,797 images to data/raw\n"
+    done = project.variegate_here("sample", "digits", check=False)
     expected = (
         "error: data/raw: needs to be empty for a sample, found files; move them away first\n"
     )
     assert (done.returncode, done.stderr) == (2, expected)
-    assert project.variegate("sample", "digits", "--if-empty").stdout == ""
-    done = project.variegate("sample", "letters", check=False)
+    assert project.variegate_here("sample", "digits", "--if-empty").stdout == ""
+    done = project.variegate_here("sample", "letters", check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "error: sample 'letters': not known; known: digits\n",
@@ -74,7 +77,7 @@ def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Proj
     project.path("data/.raw.tmp/left").mkdir(parents=True)
     with zipfile.ZipFile(project.path("train.zip"), "a") as archive:
         archive.writestr("__MACOSX/._train", b"")
-    done = project.variegate("import", "train.zip", "test.tar.gz")
+    done = project.variegate_here("import", "train.zip", "test.tar.gz")
     left_out = "1 file of systems and editors left out, __MACOSX/._train for one"
     assert (done.stdout, done.stderr) == (f"wrote 24 files to data/raw; {left_out}\n", "")
     for split in ("train", "test"):
@@ -86,7 +89,7 @@ def test_import_unpacks_archives_into_an_empty_folder_and_no_other(project: Proj
                 == path.read_bytes()
             )
     assert [path.name for path in project.path("data").iterdir()] == ["raw"]
-    done = project.variegate("import", "train.zip", check=False)
+    done = project.variegate_here("import", "train.zip", check=False)
     expected = (
         "error: data/raw: needs to be empty for an import, found files; move them away first\n"
     )
@@ -111,7 +114,7 @@ def test_an_import_that_fails_is_one_line_and_leaves_nothing(project: Project) -
             "torchvision:MNIST: needs to be the only source, found 2",
         ),
     ):
-        done = project.variegate("import", *command, check=False)
+        done = project.variegate_here("import", *command, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {expected}\n")
         assert not project.path("data").exists() or list(project.path("data").iterdir()) == []
 
@@ -137,13 +140,16 @@ def test_an_interrupted_import_leaves_nothing(project: Project) -> None:
         ["variegate", "import", "big.tar"],
         cwd=project.root,
         env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(
             signal.SIGINT, signal.SIG_DFL
         ),  # a shell's background jobs ignore it
     )
     wait_until(project.path("data/.raw.tmp/1.png").exists, seconds=60)
     importing.send_signal(signal.SIGINT)
-    assert importing.wait(60) == 130
+    _, told = importing.communicate(timeout=60)
+    assert (importing.returncode, told.splitlines()[-1:]) == (130, [cli.INTERRUPTED])
     assert list(project.path("data").iterdir()) == []
 
 
@@ -156,13 +162,13 @@ def test_import_writes_a_dataset_of_torchvision(project: Project) -> None:
         raw.joinpath(f"{prefix}-labels-idx1-ubyte").write_bytes(
             bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 9])
         )
-    done = project.variegate("import", "torchvision:fashionmnist", "--root", "root")
+    done = project.variegate_here("import", "torchvision:fashionmnist", "--root", "root")
     assert done.stdout == "wrote 4 files to data/raw\n"
     assert project.path("data/raw/test/T-shirt_top/000000.png").is_file()
     assert not project.path(".variegate").exists()
     shutil.rmtree(project.path("data/raw"))
     dead = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    done = project.variegate("import", "torchvision:CIFAR10", check=False, **dead)
+    done = project.variegate_here("import", "torchvision:CIFAR10", check=False, **dead)
     words = "cannot be had: <urlopen error [Errno 111] Connection refused>"
     assert (done.returncode, done.stderr) == (2, f"error: torchvision:CIFAR10: {words}\n")
     assert list(project.path(".variegate/torchvision").iterdir()) == []
@@ -174,7 +180,7 @@ def test_no_sample_and_no_import_takes_the_place_of_images_that_were_not_pulled(
     project.path("data").mkdir()
     project.path("data/raw.dvc").write_text("outs:\n- md5: 0123.dir\n  path: raw\n")
     for command in (("sample", "digits", "--if-empty"), ("import", "a.zip"), ("run",), ("plan",)):
-        done = project.variegate(*command, check=False)
+        done = project.variegate_here(*command, check=False)
         assert (done.returncode, done.stderr) == (
             2,
             "error: data/raw is empty: run dvc pull, or remove data/raw.dvc to begin "
@@ -201,7 +207,7 @@ def test_run_tells_a_parameter_mistake_before_any_work(digits: Project) -> None:
 
 
 def test_validate_says_what_is_there(finished: Project) -> None:
-    done = finished.variegate("validate")
+    done = finished.variegate_here("validate")
     report = finished.path("data/validated/report.html")
     assert done.stdout.splitlines() == [
         "layout           class folders (detected)",
@@ -226,18 +232,18 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         f"report           {report}",
     ]
     assert done.stderr == ""  # nothing has changed, so nothing was run
-    assert json.loads(finished.variegate("validate", "--json").stdout)["moved"] == []
+    assert json.loads(finished.variegate_here("validate", "--json").stdout)["moved"] == []
 
 
 def test_validate_prints_each_warning_once(finished: Project) -> None:
     finished.write_digits(per_class=7)
     warnings = [f"class '{label}' has 7 usable images, fewer than 10" for label in "012"]
-    ran = finished.variegate("validate")
+    ran = finished.variegate_here("validate")
     assert [line for line in ran.stderr.splitlines() if line.startswith("warning")] == [
         f"warning: {text}" for text in warnings
     ]
     assert "warning" not in ran.stdout
-    cached = finished.variegate("validate")
+    cached = finished.variegate_here("validate")
     assert [line for line in cached.stdout.splitlines() if line.startswith("warning")] == [
         f"warning          {text}" for text in warnings
     ]
@@ -249,7 +255,7 @@ def test_validate_lists_the_images_that_moved(finished: Project) -> None:
         "file_name"
     )["split"]
     finished.set_params(validate__seed=7)
-    moved = json.loads(finished.variegate("validate", "--json").stdout)["moved"]
+    moved = json.loads(finished.variegate_here("validate", "--json").stdout)["moved"]
     after = pd.read_parquet(finished.path("data/validated/manifest.parquet")).set_index(
         "file_name"
     )["split"]
@@ -263,7 +269,7 @@ def test_validate_lists_the_images_that_moved(finished: Project) -> None:
 
 def test_validate_exits_with_1_where_a_check_fails(finished: Project) -> None:
     finished.set_params(validate__checks={"few_images": {"then": "fail"}})
-    done = finished.variegate("validate", check=False)
+    done = finished.variegate_here("validate", check=False)
     assert done.returncode == 1
     assert "images in        18 in 18 files: 18 usable" in done.stdout
     assert done.stderr.splitlines()[-1] == (
@@ -273,13 +279,13 @@ def test_validate_exits_with_1_where_a_check_fails(finished: Project) -> None:
     )
     finished.path("data/raw/0/0000.png").unlink()
     finished.set_params(validate__checks={"few_things": {"then": "fail"}})
-    done = finished.variegate("validate", check=False)
+    done = finished.variegate_here("validate", check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: params.yaml validate.checks.few_things")
 
 
 def test_plan_is_what_augment_then_makes(finished: Project) -> None:
-    found = json.loads(finished.variegate("plan", "--json").stdout)
+    found = json.loads(finished.variegate_here("plan", "--json").stdout)
     counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype={"label": str})
     train = counts[counts["split"] == "train"]
     assert {label: row["variants"] for label, row in found["classes"].items()} == train.groupby(
@@ -295,7 +301,7 @@ def test_plan_is_what_augment_then_makes(finished: Project) -> None:
         path.stat().st_size for path in finished.path("data/augmented/segments").iterdir()
     )
     assert found["disk_bytes"] == pytest.approx(on_disk, rel=0.1)
-    text = finished.variegate("plan").stdout
+    text = finished.variegate_here("plan").stdout
     assert text.splitlines()[:5] == [
         "class  sources  variants  training  times  distinct",
         "0            4        16        20   5.00        16",
@@ -310,7 +316,7 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
     finished.set_params(
         augment__policy=["HorizontalFlip", {"InvertImg": {"p": 0.5}}], train__batch_size=59
     )
-    found = json.loads(finished.variegate("plan", "--json", "--epochs", "5").stdout)
+    found = json.loads(finished.variegate_here("plan", "--json", "--epochs", "5").stdout)
     assert [finding["rule"] for finding in found["lint"]] == [
         "flipped_symbols",
         "too_many_variants",
@@ -329,7 +335,7 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
         "presentations": 5 * 59,
         "expected_distinct_seen": 48.0,  # 12 originals and 3 new images of each
     }
-    lines = finished.variegate("plan", "--epochs", "5").stdout.splitlines()
+    lines = finished.variegate_here("plan", "--epochs", "5").stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert "capacity   one source has at most 4 different images" in lines
     assert ["*", "offline", "60", "60", "1", "295", "about", "48"] in [
@@ -340,21 +346,21 @@ def test_plan_warns_and_says_what_training_sees(finished: Project) -> None:
 
 def test_plan_knows_the_present_images(finished: Project) -> None:
     finished.write_digits(per_class=7)
-    done = finished.variegate("plan", "--json")
+    done = finished.variegate_here("plan", "--json")
     assert done.stderr.startswith(
         "what validate depends on is not up to date: running it first\nlayout: class "
         "folders (detected)\n"
     )
     assert json.loads(done.stdout)["sources"] == 15
     finished.set_params(augment__total=100, augment__variants_per_image=None)
-    again = finished.variegate("plan", "--json")
+    again = finished.variegate_here("plan", "--json")
     assert again.stderr == "" and json.loads(again.stdout)["training_images"] == 100
 
 
 def test_plan_on_images_that_cannot_be_used_tells_why(finished: Project) -> None:
     shutil.rmtree(finished.path("data/raw/1"))
     shutil.rmtree(finished.path("data/raw/2"))
-    done = finished.variegate("plan", check=False)
+    done = finished.variegate_here("plan", check=False)
     expected = (
         "error: data/raw: needs usable images of at least 2 classes, found 1, '0' (none "
         "quarantined)"
@@ -366,9 +372,9 @@ def test_plan_and_counts_tell_of_classes_without_training_images(finished: Proje
     shutil.rmtree(finished.path("data/raw"))
     for split, classes, skip in (("train", 2, 0), ("val", 3, 6), ("test", 3, 12)):
         finished.write_digits(classes=classes, folder=f"data/raw/{split}", skip=skip)
-    found = json.loads(finished.variegate("plan", "--json").stdout)["classes"]
+    found = json.loads(finished.variegate_here("plan", "--json").stdout)["classes"]
     assert {label: row["sources"] for label, row in found.items()} == {"0": 6, "1": 6, "2": 0}
-    finished.stage("augment")
+    finished.stages_here("augment")
     counts = pd.read_csv(finished.path("data/augmented/counts.csv"), dtype=str)
     assert {label: row["training_images"] for label, row in counts_by_class(counts).items()} == {
         "0": 30,
@@ -379,17 +385,17 @@ def test_plan_and_counts_tell_of_classes_without_training_images(finished: Proje
 
 def test_preview_shows_sources_and_variants(finished: Project) -> None:
     arguments = ("--sources", "3", "--variants", "2", "--class", "1", "-o", "sheet.png")
-    done = finished.variegate("preview", *arguments)
+    done = finished.variegate_here("preview", *arguments)
     assert done.stdout == "wrote sheet.png: 3 sources, 6 variants\n"
     assert Image.open(finished.path("sheet.png")).width == GAP + 3 * (CELL + GAP)
-    done = finished.variegate("preview", "-o", "no/such/sheet.png", check=False)
+    done = finished.variegate_here("preview", "-o", "no/such/sheet.png", check=False)
     expected = "error: no/such/sheet.png: needs an existing folder, no/such is none\n"
     assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_audit_tells_what_it_can_and_writes_its_page(finished: Project) -> None:
     before = finished.data_hashes()
-    found = finished.variegate("audit", "--json")
+    found = finished.variegate_here("audit", "--json")
     assert "classes with fewer than 8 training images: '0', '1', '2'\n" in found.stderr
     told = json.loads(found.stdout)
     assert told["labels"] == []
@@ -397,7 +403,7 @@ def test_audit_tells_what_it_can_and_writes_its_page(finished: Project) -> None:
     assert {finding["verdict"] for finding in told["findings"]} == {"cannot tell"}
     page = finished.path("reports/audit.html")
     page.unlink()
-    shown = finished.variegate("audit").stdout.splitlines()
+    shown = finished.variegate_here("audit").stdout.splitlines()
     assert shown[-1] == f"report     {page}"
     assert page.is_file() and finished.data_hashes() == before
 
@@ -405,7 +411,7 @@ def test_audit_tells_what_it_can_and_writes_its_page(finished: Project) -> None:
 def test_replay_makes_the_segments_bytes_again(finished: Project) -> None:
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     row = ledger[ledger["variant_index"] == 3].iloc[0]
-    finished.variegate("replay", row["variant_id"], "-o", "again.png")
+    finished.variegate_here("replay", row["variant_id"], "-o", "again.png")
     segment = finished.path(f"data/augmented/segments/{row['segment']}").read_bytes()
     start = int(row["offset"])
     assert finished.path("again.png").read_bytes() == segment[start : start + int(row["length"])]
@@ -420,7 +426,7 @@ def test_replay_of_what_the_ledger_does_not_know_is_one_line(
 ) -> None:
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     asked = variant_id.format(source_id=ledger["source_id"].iloc[0])
-    done = finished.variegate("replay", asked, "-o", "x.png", check=False)
+    done = finished.variegate_here("replay", asked, "-o", "x.png", check=False)
     expected = (
         f"error: variant '{asked}': needs an augmented variant's id of "
         "data/augmented/manifest.parquet\n"
@@ -431,11 +437,11 @@ def test_replay_of_what_the_ledger_does_not_know_is_one_line(
 def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> None:
     ledger = pd.read_parquet(finished.path("data/augmented/manifest.parquet"))
     row = ledger[ledger["variant_index"] == 1].iloc[0]
-    done = finished.variegate("replay", row["variant_id"], "-o", "x.jpg", check=False)
+    done = finished.variegate_here("replay", row["variant_id"], "-o", "x.jpg", check=False)
     expected = "error: x.jpg: needs a name that ends in .png, which its bytes are\n"
     assert (done.returncode, done.stderr) == (2, expected)
     finished.set_params(augment__seed=7)
-    done = finished.variegate("replay", row["variant_id"], "-o", "x.png", check=False)
+    done = finished.variegate_here("replay", row["variant_id"], "-o", "x.png", check=False)
     assert done.returncode == 2
     was = (
         f"variant '{row['variant_id']}': the ledger's variants were made by recipe "
@@ -443,13 +449,15 @@ def test_replay_refuses_another_recipe_and_a_wrong_ending(finished: Project) -> 
     )
     assert done.stderr.startswith(f"error: {was}params.yaml now says ")
     assert (
-        finished.variegate("verify", "--remake", "5", check=False).stdout.count("made by recipe")
+        finished.variegate_here("verify", "--remake", "5", check=False).stdout.count(
+            "made by recipe"
+        )
         == 1
     )
 
 
 def test_verify_finds_what_differs(finished: Project) -> None:
-    done = finished.variegate("verify", "--remake", "9")
+    done = finished.variegate_here("verify", "--remake", "9")
     assert "remade 9" in done.stdout and "every variant is what the ledger says" in done.stdout
     (segment,) = finished.path("data/augmented/segments").iterdir()
     whole = segment.read_bytes()
@@ -457,7 +465,7 @@ def test_verify_finds_what_differs(finished: Project) -> None:
     second = ledger[ledger["variant_index"] == 2].iloc[0]
 
     def differences() -> list[str]:
-        done = finished.variegate("verify", "--json", check=False)
+        done = finished.variegate_here("verify", "--json", check=False)
         assert done.returncode == 1
         return json.loads(done.stdout)["differences"]
 
@@ -610,3 +618,19 @@ def imported(code: str, names: set[str]) -> set[str]:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def test_ctrl_c_within_a_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    app = typer.Typer()
+    app.command()(interrupted)
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "argv", ["variegate"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == f"{cli.INTERRUPTED}\n"

@@ -99,6 +99,7 @@ def test_the_dashboard_is_for_this_machine_and_runs_find_it(
     finished: Project, tmp_path_factory: pytest.TempPathFactory
 ):
     finished.path("reports/audit.html").write_text("an audit")
+    finished.path("reports/ablate.html").write_text("an ablation")
     with dashboard(finished, tmp_path_factory.mktemp("home")) as (process, environment, report):
         api = f"http://127.0.0.1:{environment['PREFECT_SERVER_API_PORT']}/api"
         # another site's page in the same browser
@@ -108,7 +109,11 @@ def test_the_dashboard_is_for_this_machine_and_runs_find_it(
         # the report, and nothing else
         assert httpx.get(f"{report}/").text == finished.path("reports/index.html").read_text()
         said = Path(environment["PREFECT_HOME"], "ui.log").read_text().splitlines()
-        assert f"audit            {report}/audit.html" in said
+        studies = [
+            f"audit            {report}/audit.html",
+            f"ablation         {report}/ablate.html",
+        ]
+        assert [line for line in said if line.endswith(".html")] == studies  # there was no tuning
         assert httpx.get(f"{report}/audit.html").text == "an audit"
         for ask in (httpx.get, httpx.head):
             assert ask(f"{report}/", headers={"Host": "elsewhere.example"}).status_code == 403
