@@ -158,3 +158,27 @@ def test_a_mirrored_arrow_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "left to right" in flip and "right to left" in flip and "down" not in flip
     assert tone.split() == ["brightness", "-"]
     assert time.startswith("2 settings: ")
+
+
+# --- ablation -------------------------------------------------------------------------------------
+
+
+def test_policies_are_held_against_none_and_none_against_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ablation = load("ablation", monkeypatch)
+    monkeypatch.setenv("VARIEGATE_WORKERS", "1")
+    monkeypatch.setattr(ablation, "SPLITS", {"train": 24, "validation": 16, "test": 4})
+    monkeypatch.setattr(ablation, "POOL", 4)
+    monkeypatch.setattr(ablation, "RESAMPLINGS", 3)
+    monkeypatch.setattr(ablation, "COST", {"mirrored": ablation.COST["mild"]})
+    arrows = ablation.Project(
+        "arrows", 8, 1, 8, lambda _: load("label_audit", monkeypatch).arrows()
+    )
+    with arrows.opened(tmp_path, tmp_path) as data:
+        assert (len(data.training), len(data.validation)) == (24, 16)
+        ablation.cost(data, 2)
+        ablation.aa(data, 2)
+    said = capsys.readouterr().out
+    assert "mirrored" in said and "4 trainings on originals: accuracy " in said
+    assert "3 times 2 of them against 2 others" in said
