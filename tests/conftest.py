@@ -1,5 +1,7 @@
 """Projects to run stages and flows in, and small real images to put in them."""
 
+import importlib
+import io
 import os
 import shutil
 import signal
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import httpx
@@ -18,7 +21,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
-import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
+from flows import cli  # flows quietens telemetry and puts this environment on the PATH
 
 ROOT = Path(__file__).parent.parent
 STARTERS = {"project", "digits", "checkout", "finished", "made"}  # fixtures that run stages
@@ -77,6 +80,37 @@ class Project:
         self, name: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", f"tasks.{name}", check=check, **environment)
+
+    @contextmanager
+    def here(self, **environment: str) -> Iterator[pytest.MonkeyPatch]:
+        """Be in the project with this process: its imports take longer than most of the work."""
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(self.root)
+            for variable, value in {**self.environment, **environment}.items():
+                patched.setenv(variable, value)
+            yield patched
+
+    def stages_here(self, *names: str, **environment: str) -> str:
+        """Run stages in this process; what they said."""
+        with self.here(**environment), redirect_stdout(io.StringIO()) as said:
+            for name in names:
+                importlib.import_module(f"tasks.{name}.__main__").main()
+        return said.getvalue()
+
+    def variegate_here(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A command in this process, as variegate() runs it in one of its own."""
+        said, told, code = io.StringIO(), io.StringIO(), 0
+        with self.here(**environment) as patched, redirect_stdout(said), redirect_stderr(told):
+            patched.setattr(sys, "argv", ["variegate", *arguments])
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        done = subprocess.CompletedProcess(arguments, code, said.getvalue(), told.getvalue())
+        assert not check or code == 0, f"{arguments} exited with {code}\n{done.stderr}"
+        return done
 
     def variegate(
         self, *arguments: str, check: bool = True, **environment: str

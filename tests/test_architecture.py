@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT, imported_modules
+from tests.imports import MODULES, ROOT, SYNTAX, imported_modules
 
 # From the lowest up: a module imports from its own folder and from those before it. A stage's list
 # of steps, `__main__`, also imports from the folders within its own.
@@ -46,7 +46,6 @@ LAYERS = (
     "flows",
 )
 MOST_FILES = 14  # of code in a folder
-MODULES = sorted(path for top in ("tasks", "flows") for path in (ROOT / top).rglob("*.py"))
 CODE = [path for path in MODULES if path != ROOT / "tasks/__init__.py"]
 
 
@@ -82,7 +81,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_stages_know_neither_prefect_nor_dvc(path: Path) -> None:
     if path.is_relative_to(ROOT / "flows"):
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(SYNTAX[path]):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         assert not {name.split(".")[0] for name in names} & {"prefect", "dvc", "flows"}
@@ -113,7 +112,7 @@ def test_folders_are_small_enough_to_look_through() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_first_lines_say_what_a_module_is(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    docstring = ast.get_docstring(SYNTAX[path])
     assert docstring, "needs a docstring"
     first = docstring.splitlines()[0]
     assert re.search(r"[.:?]$", first), f"the first line needs to be a sentence: {first!r}"
@@ -125,7 +124,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_comprehensions_are_flat(path: Path) -> None:
     """One loop, and none within it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(SYNTAX[path]):
         if isinstance(node, COMPREHENSIONS):
             inner = [each for each in ast.walk(node) if isinstance(each, COMPREHENSIONS)]
             assert len(inner) == 1, f"line {node.lineno}: a comprehension in a comprehension"
@@ -134,7 +133,7 @@ def test_comprehensions_are_flat(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_what_is_more_than_three_values_has_a_type_with_a_name(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(SYNTAX[path]):
         if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "tuple":
             size = len(node.slice.elts) if isinstance(node.slice, ast.Tuple) else 1
             assert size <= 3, f"line {node.lineno}: a tuple of {size}"

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tasks.common.params import STAGES
-from tasks.dataset.paths import AUDIT_REPORT, BREAKDOWN, DATA_REPORT, PREDICTIONS, REPORT
+from tasks.dataset.paths import BREAKDOWN, DATA_REPORT, PREDICTIONS, REPORT, STUDY_REPORTS
 from tests.imports import ROOT, closure
 from tests.test_reproducible import dvc_hash
 
@@ -48,13 +48,14 @@ def test_a_stage_runs_by_its_name(stage: str) -> None:
     assert PIPELINE[stage]["params"][0] == stage
 
 
-def test_the_page_of_an_audit_is_no_output_of_a_stage() -> None:
+def test_the_page_of_a_study_is_no_output_of_a_stage() -> None:
     """DVC removes outputs before it runs a stage, and takes each file in a folder for one."""
     in_reports = [*map(str, (REPORT, DATA_REPORT, PREDICTIONS))]
     assert PIPELINE["evaluate"]["outs"] == [*in_reports, {str(BREAKDOWN): {"cache": False}}]
     for stage in PIPELINE.values():
         outs = [out if isinstance(out, str) else next(iter(out)) for out in stage["outs"]]
-        assert not any(AUDIT_REPORT.is_relative_to(out) for out in outs)
+        for page in STUDY_REPORTS.values():
+            assert not any(page.is_relative_to(out) for out in outs)
 
 
 def test_what_touches_pixels_depends_on_the_libraries_versions() -> None:

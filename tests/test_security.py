@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Project, commit
+from tests.conftest import Project, commit
+from tests.imports import MODULES, SYNTAX
 
 LOADS_OBJECTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 SECRET = "correct-horse-battery"
 
 
-@pytest.mark.parametrize(
-    "path", [*ROOT.glob("tasks/**/*.py"), *ROOT.glob("flows/**/*.py")], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_nothing_here_loads_pickles_or_runs_shells(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(SYNTAX[path]):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.name.split(".")[0] for alias in node.names} | {
                 getattr(node, "module", None)

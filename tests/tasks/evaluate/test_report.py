@@ -21,7 +21,7 @@ def test_the_report_carries_everything_and_escapes_names(digits: Project) -> Non
     strange = digits.path("data/raw") / SCRIPT.replace("/", "")
     digits.path("data/raw/2").rename(strange)
     stages = ("ingest", "validate", "augment", "train", "evaluate")
-    said = {stage: digits.stage(stage).stdout for stage in stages}
+    said = {stage: digits.stages_here(stage) for stage in stages}
     written = {path.name for path in digits.path("reports").iterdir()}
     assert written == {"index.html", "data.html", "predictions.csv"}  # the stage's outs
     page = digits.path("reports/index.html").read_text()

@@ -20,10 +20,10 @@ def test_every_file_is_listed_in_order(project: Project) -> None:
     foreign.mkdir()
     (foreign / "x.png").write_bytes(b"x")
     before = {path: path.read_bytes() for path in raw.rglob("*.png")}
-    done = project.stage("ingest")
-    assert "layout: class folders (detected)" in done.stdout
+    said = project.stages_here("ingest")
+    assert "layout: class folders (detected)" in said
     left_out = "clutter: 2 files of systems and editors left out, 0/.hidden for one\n"
-    assert left_out in done.stdout
+    assert left_out in said
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet"))
     assert len(rows) == 6 + 4
     assert list(rows["file_name"]) == sorted(rows["file_name"], key=raw_files.path_key)
@@ -50,7 +50,7 @@ def test_split_folders_beside_others_are_refused(project: Project) -> None:
     )
     assert (done.returncode, done.stderr) == (2, expected)
     project.set_params(ingest__layout="class_folders")
-    project.stage("ingest")
+    project.stages_here("ingest")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -61,7 +61,7 @@ def test_what_is_no_file_of_the_project_is_told_and_not_opened(project: Project)
     project.path("data/raw/0/0000.png").rename(outside)
     project.path("data/raw/0/link.png").symlink_to(outside)
     project.path("data/raw/1/inside.png").symlink_to(project.path("data/raw/1/0001.png"))
-    project.stage("ingest")
+    project.stages_here("ingest")
     rows = pd.read_parquet(project.path("data/ingested/manifest.parquet")).set_index("file_name")
     assert rows["detail"].dropna().to_dict() == {
         "0/link.png": "is a link out of data/raw",
