@@ -84,7 +84,6 @@ KINDS: Policies = {
     "trivialaugment": ["trivialaugment"],
 }
 PAYING: Policies = {
-    "mirrored": [{"HorizontalFlip": {"p": 0.5}}],
     "mirrored and moved": [{"HorizontalFlip": {"p": 0.5}}, always("Affine", **MILD, border_mode=4)],
 }
 
@@ -144,7 +143,7 @@ class Project(NamedTuple):
 
 
 FASHION = Project("fashion", CLOTHES_SIDE, 15, 128, clothes)
-CLOTHING = Project("clothing", 24, 40, 32, photos)
+CLOTHING = Project("clothing", 16, 50, 32, photos)
 
 
 # --- what is shown --------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def verdict(found: Evidence) -> str:
     if decided:
         return PAYS
     if found.difference.high < found.worthwhile:
-        return DOES_NOT_PAY
+        return f"undecided: {100 * max(found.difference.high, 0):.1f} points to gain at most"
     return _undecided(found.more_seeds)
 
 

@@ -31,15 +31,15 @@ HARMED = ["dress"]
         (WORSE, False, HARMED, 3, "does not pay"),
         (WORSE, True, [], 3, "too much: underfitting, train longer or weaken it"),
         (WORSE, True, HARMED, 3, "too much: underfitting, train longer or weaken it"),
-        (KNOWN_ZERO, False, [], 3, "does not pay"),
-        (KNOWN_ZERO, True, [], None, "does not pay"),
+        (KNOWN_ZERO, False, [], 3, "undecided: 0.6 points to gain at most"),
+        (KNOWN_ZERO, True, [], None, "undecided: 0.6 points to gain at most"),
         (KNOWN_ZERO, False, HARMED, 3, "harms class dress"),
         (NOT_TOLD, False, HARMED, 3, "harms class dress"),
         (NOT_TOLD, True, [], 3, "undecided: 3 more seeds would tell"),
         (NOT_TOLD, False, [], 1, "undecided: 1 more seed would tell"),
         (NOT_TOLD, False, [], 120, "undecided: 120 more seeds would tell"),
         (NOT_TOLD, False, [], None, "undecided: more validation images would tell"),
-        (WORSE._replace(p=0.06), True, [], 2, "does not pay"),  # not told, but no gain for sure
+        (WORSE._replace(p=0.06), True, [], 2, "undecided: 0.0 points to gain at most"),
         (BETTER._replace(p=0.06), False, [], 2, "undecided: 2 more seeds would tell"),
     ],
 )
