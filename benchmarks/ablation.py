@@ -34,7 +34,8 @@ from tasks.common.params import read_params
 from tasks.dataset.manifests import read_validated
 from tasks.ingest import __main__ as ingest
 from tasks.studies.ablate.ablate import Ablation, ablate, judge
-from tasks.studies.ablate.comparison import LEVEL, Outcome
+from tasks.studies.ablate.comparison import Outcome
+from tasks.studies.statistics import LEVEL
 from tasks.studies.trainings.arm import NONE, Arm
 from tasks.studies.trainings.data import StudyData, study_data
 from tasks.studies.trainings.running import run_trainings

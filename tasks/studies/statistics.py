@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+LEVEL = 0.05  # of p-values that hold for all that is compared together
 RESAMPLES = 4_000
 DRAWS_AT_ONCE = 10_000_000  # in memory
 TOLD_BY_RESAMPLES = 10  # fewer of them say too little of a tail
@@ -146,7 +147,7 @@ def seeds_needed(
     correct: np.ndarray,
     reference: np.ndarray,
     units: np.ndarray,
-    level: float = 0.05,
+    level: float = LEVEL,
     worthwhile: float = 0.0,
 ) -> int | None:
     """How many more seeds would likely decide (4 times in 5), as far as can be told from these.

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from tasks.common import events
-from tasks.studies.ablate.comparison import LEVEL, Compared, OfClass, Outcome, compare_arms
+from tasks.studies.ablate.comparison import Compared, OfClass, Outcome, compare_arms
 from tasks.studies.ablate.verdicts import (
     Evidence,
     still_falls,
@@ -15,7 +15,7 @@ from tasks.studies.ablate.verdicts import (
 )
 from tasks.studies.guessing import guessing
 from tasks.studies.numbers import rounded
-from tasks.studies.statistics import seeds_needed
+from tasks.studies.statistics import LEVEL, seeds_needed
 from tasks.studies.trainings.affinity import affinities
 from tasks.studies.trainings.arm import Arm
 from tasks.studies.trainings.data import StudyData

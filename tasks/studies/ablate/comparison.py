@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.common import events
 from tasks.dataset.selections import names_in_words
-from tasks.studies.statistics import Difference, compare, holm
+from tasks.studies.statistics import LEVEL, Difference, compare, holm
 from tasks.studies.trainings.arm import Arm
 from tasks.studies.trainings.data import StudyData
 from tasks.studies.trainings.training import Trained
@@ -16,7 +16,6 @@ from tasks.studies.trainings.training import Trained
 NO_DIFFERENCE = Difference(0.0, 0.0, 0.0, 1.0)
 # Of fewer seeds some agree by chance, where models name one class for all images.
 LEAST_SEEDS_FOR_CLASSES = 4
-LEVEL = 0.05  # of p-values that hold for all arms, or all classes of all arms, together
 
 
 class Outcome(NamedTuple):

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.studies.ablate.comparison import LEVEL
-from tasks.studies.statistics import Difference
+from tasks.studies.statistics import LEVEL, Difference
 
 PAYS = "pays"
 DOES_NOT_PAY = "does not pay"

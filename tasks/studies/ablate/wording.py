@@ -2,8 +2,8 @@
 
 from tasks.studies.ablate.ablate import Ablation, ArmFinding
 from tasks.studies.ablate.arms import ALL
-from tasks.studies.ablate.comparison import LEVEL
 from tasks.studies.numbers import interval, percent, points
+from tasks.studies.statistics import LEVEL
 
 
 def is_told(arm: ArmFinding) -> bool:

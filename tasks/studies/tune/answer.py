@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from tasks.studies.numbers import interval, points
-from tasks.studies.statistics import Difference
+from tasks.studies.statistics import LEVEL, Difference
 from tasks.studies.tune.finalists import Finalist
 
-LEVEL = 0.05  # of p-values that hold for all pairs together
 WITHOUT = "training without augmentation"  # `none` at the start of a sentence says `no one`
 
 

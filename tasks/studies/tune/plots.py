@@ -8,9 +8,8 @@ from typing import NamedTuple
 from tasks.studies import charts
 from tasks.studies.charts import Chart, Mark, Scale, Shape, Tick
 from tasks.studies.forest import Compared, Forest, forest
-from tasks.studies.statistics import Difference
+from tasks.studies.statistics import LEVEL, Difference
 from tasks.studies.tune import wording
-from tasks.studies.tune.answer import LEVEL
 from tasks.studies.tune.finalists import Finalist
 from tasks.studies.tune.trials import Trial
 
