@@ -53,7 +53,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.acquire.sample import write_sample
-from tasks.common import workers
 from tasks.common.errors import UserError
 from tasks.common.events import Progress
 from tasks.common.machine import worker_count
@@ -72,6 +71,7 @@ from tasks.train.loop.state import TrainingState
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes
+from tasks.workers import processes
 
 CLASSES = 10
 THREADS = TrainParams().threads
@@ -270,7 +270,7 @@ def online(bench: Bench) -> dict[str, Any]:
     from tasks.dataset.manifests import read_ledger, read_validated
     from tasks.train.samples import input_form, online_batches
 
-    workers.start_early("tasks.train.online")  # as the stage does
+    processes.start_early("tasks.train.online")  # as the stage does
     repeats, epochs, batch = (1, 2, 16) if bench.quick else (3, 3, 256)
     with contextlib.chdir(bench.project("photos")):
         params = TrainParams(

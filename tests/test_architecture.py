@@ -13,6 +13,7 @@ from tests.imports import MODULES, ROOT, SYNTAX, imported_modules
 # of steps, `__main__`, also imports from the folders within its own.
 LAYERS = (
     "tasks/common",
+    "tasks/workers",
     "tasks/pixels",
     "tasks/dataset",
     "tasks/acquire",

@@ -1,9 +1,9 @@
 """Run the augment stage: plan, make what was not made before, cut segments, write the ledger."""
 
-from tasks.common import workers
+from tasks.workers import processes
 
 if __name__ == "__main__":
-    workers.start_early("tasks.augment.expand")  # a second or more, beside the imports below
+    processes.start_early("tasks.augment.expand")  # a second or more, beside the imports below
 
 import gc
 import shutil
@@ -43,6 +43,7 @@ from tasks.variants.label_checks import check_label_rules
 from tasks.variants.originals import Originals, read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, check_policies, overall_hash
+from tasks.workers.ordered import map_ordered
 
 SOURCES_SHOWN = 8  # on the contact sheet
 
@@ -121,11 +122,12 @@ def write_ledger(
     with ExitStack() as stack:
         ledger = stack.enter_context(tables.ParquetWriter(path, LEDGER_COLUMNS))
         # batches that make nothing read and hash, for which threads do: no worker is started
-        expanded = workers.map_ordered(
+        expanded = map_ordered(
             expand_batch,
             with_folder(batches, stack),
             "tasks.augment.expand",
             lambda batch: batch.makes_nothing,
+            on_cluster=True,
         )
         tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
         for segment in gather_segments(chain.from_iterable(tracked)):

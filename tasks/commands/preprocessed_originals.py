@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tasks.common import events, machine, workers
+from tasks.common import events, machine
 from tasks.common.errors import UserError
 from tasks.common.params import read_params
 from tasks.common.temporary import locked_beside, remove_abandoned
@@ -18,6 +18,7 @@ from tasks.ingest.params import IngestParams
 from tasks.pixels.encode import encode
 from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import Preprocessing
+from tasks.workers.ordered import map_ordered
 
 IMAGES_PER_TASK = 128
 
@@ -66,7 +67,7 @@ def preprocessed(originals: pd.DataFrame, preprocessing: Preprocessing) -> Itera
             EncodeTask(originals.iloc[start : start + IMAGES_PER_TASK], folder, preprocessing)
             for start in starts
         )
-        done = workers.map_ordered(encode_files, tasks, preload=__name__)
+        done = map_ordered(encode_files, tasks, preload=__name__)
         batches = events.track(done, len(originals), "preprocessing", "image", units_in=len)
         files = list(chain.from_iterable(batches))
         columns = pd.DataFrame(files, columns=EncodedFile._fields, index=originals.index)

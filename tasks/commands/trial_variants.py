@@ -5,10 +5,11 @@ from functools import partial
 from typing import NamedTuple
 
 from tasks.augment.expand import expand_source
-from tasks.common import events, workers
+from tasks.common import events
 from tasks.variants.make import Encoded
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source
+from tasks.workers.ordered import map_ordered
 
 
 class Trial(NamedTuple):
@@ -20,7 +21,7 @@ class Trial(NamedTuple):
 
 def make_trials(sources: list[Source], recipes: Recipes) -> Iterator[Trial]:
     """Make the variants of each source, in order."""
-    made = workers.map_ordered(partial(_make_trial, recipes), sources, "tasks.augment.expand")
+    made = map_ordered(partial(_make_trial, recipes), sources, "tasks.augment.expand")
     yield from events.track(made, len(sources), "making variants", "image")
 
 

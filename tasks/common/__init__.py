@@ -1,1 +1,1 @@
-"""What every stage uses and that knows nothing of images: errors, params, tables, workers."""
+"""What every stage uses and that knows nothing of images: errors, params, tables, progress."""

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tasks.common import events, workers
+from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.model.calibration import to_probabilities
 from tasks.model.device import choose_device
@@ -27,6 +27,7 @@ from tasks.variants.policy import LOCATION, canonical_json
 from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input, to_sources
+from tasks.workers.ordered import map_ordered
 
 IMAGES_PER_TASK = 128
 PLACE = "params.yaml evaluate.test_time_augmentation"
@@ -97,7 +98,7 @@ def mean_over_variants(
         MakeTask(sources[start : start + IMAGES_PER_TASK], index, recipe, form)
         for index, start in parts
     )
-    done = workers.map_ordered(_make_part, tasks, preload="tasks.evaluate.augmented_predictions")
+    done = map_ordered(_make_part, tasks, preload="tasks.evaluate.augmented_predictions")
     done = events.track(done, len(parts), "judging variants of test images", "part")
     for (_, start), (images, rows) in zip(parts, done, strict=True):
         if len(rows):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tasks.common import events, machine, workers
+from tasks.common import events, machine
 from tasks.common.errors import UserError
 from tasks.common.fact_cache import FactCache
 from tasks.dataset import idx_format
@@ -18,6 +18,7 @@ from tasks.dataset.raw_files import list_raw, path_key, printable_name, problem_
 from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.pixels import file_kinds, hashing
+from tasks.workers.ordered import map_ordered
 
 CACHE_VERSION = "3"  # raise it where other facts are found in the same bytes
 # A file changed this lately may change again without getting another time: clocks tick coarsely.
@@ -125,7 +126,9 @@ def _read(names: list[str]) -> Iterator[tuple[str, Content]]:
             containers.append(name)
         else:
             yield name, facts
-    contents = workers.map_ordered(read_container, containers, preload="tasks.ingest.read_files")
+    contents = map_ordered(
+        read_container, containers, preload="tasks.ingest.read_files", on_cluster=True
+    )
     contents = events.track(contents, len(containers), "listing", "container")
     yield from zip(containers, contents, strict=True)
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.common import events, machine, workers
+from tasks.common import events, machine
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
 from tasks.model.array_cache import Wanted, kept_array
 from tasks.model.images import INPUT_VERSION, InputForm, as_input
 from tasks.pixels.decode import DECODING
 from tasks.pixels.preprocess import AS_DECODED
+from tasks.workers.ordered import map_ordered
 
 IMAGES_PER_TASK = 128
 LIBRARIES = ("numpy", "opencv-python-headless", "pi-heif", "pillow")  # that decode and scale
@@ -83,7 +84,7 @@ def decoded_images(
         starts = range(0, len(places), IMAGES_PER_TASK)
         parts = (places[start : start + IMAGES_PER_TASK] for start in starts)
         tasks = (DecodeTask(array, part, files.iloc[part], form) for part in parts)
-        done = workers.map_ordered(_decode_part, tasks, preload="tasks.model.image_array")
+        done = map_ordered(_decode_part, tasks, preload="tasks.model.image_array", on_cluster=True)
         for _ in events.track(done, len(starts), what, "part"):
             pass
 

@@ -8,7 +8,7 @@ from them.
 import numpy as np
 import pandas as pd
 
-from tasks.common import errors, workers
+from tasks.common import errors
 from tasks.common.machine import gpu_lock
 from tasks.common.params import read_params
 from tasks.dataset.manifests import read_ledger, read_validated
@@ -44,6 +44,7 @@ from tasks.train.samples import (
 )
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import overall_hash
+from tasks.workers import processes
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
     params = read_params("train", TrainParams)
     augment = read_params("augment", AugmentParams)
     if params.augmentation in ("online", "both"):
-        workers.start_early("tasks.train.online")
+        processes.start_early("tasks.train.online")
     fix_randomness(params.seed, params.threads)
     device = choose_device()
     validated, ledger = read_validated(), read_ledger()

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tasks.common.errors import UserError
-from tasks.common.workers import end_with_parent
 from tasks.pixels.hashing import fast_pixel_hash
 from tasks.variants.make import draw_variant
 from tasks.variants.originals import NO_ORIGINALS, Originals
 from tasks.variants.quality.measures import Baseline
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_policy_input
+from tasks.workers.processes import end_with_parent
 
 REJECTED = 1  # in place of a hash, where a variant could not be made
 

@@ -1,9 +1,9 @@
 """Run the validate stage: measure the images, set aside what cannot be used, split the rest."""
 
-from tasks.common import workers
+from tasks.workers import processes
 
 if __name__ == "__main__":
-    workers.start_early("tasks.validate.measure")  # while the imports below run
+    processes.start_early("tasks.validate.measure")  # while the imports below run
 
 from typing import Any
 

@@ -22,9 +22,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 
-from tasks.common import workers
 from tasks.validate import crash_slots
 from tasks.validate.crash_slots import Slot
+from tasks.workers import processes
 
 TIMEOUT_SECONDS = 120.0  # for one file
 TICK_SECONDS = 1.0
@@ -176,4 +176,4 @@ def _forget_parents_slots() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_parents_slots)
-workers.at_parent_death.append(lambda: _this_process.empty_slots())
+processes.at_parent_death.append(lambda: _this_process.empty_slots())

@@ -28,7 +28,7 @@ import PIL
 import pyarrow as pa
 from PIL import Image
 
-from tasks.common import events, fact_cache, workers
+from tasks.common import events, fact_cache
 from tasks.common.errors import UserError
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import MEASURED_COLUMNS
@@ -37,6 +37,7 @@ from tasks.pixels.convert import to_8_bits, to_rgb
 from tasks.pixels.decode import DECODING, Decoded, UndecodableError, decode
 from tasks.pixels.preprocess import stretched_levels
 from tasks.validate import isolation
+from tasks.workers.ordered import map_ordered
 
 FACTS = pa.schema(
     [
@@ -155,8 +156,12 @@ def measure_rows(rows: pd.DataFrame, what: str) -> Iterator[list[Measured]]:
     """
     starts = range(0, len(rows), IMAGES_PER_TASK)
     tasks = (locations_of(rows.iloc[start : start + IMAGES_PER_TASK]) for start in starts)
-    batches = workers.map_ordered(
-        measure_images, tasks, preload="tasks.validate.measure", most_deaths=MOST_DEATHS
+    batches = map_ordered(
+        measure_images,
+        tasks,
+        preload="tasks.validate.measure",
+        most_deaths=MOST_DEATHS,
+        on_cluster=True,
     )
     yield from events.track(batches, len(rows), what, "image", units_in=len)
     if len(rows):

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from tasks.common import events, workers
+from tasks.common import events
 from tasks.common.fact_cache import FactCache
 from tasks.dataset.selections import usable
 from tasks.pixels.decode import DECODING
@@ -22,6 +22,7 @@ from tasks.variants.make import OF_THE_IMAGE, Encoded
 from tasks.variants.policy import canonical_json, library_versions
 from tasks.variants.recipe import Recipes
 from tasks.variants.sources import Source, read_pixels, to_sources
+from tasks.workers.ordered import map_ordered
 
 # Reasons why a variant is rejected, each followed by `: <source_id>`. All that begin so are of the
 # dataset, all others are the recipe's own.
@@ -119,7 +120,7 @@ def hash_images(rows: pd.DataFrame, preprocessing: Preprocessing) -> list[np.nda
         found = cache.get(keys)
         new = rows[[key not in found for key in keys]]
         batches = _batches(new)
-        hashed = workers.map_ordered(partial(_hash_batch, preprocessing), batches, __name__)
+        hashed = map_ordered(partial(_hash_batch, preprocessing), batches, __name__)
         for batch in events.track(hashed, len(new), "looking at originals", "image", len):
             cache.put(batch)
             found.update(batch)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common.workers import map_ordered
+from tasks.workers.ordered import map_ordered
 
 OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 

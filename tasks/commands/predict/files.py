@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.common import workers
 from tasks.common.errors import UserError
 from tasks.dataset.clutter import is_clutter, is_document
 from tasks.dataset.raw_files import list_files, path_key
@@ -18,6 +17,7 @@ from tasks.pixels import file_kinds
 from tasks.pixels.decode import UndecodableError
 from tasks.pixels.hashing import sha256
 from tasks.validate import isolation
+from tasks.workers.ordered import map_ordered
 
 FILES_PER_TASK = 64
 MOST_DEATHS = 1000  # of workers: an image that ends one twice is set aside
@@ -84,7 +84,7 @@ def read_files(files: list[Path], form: InputForm) -> Iterator[Read]:
     """
     starts = range(0, len(files), FILES_PER_TASK)
     tasks = (Task(files[start : start + FILES_PER_TASK], form) for start in starts)
-    yield from workers.map_ordered(
+    yield from map_ordered(
         read_batch, tasks, preload=__name__, most_deaths=MOST_DEATHS, always_apart=True
     )
     isolation.clear_crashes()

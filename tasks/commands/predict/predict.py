@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tasks.commands.predict.files import Found, read_files
-from tasks.common import events, workers
+from tasks.common import events
 from tasks.common.params import read_params
 from tasks.dataset.raw_files import printable_name
 from tasks.model.device import choose_device, fix_randomness
@@ -17,6 +17,7 @@ from tasks.model.images import InputForm
 from tasks.model.inference import predict
 from tasks.model.saved_model import load_model
 from tasks.train.params import TrainParams
+from tasks.workers import processes
 
 DIGITS = 6  # of a probability; beyond them a batch's size has a part
 
@@ -44,7 +45,7 @@ def predictions(found: Found) -> Iterator[Prediction]:
     Raises:
         UserError: where there is no trained model.
     """
-    workers.start_early("tasks.commands.predict.files")
+    processes.start_early("tasks.commands.predict.files")
     params = read_params("train", TrainParams)
     fix_randomness(params.seed, params.threads)
     network, card = load_model()

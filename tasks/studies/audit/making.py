@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tasks.common import events, workers
+from tasks.common import events, machine
 from tasks.common.fact_cache import FactCache
 from tasks.studies.audit.features import Form, extract
 from tasks.studies.audit.settings import Setting
@@ -24,6 +24,7 @@ from tasks.variants.params import Encoding
 from tasks.variants.policy import Policy, canonical_json
 from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
+from tasks.workers.ordered import map_ordered
 
 TELLING = ("group_element", "factor")  # of an operation: what kind of it was applied
 UNTOUCHED = "[]"  # the policy of an original
@@ -132,7 +133,7 @@ def _say_how_long(maker: Maker, tasks: list[Task]) -> None:
     maker.make(tasks[-1])
     seconds = (time.monotonic() - started) / len(tasks[-1].policies)
     count = sum(len(task.policies) for task in tasks)
-    left = seconds * count / workers.worker_count()
+    left = seconds * count / machine.worker_count()
     events.say(f"making {count:,} variants, about {left:,.0f} s")
 
 
@@ -146,7 +147,7 @@ def _made(maker: Maker, tasks: list[Task]) -> Iterator[tuple[list[Task], list[li
     """Some sources at once, and what was made of them by worker processes, in order."""
     starts = range(0, len(tasks), SOURCES_PER_TASK)
     batches = [tasks[start : start + SOURCES_PER_TASK] for start in starts]
-    made = workers.map_ordered(partial(_make_batch, maker), batches, preload=__name__)
+    made = map_ordered(partial(_make_batch, maker), batches, preload=__name__)
     total = sum(len(task.policies) for task in tasks)
     yield from events.track(zip(batches, made, strict=True), total, "making", "variant", _variants)
 

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 from tasks.common import events, machine
 from tasks.common.cache_bound import trim_cache
 from tasks.common.errors import UserError
-from tasks.common.workers import map_ordered, start_early
 from tasks.model.device import choose_device
 from tasks.studies.trainings.data import StudyData
 from tasks.studies.trainings.keeping import keep_result, read_result
@@ -20,6 +19,8 @@ from tasks.studies.trainings.training import (
     originals_of,
     run_training,
 )
+from tasks.workers.ordered import map_ordered
+from tasks.workers.processes import start_early
 
 PRELOAD = "tasks.studies.trainings.preload"
 Item = TypeVar("Item")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common.workers import map_ordered
 from tasks.pixels.hashing import sha256
 from tasks.validate import crash_slots, isolation
 from tasks.validate.isolation import Crashes
+from tasks.workers.ordered import map_ordered
 
 pytestmark = pytest.mark.starts  # processes, which crash and hang
 

@@ -124,7 +124,7 @@ def trained(place: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
         "tasks.commands.predict.predict.read_files",
         lambda paths, form: (read_batch(Task(paths[i : i + 4], form)) for i in range(0, 99, 4)),
     )
-    monkeypatch.setattr("tasks.common.workers.start_early", lambda preload: None)
+    monkeypatch.setattr("tasks.workers.processes.start_early", lambda preload: None)
     monkeypatch.setenv("VARIEGATE_DEVICE", "cpu")
     return card
 

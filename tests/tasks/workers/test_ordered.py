@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.common.errors import UserError
-from tasks.common.workers import AHEAD_PER_WORKER, map_ordered
+from tasks.workers.ordered import AHEAD_PER_WORKER, map_ordered
 
 
 def square(number: int) -> int:

@@ -4,30 +4,25 @@ So the number of workers changes nothing else. A worker that dies (killed for it
 the pool with it: a new one is started, and what had no result yet is computed again.
 """
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import forkserver
-from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
 from tasks.common.errors import UserError
 from tasks.common.machine import worker_count
+from tasks.workers import cluster
+from tasks.workers.cluster import Cluster
+from tasks.workers.processes import start_pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD_PER_WORKER = 2  # items handed out, the one awaited among them: bounds memory
 MOST_DEATHS = 3  # in a row, without a result between them
-
-# called in a worker whose parent process has died, before the worker ends too
-at_parent_death: list[Callable[[], None]] = []
 
 
 def map_ordered(
@@ -37,6 +32,7 @@ def map_ordered(
     in_thread: Callable[[Item], bool] = lambda _: False,
     most_deaths: int = MOST_DEATHS,
     always_apart: bool = False,
+    on_cluster: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed in worker processes.
 
@@ -50,18 +46,20 @@ def map_ordered(
             items are such, no worker is started.
         most_deaths: of workers in a row, without a result between them, before giving up.
         always_apart: use a worker even where there is only one: if it dies, this process goes on.
+        on_cluster: use the workers of the cluster that VARIEGATE_CLUSTER names, if it names one.
 
     Raises:
         UserError: where workers have died that often.
     """
     workers = worker_count()
-    if workers == 1 and not always_apart:
+    place = cluster.address() if on_cluster else None
+    if workers == 1 and not always_apart and place is None:
         yield from map(function, items)
         return
-    work = _Work(function, iter(items), in_thread, ahead=AHEAD_PER_WORKER * workers)
+    work = _Work(function, iter(items), in_thread)
     while True:
         try:
-            with _Executors(workers, preload) as executors:
+            with _Executors(workers, preload, place) as executors:
                 yield from work.results(executors)
                 return
         except BrokenProcessPool:
@@ -72,14 +70,24 @@ def map_ordered(
 
 
 class _Executors(ExitStack):
-    """Threads of this process and worker processes; both start with the first item for them."""
+    """Threads of this process and workers, here or in a cluster; they start with an item for them.
 
-    def __init__(self, workers: int, preload: str | None) -> None:
+    `place`: the address of the cluster's scheduler; None: workers are processes of this machine.
+    """
+
+    def __init__(self, workers: int, preload: str | None, place: str | None) -> None:
         super().__init__()
         self.workers = workers
         self.preload = preload
+        self.place = place
         self.threads: Executor | None = None
         self.processes: Executor | None = None
+        self.cluster: Cluster | None = None
+
+    def ahead(self) -> int:
+        """How many items may be handed out at once."""
+        workers = self.cluster.worker_count() if self.cluster else self.workers
+        return AHEAD_PER_WORKER * max(workers, 1)
 
     def submit(
         self, function: Callable[[Item], Result], item: Item, in_thread: bool
@@ -87,8 +95,11 @@ class _Executors(ExitStack):
         if in_thread:
             self.threads = self.threads or self.enter_context(ThreadPoolExecutor(self.workers))
             return self.threads.submit(function, item)
+        if self.place is not None:
+            self.cluster = self.cluster or self.enter_context(cluster.connected(self.place))
+            return self.cluster.submit(function, item)
         self.processes = self.processes or self.enter_context(
-            _start_pool(self.workers, self.preload)
+            start_pool(self.workers, self.preload)
         )
         return self.processes.submit(function, item)
 
@@ -97,15 +108,13 @@ class _Executors(ExitStack):
 class _Work(Generic[Item, Result]):
     """The work of one map_ordered(): it outlives the pools that do it.
 
-    `coming`: items not handed out yet; `ahead`: how many may be handed out at once; `unfinished`:
-    those handed out whose result was not yielded yet, in order; `deaths`: of workers, since the
-    last result.
+    `coming`: items not handed out yet; `unfinished`: those handed out whose result was not yielded
+    yet, in order; `deaths`: of workers, since the last result.
     """
 
     function: Callable[[Item], Result]
     coming: Iterator[Item]
     in_thread: Callable[[Item], bool]
-    ahead: int
     unfinished: deque[Item] = field(default_factory=deque)
     deaths: int = 0
 
@@ -119,7 +128,7 @@ class _Work(Generic[Item, Result]):
         try:
             futures.extend(self._submit(executors, item) for item in self.unfinished)
             while True:
-                for item in islice(self.coming, self.ahead - len(futures)):
+                for item in islice(self.coming, executors.ahead() - len(futures)):
                     self.unfinished.append(item)
                     futures.append(self._submit(executors, item))
                 if not futures:
@@ -135,36 +144,3 @@ class _Work(Generic[Item, Result]):
 
     def _submit(self, executors: _Executors, item: Item) -> Future[Result]:
         return executors.submit(self.function, item, self.in_thread(item))
-
-
-def start_early(preload: str) -> None:
-    """Start the process that workers are forked from, so that it imports `preload` meanwhile."""
-    with suppress(UserError):  # map_ordered() reports a wrong VARIEGATE_WORKERS, in one line
-        if worker_count() > 1:
-            multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
-            forkserver.ensure_running()
-
-
-def _start_pool(workers: int, preload: str | None) -> Executor:
-    """The pool of processes.
-
-    Only the methods of concurrent.futures.Executor are used: a cluster's client would serve too.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload] if preload else [])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
-
-
-def end_with_parent(*_: object) -> None:
-    """End this worker when its parent dies: killed by SIGKILL, that cannot end its workers."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_after(sentinel: int) -> None:
-    """End this process once `sentinel` is ready, as that of a process is when it has ended."""
-    wait([sentinel])
-    for call in at_parent_death:
-        call()
-    os._exit(1)
