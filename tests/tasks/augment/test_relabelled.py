@@ -63,8 +63,9 @@ def points_to(pixels: np.ndarray) -> str:
 
 
 @pytest.fixture
-def arrows(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+def arrows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """6 arrows to the left and 3 to the right for training, and one of each to test."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
     monkeypatch.setattr(recipe, "library_versions", dict)
     monkeypatch.setattr(datasets, "POLICIES", [FLIPS, [{"HorizontalFlip": {"p": 1.0}}]])
