@@ -1,11 +1,15 @@
 """Errors that the user can mend: one line on stderr instead of a traceback, and exit code 2."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tasks.common import events
+
+# of a disk that cannot be written to, which is no fault of what is read
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class UserError(Exception):

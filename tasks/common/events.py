@@ -134,7 +134,12 @@ class Progress:
 
 
 def track(
-    items: Iterable[T], total: int, what: str, unit: str, units_in: Callable[[T], int] = lambda _: 1
+    items: Iterable[T],
+    total: int,
+    what: str,
+    unit: str,
+    units_in: Callable[[T], int] = lambda _: 1,
+    note: Callable[[], str] = str,
 ) -> Iterator[T]:
     """Yield from `items` and show the progress, see Progress.
 
@@ -144,8 +149,9 @@ def track(
         what: is done with them, for people: `reading`.
         unit: the name of one unit, for people: `file`.
         units_in: how many units an item is.
+        note: what else there is to say.
     """
-    with Progress(total, what, unit) as progress:
+    with Progress(total, what, unit, note=note) as progress:
         for item in items:
             yield item
             progress.advance(units_in(item))

@@ -3,6 +3,9 @@
 VARIEGATE_WORKERS     worker processes; default: the processors that this process may use
 VARIEGATE_CACHE       the private, disposable cache; default: .variegate
 VARIEGATE_CACHE_GB    its bound; default: 20
+VARIEGATE_CLUSTER     the Dask scheduler whose workers are used, tcp:// or tls://; default: none
+VARIEGATE_SOURCES     remote: those workers read data/raw from the DVC remote, for they do not have
+                      the project's folder; default: they have it
 VARIEGATE_DEVICE      torch's name of the device; default: cuda where there is one, else cpu
 VARIEGATE_GPU_SHARE   the share of a GPU's free memory that images may take; default: 0.7
 VARIEGATE_EVENTS      the file that a stage appends its events to (see tasks/common/events.py)
@@ -55,6 +58,18 @@ def cache_limit_bytes() -> int:
         return int(float(text) * 1e9)
     except (ValueError, OverflowError):
         raise UserError(f"VARIEGATE_CACHE_GB: needs a number, found {text!r}") from None
+
+
+def sources_are_remote() -> bool:
+    """Whether workers read data/raw from the DVC remote, as they do not have the project's folder.
+
+    Raises:
+        UserError: where VARIEGATE_SOURCES is something else than `remote`.
+    """
+    text = os.environ.get("VARIEGATE_SOURCES") or ""
+    if text not in ("", "remote"):
+        raise UserError(f"VARIEGATE_SOURCES: needs to be remote or not there, found {text!r}")
+    return text == "remote"
 
 
 def memory_bytes() -> int:

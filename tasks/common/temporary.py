@@ -101,6 +101,14 @@ def _remove(path: Path) -> None:
 # --- folders --------------------------------------------------------------------------------------
 
 
+def require_empty(folder: Path, what: str) -> None:
+    """Raises UserError where there is a file below `folder`. `what` would fill it: `a sample`."""
+    if has_files(folder):
+        raise UserError(
+            f"{folder}: needs to be empty for {what}, found files; move them away first"
+        )
+
+
 @contextmanager
 def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `folder` when the block ends without an error.
@@ -114,11 +122,11 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
     Raises:
         UserError: where `folder` holds files.
     """
-    _require_empty(folder, what)
+    require_empty(folder, what)
     with temporary_folder(folder) as temporary:
         try:
             yield temporary
-            _require_empty(folder, what)  # files may have come meanwhile
+            require_empty(folder, what)  # files may have come meanwhile
             _remove_empty_folders(folder)
             temporary.rename(folder)
         except OSError as error:
@@ -146,13 +154,6 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 def has_files(folder: Path) -> bool:
     """Whether there is any file below `folder`, however deep."""
     return folder.is_dir() and any(not path.is_dir() for path in folder.rglob("*"))
-
-
-def _require_empty(folder: Path, what: str) -> None:
-    if has_files(folder):
-        raise UserError(
-            f"{folder}: needs to be empty for {what}, found files; move them away first"
-        )
 
 
 def _remove_empty_folders(folder: Path) -> None:

@@ -18,12 +18,14 @@ from tasks.dataset.raw_files import list_raw, path_key, printable_name, problem_
 from tasks.ingest import idx, tar_shards
 from tasks.ingest.containers import MAX_BYTES, Contents, Member
 from tasks.pixels import file_kinds, hashing
+from tasks.workers import cluster
 from tasks.workers.ordered import map_ordered
 
 CACHE_VERSION = "3"  # raise it where other facts are found in the same bytes
 # A file changed this lately may change again without getting another time: clocks tick coarsely.
 NANOSECONDS_TO_SETTLE = 2 * 10**9
 FILES_PER_BATCH = 4096
+FILES_PER_TASK = 256  # of a cluster
 
 
 class FileFacts(NamedTuple):
@@ -118,26 +120,62 @@ def _may_be_cached(name: str, content: Content, state: bytes, settled_before: in
 
 
 def _read(names: list[str]) -> Iterator[tuple[str, Content]]:
-    """Read files in threads (reading and hashing release the GIL), then containers in processes."""
+    """Read files, then containers, which take long, in processes."""
     containers = []
-    files = events.track(_read_in_threads(names), len(names), "reading", "file")
+    read = _read_by_cluster if cluster.shares_folder() else _read_in_threads
+    files = events.track(read(names), len(names), "reading", "file", note=cluster.note)
     for name, facts in zip(names, files, strict=True):
         if facts is None:
             containers.append(name)
         else:
             yield name, facts
     contents = map_ordered(
-        read_container, containers, preload="tasks.ingest.read_files", on_cluster=True
+        read_container,
+        containers,
+        preload="tasks.ingest.read_files",
+        on_cluster=cluster.shares_folder(),
     )
-    contents = events.track(contents, len(containers), "listing", "container")
+    contents = events.track(contents, len(containers), "listing", "container", note=cluster.note)
     yield from zip(containers, contents, strict=True)
 
 
 def _read_in_threads(names: list[str]) -> Iterator[FileFacts | None]:
+    """Read files in threads of this process: reading and hashing release the GIL."""
     with ThreadPoolExecutor(machine.worker_count()) as pool:
         # batch by batch: a pool starts on all that it is given and holds every result
         for start in range(0, len(names), FILES_PER_BATCH):
             yield from pool.map(read_file, names[start : start + FILES_PER_BATCH])
+
+
+def _read_by_cluster(names: list[str]) -> Iterator[FileFacts | None]:
+    """Read files in the workers of a cluster, which see the same folder."""
+    starts = range(0, len(names), FILES_PER_TASK)
+    parts = (names[start : start + FILES_PER_TASK] for start in starts)
+    for start, part in zip(starts, map_ordered(read_files, parts, on_cluster=True), strict=True):
+        for name, facts in zip(names[start : start + FILES_PER_TASK], part, strict=True):
+            yield _confirmed(name, facts)
+
+
+def _confirmed(name: str, facts: FileFacts | None) -> FileFacts | None:
+    """What a worker found of a file, unless it cannot read it: then what this process finds.
+
+    Raises:
+        UserError: where the worker has read another file, as a link may lead elsewhere there.
+    """
+    if facts is None:
+        return None
+    if facts.reason == "unreadable":
+        return read_file(name)
+    here = (RAW / name).stat().st_size
+    if facts.bytes != here:
+        found = f"found {here:,} bytes here and {facts.bytes:,} in a worker of the cluster"
+        raise UserError(f"{RAW}/{printable_name(name)}: needs to be one file, {found}")
+    return facts
+
+
+def read_files(names: list[str]) -> list[FileFacts | None]:
+    """The facts of some files, see read_file(); runs in a worker."""
+    return [read_file(name) for name in names]
 
 
 # --- one file -------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from types import FrameType, TracebackType
 
 from tasks.validate import crash_slots
 from tasks.validate.crash_slots import Slot
-from tasks.workers import processes
+from tasks.workers import handshake, processes
 
 TIMEOUT_SECONDS = 120.0  # for one file
 TICK_SECONDS = 1.0
@@ -90,30 +90,32 @@ class _Process:
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
+        self.has_clock = False
         self.free: list[Slot] = []  # those of them that no thread uses
-        self.can_isolate = True  # False: the file system has no locks or maps
+        self.can_isolate = True  # False: the file system has no locks or maps, or this one ends
         self.has_timer = False
         self.lock = threading.Lock()
 
     def take_slot(self) -> Slot | None:
         """A slot for the calling thread; None where there can be none: all runs without."""
+        if not self.can_isolate:
+            return None
         with suppress(IndexError):
             return self.free.pop()
         with self.lock:
-            if not self.can_isolate:
-                return None
             try:
                 slot = Slot()
             except OSError:
                 self.can_isolate = False
                 return None
             self.slots.append(slot)
-            if len(self.slots) == 1:
+            if not self.has_clock:
                 self._start()
             return slot
 
     def _start(self) -> None:
         """Start the clock; take the signals that nobody else uses."""
+        self.has_clock = True
         self.has_timer = signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
         with suppress(ValueError):  # not in the main thread: signals stay as they are
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -128,12 +130,16 @@ class _Process:
     def _run_clock(self) -> None:
         while True:
             time.sleep(TICK_SECONDS)
-            busy = [slot for slot in self.slots if not slot.is_empty()]
-            for slot in busy:
-                slot.ticks += 1
-                if slot.ticks * TICK_SECONDS > TIMEOUT_SECONDS:
-                    self._end_by_timeout(slot)
-            self.wind_timer(TIMEOUT_SECONDS if busy else 0)
+            with suppress(ValueError):  # slots are closed in this moment
+                self._tick()
+
+    def _tick(self) -> None:
+        busy = [slot for slot in self.slots if not slot.is_empty()]
+        for slot in busy:
+            slot.ticks += 1
+            if slot.ticks * TICK_SECONDS > TIMEOUT_SECONDS:
+                self._end_by_timeout(slot)
+        self.wind_timer(TIMEOUT_SECONDS if busy else 0)
 
     def _end_by_timeout(self, slow: Slot) -> None:
         """End this process, which is no crash at the files of its other threads."""
@@ -150,11 +156,14 @@ class _Process:
 
     def empty_slots(self) -> None:
         """This process ends for a reason that has nothing to do with its files."""
+        self.can_isolate = False
         for slot in self.slots:
             slot.empty()
 
     def close_slots(self) -> None:
-        for slot in self.slots:
+        """No thread uses any of them."""
+        slots, self.slots, self.free, self.can_isolate = self.slots, [], [], True
+        for slot in slots:
             slot.close()
 
 
@@ -168,6 +177,11 @@ def _end_without_crash(number: int, _: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
+def _use_other_slots() -> None:
+    """The next files are another project's, or the cache that held the slots may be gone."""
+    _this_process.close_slots()
+
+
 def _forget_parents_slots() -> None:
     """A forked process is born with its parent's slots, which stay locked while anyone has them."""
     global _this_process
@@ -176,4 +190,5 @@ def _forget_parents_slots() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_parents_slots)
-processes.at_parent_death.append(lambda: _this_process.empty_slots())
+processes.at_end.append(lambda: _this_process.empty_slots())
+handshake.at_new_client.append(_use_other_slots)

@@ -29,14 +29,15 @@ import pyarrow as pa
 from PIL import Image
 
 from tasks.common import events, fact_cache
-from tasks.common.errors import UserError
-from tasks.dataset import image_bytes
+from tasks.common.errors import OF_THE_DISK, UserError
+from tasks.dataset import dvc_remote, image_bytes
 from tasks.dataset.columns import MEASURED_COLUMNS
 from tasks.pixels import hashing
 from tasks.pixels.convert import to_8_bits, to_rgb
 from tasks.pixels.decode import DECODING, Decoded, UndecodableError, decode
 from tasks.pixels.preprocess import stretched_levels
 from tasks.validate import isolation
+from tasks.workers import cluster
 from tasks.workers.ordered import map_ordered
 
 FACTS = pa.schema(
@@ -154,6 +155,8 @@ def measure_rows(rows: pd.DataFrame, what: str) -> Iterator[list[Measured]]:
         rows: of the ingested or the validated manifest.
         what: is done, in words, for the line that shows progress.
     """
+    if cluster.is_apart():
+        dvc_remote.require_listed(rows)
     starts = range(0, len(rows), IMAGES_PER_TASK)
     tasks = (locations_of(rows.iloc[start : start + IMAGES_PER_TASK]) for start in starts)
     batches = map_ordered(
@@ -163,7 +166,7 @@ def measure_rows(rows: pd.DataFrame, what: str) -> Iterator[list[Measured]]:
         most_deaths=MOST_DEATHS,
         on_cluster=True,
     )
-    yield from events.track(batches, len(rows), what, "image", units_in=len)
+    yield from events.track(batches, len(rows), what, "image", len, cluster.note)
     if len(rows):
         isolation.clear_crashes()
 
@@ -204,6 +207,8 @@ def measure_image(location: ImageLocation, verdict: str | None) -> Measured:
     except FileNotFoundError:  # ingest has read it
         raise UserError(f"{location.path}: gone since it was read; run again") from None
     except OSError as error:
+        if error.errno in OF_THE_DISK:
+            raise  # of the private cache: no fault of the image
         return _undecodable(location, "unreadable", error.strerror)
     except UndecodableError as error:
         return _undecodable(location, error.reason, str(error))

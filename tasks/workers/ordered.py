@@ -1,7 +1,8 @@
-"""A pool of worker processes that gives results in the order of the items.
+"""Worker processes, of this machine or of a cluster, that give results in the order of the items.
 
-So the number of workers changes nothing else. A worker that dies (killed for its memory, say) takes
-the pool with it: a new one is started, and what had no result yet is computed again.
+So the number of workers changes nothing else. A worker of this machine that dies (killed for its
+memory, say) takes the pool with it: a new one is started, and what had no result yet is computed
+again. In a cluster only what it was computing is.
 """
 
 from collections import deque
@@ -11,12 +12,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tasks.common.errors import UserError
 from tasks.common.machine import worker_count
-from tasks.workers import cluster
-from tasks.workers.cluster import Cluster
+from tasks.workers import cluster, dask_client
+from tasks.workers.cluster import Cluster, WorkersDiedError
 from tasks.workers.processes import start_pool
 
 Item = TypeVar("Item")
@@ -52,21 +53,18 @@ def map_ordered(
         UserError: where workers have died that often.
     """
     workers = worker_count()
-    place = cluster.address() if on_cluster else None
+    place = dask_client.address() if on_cluster else None
     if workers == 1 and not always_apart and place is None:
         yield from map(function, items)
         return
-    work = _Work(function, iter(items), in_thread)
+    work = _Work(function, iter(items), in_thread, most_deaths)
     while True:
         try:
             with _Executors(workers, preload, place) as executors:
                 yield from work.results(executors)
                 return
         except BrokenProcessPool:
-            work.deaths += 1
-            if work.deaths >= most_deaths:
-                text = f"a worker died {work.deaths} times at one task; is there enough memory?"
-                raise UserError(text) from None
+            work.count_deaths(1)
 
 
 class _Executors(ExitStack):
@@ -103,6 +101,13 @@ class _Executors(ExitStack):
         )
         return self.processes.submit(function, item)
 
+    def is_done(self, future: Future[Any]) -> bool:
+        """Whether the result is there, now or later; False: it may be good to hand out more."""
+        return self.cluster is None or self.cluster.is_done(future)
+
+    def result(self, future: Future[Result]) -> Result:
+        return self.cluster.result(future) if self.cluster else future.result()
+
 
 @dataclass
 class _Work(Generic[Item, Result]):
@@ -115,6 +120,7 @@ class _Work(Generic[Item, Result]):
     function: Callable[[Item], Result]
     coming: Iterator[Item]
     in_thread: Callable[[Item], bool]
+    most_deaths: int
     unfinished: deque[Item] = field(default_factory=deque)
     deaths: int = 0
 
@@ -128,12 +134,19 @@ class _Work(Generic[Item, Result]):
         try:
             futures.extend(self._submit(executors, item) for item in self.unfinished)
             while True:
-                for item in islice(self.coming, executors.ahead() - len(futures)):
+                for item in islice(self.coming, max(executors.ahead() - len(futures), 0)):
                     self.unfinished.append(item)
                     futures.append(self._submit(executors, item))
                 if not futures:
                     return
-                result = futures[0].result()
+                if not executors.is_done(futures[0]):
+                    continue  # there may be more workers meanwhile
+                try:
+                    result = executors.result(futures[0])
+                except WorkersDiedError as error:  # at this item; the other workers go on
+                    self.count_deaths(error.deaths)
+                    futures[0] = self._submit(executors, self.unfinished[0])
+                    continue
                 futures.popleft()
                 self.unfinished.popleft()
                 self.deaths = 0
@@ -141,6 +154,17 @@ class _Work(Generic[Item, Result]):
         finally:
             for future in futures:
                 future.cancel()
+
+    def count_deaths(self, deaths: int) -> None:
+        """So many more workers have died.
+
+        Raises:
+            UserError: where these are too many.
+        """
+        self.deaths += deaths
+        if self.deaths >= self.most_deaths:
+            text = f"a worker died {self.deaths} times at one task; is there enough memory?"
+            raise UserError(text) from None
 
     def _submit(self, executors: _Executors, item: Item) -> Future[Result]:
         return executors.submit(self.function, item, self.in_thread(item))

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import suppress
@@ -12,8 +13,10 @@ from multiprocessing.connection import wait
 from tasks.common.errors import UserError
 from tasks.common.machine import worker_count
 
-# called in a worker whose parent process has died, before the worker ends too
-at_parent_death: list[Callable[[], None]] = []
+SECONDS_BETWEEN_LOOKS = 0.5  # whether a parent still lives
+
+# called in a worker before it ends, where that has nothing to do with its work
+at_end: list[Callable[[], None]] = []
 
 
 def start_early(preload: str) -> None:
@@ -38,9 +41,27 @@ def end_with_parent(*_: object) -> None:
         threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
+def end_with(parent: int) -> None:
+    """End this process when its parent, which has that id, dies: see end_with_parent().
+
+    For a process that multiprocessing did not start, which has no sentinel.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _end_after(sentinel: int) -> None:
     """End this process once `sentinel` is ready, as that of a process is when it has ended."""
     wait([sentinel])
-    for call in at_parent_death:
-        call()
+    run_at_end()
     os._exit(1)
+
+
+def run_at_end() -> None:
+    for call in at_end:
+        call()

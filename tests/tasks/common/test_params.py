@@ -239,6 +239,18 @@ LABEL_RULES = {
             "params.yaml train.epochs: input should be greater than or equal to 1, found 0",
         ),
         (
+            "train: {devices: 0}",
+            "train",
+            TrainParams,
+            "params.yaml train.devices: input should be greater than or equal to 1, found 0",
+        ),
+        (
+            "train: {devices: 5, batch_size: 4}",
+            "train",
+            TrainParams,
+            "params.yaml train: devices needs at most the images of a batch, 4, found 5",
+        ),
+        (
             "train: {image_size: 65}",
             "train",
             TrainParams,
