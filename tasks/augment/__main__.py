@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.augment import counts, plan, segment_cache
+from tasks.augment.assemble import assemble_segments
 from tasks.augment.conflicts import find_label_conflicts
 from tasks.augment.contact_sheet import SHEET_QUALITY, sample_sheet
-from tasks.augment.expand import Batch, expand_batch
+from tasks.augment.expand import Batch, batches_apart, expand_batch
 from tasks.augment.reuse import EarlierVariants
 from tasks.augment.segments import Finished, written_by_source
 from tasks.capacity.count import checked_capacities
@@ -29,6 +30,7 @@ from tasks.capacity.labels import expected_labels
 from tasks.common import cache_bound, errors, events, machine, tables
 from tasks.common.params import read_params
 from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
+from tasks.dataset import dvc_remote
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_preprocessing, read_validated
 from tasks.dataset.paths import AUGMENT_METRICS, AUGMENTED, COUNTS, LEDGER, SEGMENTS
@@ -43,6 +45,7 @@ from tasks.variants.label_checks import check_label_rules
 from tasks.variants.originals import Originals, read_originals
 from tasks.variants.params import AugmentParams
 from tasks.variants.recipe import Recipes, check_policies, overall_hash
+from tasks.workers import cluster
 from tasks.workers.ordered import map_ordered
 
 SOURCES_SHOWN = 8  # on the contact sheet
@@ -51,6 +54,8 @@ SOURCES_SHOWN = 8  # on the contact sheet
 def augment(validated: pd.DataFrame, params: AugmentParams, recipes: Recipes) -> None:
     """Write data/augmented and metrics/augment.json."""
     rows = sources.training_sources(validated)
+    if cluster.is_apart():
+        dvc_remote.require_listed(rows)
     planned = plan.plan_counts(rows, params)
     inputs = sources.policy_inputs(rows, recipes.general.preprocessing)
     capacities = checked_capacities(inputs, planned, params)
@@ -122,25 +127,35 @@ def write_ledger(
     with ExitStack() as stack:
         ledger = stack.enter_context(tables.ParquetWriter(path, LEDGER_COLUMNS))
         # batches that make nothing read and hash, for which threads do: no worker is started
+        in_cluster = cluster.shares_folder()
         expanded = map_ordered(
             expand_batch,
             with_folder(batches, stack),
             "tasks.augment.expand",
-            lambda batch: batch.makes_nothing,
+            lambda batch: batch.makes_nothing and not in_cluster,
             on_cluster=True,
         )
-        tracked = events.track(expanded, sources, "augmenting", "source", count_sources)
-        for segment in gather_segments(chain.from_iterable(tracked)):
-            rows = segment_cache.write_segment(segment, recipes, originals)
+        tracked = events.track(
+            expanded, sources, "augmenting", "source", count_sources, cluster.note
+        )
+        pieces = chain.from_iterable(tracked)
+        for rows, made_before in assemble_segments(pieces, recipes, originals):
             ledger.write(rows)
             written.append(written_by_source(rows))
             rejections.append(counts.count_rejections(rows))
-            reused += sum(piece.reused for piece in segment)
+            reused += made_before
     return Expanded(np.concatenate(written), counts.sum_rejections(rejections), reused)
 
 
 def with_folder(batches: Iterable[Batch], stack: ExitStack) -> Iterator[Batch]:
-    """Give batches that make variants a folder for their images, which ends with `stack`."""
+    """Give batches that make variants a folder for their images, which ends with `stack`.
+
+    Those for workers of a cluster that have no folder in common with this process become batches
+    that they can do: their images come back with the rows.
+    """
+    if cluster.is_apart():
+        yield from chain.from_iterable(map(batches_apart, batches))
+        return
     folder = None
     for batch in batches:
         if not batch.makes_nothing:
@@ -152,7 +167,7 @@ def with_folder(batches: Iterable[Batch], stack: ExitStack) -> Iterator[Batch]:
 @contextmanager
 def images_folder() -> Iterator[Path]:
     """A folder of this process in the private cache, without those that killed runs left there."""
-    beside = machine.cache_folder().absolute() / "images"
+    beside = machine.cache_folder() / "images"
     remove_abandoned(beside.parent)
     with locked_beside(beside, make_folder_in_cache) as folder:
         yield folder
@@ -165,18 +180,6 @@ def make_folder_in_cache(path: Path) -> None:
     except OSError as error:
         error.filename = str(path.parent)
         raise
-
-
-def gather_segments(pieces: Iterable[Finished]) -> Iterator[list[Finished]]:
-    """Finished sources, in order, up to each one that ends a segment."""
-    segment: list[Finished] = []
-    for piece in pieces:
-        segment.append(piece)
-        if piece.ends_segment:
-            yield segment
-            segment = []
-    if segment:
-        yield segment
 
 
 def report(totals: dict[str, Any], reused: int) -> None:

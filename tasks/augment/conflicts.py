@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.augment.segments import locations, name_of, sizes_in_tar, with_columns
-from tasks.augment.tar_format import BLOCK, END
+from tasks.augment.segments import offsets_in_tar, sizes_in_tar, with_columns
+from tasks.augment.tar_format import BLOCK
 from tasks.variants.make import OF_THE_IMAGE
 from tasks.variants.originals import Originals
 
@@ -25,41 +25,30 @@ COMPARED = ["label", "source_label", "pixel_hash", "variant_index", "status"]
 def find_conflicts(rows: pa.Table, originals: Originals) -> pa.Array:
     """Why each row's variant may not be written; null for most."""
     hashes, labels = rows["pixel_hash"].to_numpy(), rows["label"].to_numpy()
-    written = rows["segment"].is_valid().to_numpy()
+    written = rows["offset"].is_valid().to_numpy()
     reasons = originals.conflicts(np.where(written, hashes, 0), labels)
     return pa.array(reasons, pa.string())
 
 
-def leave_out(
-    rows: pa.Table, reasons: pa.Array, tar: Path
-) -> tuple[str | None, list[bytes], pa.Table]:
-    """A segment without the variants that have a reason.
+def leave_out(rows: pa.Table, reasons: pa.Array) -> pa.Table:
+    """The rows of a segment without the variants that have a reason, see find_conflicts().
 
-    Args:
-        rows: of the segment.
-        reasons: see find_conflicts().
-        tar: the whole segment.
-
-    Returns:
-        As assemble_segment(): its name, its bytes, its rows. Rows of variants that are left out
-        keep their pixel hash and operations.
+    Rows of variants that are left out keep their pixel hash and operations.
     """
     kept = reasons.is_null()
     columns = {name: pc.if_else(kept, rows[name], None) for name in OF_THE_IMAGE}
     columns["status"] = pc.if_else(kept, rows["status"], "rejected")
     columns["reason"] = pc.if_else(kept, rows["reason"], reasons)
-    data = [*_members(tar.read_bytes(), rows, kept.to_numpy(zero_copy_only=False)), END]
-    name = name_of(data) if data[:-1] else None
     rows = with_columns(rows, columns)
-    return name, data, with_columns(rows, locations(rows, name))
+    return with_columns(rows, {"offset": offsets_in_tar(rows)})
 
 
-def _members(data: bytes, rows: pa.Table, kept: np.ndarray) -> list[bytes]:
-    """Those members of a tar whose rows are kept."""
+def kept_members(rows: pa.Table, reasons: pa.Array) -> list[tuple[int, int]]:
+    """Those members of a segment's tar that have no reason, by where they start and their size."""
     sizes = sizes_in_tar(rows)
     starts = rows["offset"].fill_null(0).to_numpy() - BLOCK
-    chosen = np.flatnonzero(kept & (sizes > 0))
-    return [data[starts[row] : starts[row] + sizes[row]] for row in chosen]
+    kept = reasons.is_null().to_numpy(zero_copy_only=False) & (sizes > 0)
+    return list(zip(starts[kept].tolist(), sizes[kept].tolist(), strict=True))
 
 
 class LabelConflicts(NamedTuple):

@@ -4,6 +4,7 @@ One batch of sources goes in, one list of finished sources (their images and row
 computes batches, here or in worker processes, is the caller's.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tasks.variants.recipe import Recipe, Recipes
 from tasks.variants.sources import Source, read_policy_input
 
 StoredRows = tuple[StoredSegment, int, int]  # from its first row to before its last
+Reusable = dict[int, Encoded]  # variants that were made before, by index
 
 
 @dataclass
@@ -38,14 +40,14 @@ class Batch:
     Attributes:
         runs: sources next to each other: found finished in a stored segment, or a list to make.
         earlier: of sources to make, by source_id, the stored rows of variants made before, where
-            their number was another than is planned now.
+            their number was another than is planned now; or these variants, already read.
         pixels: how much work it is.
         images_in: a folder for the files of images that are made, see Finished.
     """
 
     recipes: Recipes
     runs: list[Finished | list[Source]] = field(default_factory=list)
-    earlier: dict[str, StoredRows] = field(default_factory=dict)
+    earlier: dict[str, StoredRows | Reusable] = field(default_factory=dict)
     pixels: int = 0
     images_in: Path | None = None
 
@@ -90,6 +92,25 @@ def expand_batch(batch: Batch) -> list[Finished]:
     return finished
 
 
+def batches_apart(batch: Batch) -> Iterator[Batch]:
+    """The same work for workers without stored segments: what is reused is read here.
+
+    A run that was found finished is a batch of its own, which makes nothing.
+    """
+    for run in batch.runs:
+        if isinstance(run, Finished):
+            yield Batch(batch.recipes, [run])
+            continue
+        earlier: dict[str, StoredRows | Reusable] = {
+            source.source_id: read_reusable(
+                source, batch.recipes.of(source.label), batch.earlier[source.source_id]
+            )
+            for source in run
+            if source.source_id in batch.earlier
+        }
+        yield Batch(batch.recipes, [run], earlier)
+
+
 def tar_members(source: Source, recipe: Recipe, encoded: list[Encoded]) -> bytes:
     """The images of a source's variants as members of a tar."""
     extension = extension_of(source, recipe)
@@ -107,7 +128,7 @@ def check_or_forget(stored: StoredSegment) -> bool:
 
 
 def expand_source(
-    source: Source, recipe: Recipe, reusable: dict[int, Encoded] | None = None
+    source: Source, recipe: Recipe, reusable: Reusable | None = None
 ) -> list[Encoded]:
     """Variants 1..planned of one source: each its row of the ledger and its encoded bytes.
 
@@ -133,10 +154,12 @@ def expand_source(
     return variants
 
 
-def read_reusable(source: Source, recipe: Recipe, earlier: StoredRows | None) -> dict[int, Encoded]:
-    """The planned variants of a source that were made before and are sound, by index."""
-    if earlier is None:
-        return {}
+def read_reusable(
+    source: Source, recipe: Recipe, earlier: StoredRows | Reusable | None
+) -> Reusable:
+    """The planned variants of a source that were made before and are sound."""
+    if earlier is None or isinstance(earlier, dict):
+        return earlier or {}
     stored, start, stop = earlier
     if not check_or_forget(stored):
         return {}

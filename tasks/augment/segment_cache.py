@@ -7,7 +7,6 @@ disposable: without it everything is made anew, with equal bytes.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,20 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from tasks.augment.conflicts import find_conflicts, leave_out
-from tasks.augment.segments import (
-    Finished,
-    StoredSegment,
-    assemble_segment,
-    has_bytes_of,
-    sizes_in_tar,
-)
-from tasks.common import machine
+from tasks.augment.segment_files import cached_segments
+from tasks.augment.segments import StoredSegment, sizes_in_tar
 from tasks.common.tables import ParquetWriter
 from tasks.common.temporary import atomic_write
-from tasks.dataset.paths import SEGMENTS
-from tasks.variants.originals import OF_THE_DATASET, Originals
-from tasks.variants.recipe import Recipes
+from tasks.variants.originals import OF_THE_DATASET
 
 DIGEST_BYTES = 8  # of an XXH3
 
@@ -79,7 +69,7 @@ def index_sources(rows: pa.Table) -> np.ndarray:
 
 def read_cached() -> Iterator[tuple[StoredSegment, np.ndarray]]:
     """The segments in the cache, each with its sources; the last used come last."""
-    for index in sorted(_folder().glob("*.sources"), key=_last_used):
+    for index in sorted(cached_segments().glob("*.sources"), key=_last_used):
         data = index.read_bytes()
         digest, data = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
         tar, rows = _tar_of(index), index.with_suffix(".parquet")
@@ -89,39 +79,7 @@ def read_cached() -> Iterator[tuple[StoredSegment, np.ndarray]]:
             yield StoredSegment(tar.name, tar, rows, 0, int(sources["rows"].sum()), digest), sources
 
 
-def write_segment(finished: list[Finished], recipes: Recipes, originals: Originals) -> pa.Table:
-    """Store the segment of these sources in the cache, and what may be written in data/augmented.
-
-    Returns:
-        Its rows of the ledger. Sources without an image make rows, and no file.
-    """
-    name, data, rows = assemble_segment(finished, recipes)
-    if name is None:
-        return rows
-    path = _folder() / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = finished[0].whole
-    if not data and whole and whole.tar != path:
-        _link(whole.tar, path)
-    elif data and not has_bytes_of(path, name):
-        _write_parts(path, data)
-    _write_rows(path, rows)
-    reasons = find_conflicts(rows, originals)
-    if reasons.null_count == len(rows):
-        _link(path, SEGMENTS / name)
-        return rows
-    name, data, rows = leave_out(rows, reasons, path)
-    if name is not None:
-        _write_parts(SEGMENTS / name, data)
-    return rows
-
-
-def _write_parts(path: Path, data: list[bytes]) -> None:
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        file.writelines(data)
-
-
-def _write_rows(tar: Path, rows: pa.Table) -> None:
+def write_rows(rows: pa.Table, name: str) -> None:
     """Store a segment's rows, and then the index of its sources, which spares reading the rows.
 
     Both are named by the sources and never replaced: the run that writes them may still read others
@@ -129,7 +87,8 @@ def _write_rows(tar: Path, rows: pa.Table) -> None:
     of the rows' file.
     """
     data = index_sources(rows).tobytes()
-    index = tar.with_name(f"{tar.stem}-{xxhash.xxh3_64_hexdigest(data)}.sources")
+    stem = name.removesuffix(".tar")
+    index = cached_segments() / f"{stem}-{xxhash.xxh3_64_hexdigest(data)}.sources"
     path = index.with_suffix(".parquet")
     if not (path.is_file() and index.is_file() and index.read_bytes()[DIGEST_BYTES:] == data):
         with atomic_write(path) as temporary:
@@ -148,11 +107,7 @@ def forget_segment(stored: StoredSegment) -> None:
 
 def cached_copies(file_name: str) -> list[Path]:
     """The files that the cache keeps of a segment."""
-    return list(_folder().glob(f"{Path(file_name).stem}*"))
-
-
-def _folder() -> Path:
-    return machine.cache_folder() / "segments"
+    return list(cached_segments().glob(f"{Path(file_name).stem}*"))
 
 
 def _tar_of(index: Path) -> Path:
@@ -162,12 +117,3 @@ def _tar_of(index: Path) -> Path:
 def _last_used(index: Path) -> tuple[int, Path]:
     """An index's time, set with each use. The tar shares its times with DVC's cache: left alone."""
     return index.stat().st_mtime_ns, index
-
-
-def _link(path: Path, place: Path) -> None:
-    """Make `place` the same file as `path`, or a copy where the file system has no hard links."""
-    place.unlink(missing_ok=True)
-    try:
-        os.link(path, place)
-    except OSError:
-        shutil.copy2(path, place)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from tasks.augment.tar_format import BLOCK, END
+from tasks.augment.tar_format import BLOCK
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.variants.recipe import Recipes
@@ -53,6 +54,19 @@ class StoredSegment:
         groups = range(start // size, (stop - 1) // size + 1)
         rows = pa.concat_tables([read_row_group(self.path, group) for group in groups])
         return rows.slice(start - groups[0] * size, stop - start)
+
+
+class FilePart(NamedTuple):
+    """`size` bytes of a file from `start` on; by default all of it."""
+
+    path: Path
+    start: int = 0
+    size: int = -1
+
+    def read(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
 
 
 @dataclass
@@ -105,21 +119,18 @@ class Finished:
         everything = self.stored is not None and (self.start, self.stop) == (0, self.stored.count)
         return self.stored if everything else None
 
-    def take_images(self) -> bytes:
-        """The members of a tar that hold the images; their file is removed, if they lie in one."""
+    @property
+    def images(self) -> bytes | FilePart:
+        """The members of a tar that hold the images, or where these lie."""
         if isinstance(self.tar, Path):
-            data = self.tar.read_bytes()
-            self.tar.unlink()
-            return data
+            return FilePart(self.tar)
         if self.stored is None:
             return self.tar
         rows = self.rows
         offsets = rows["offset"].drop_null()
         if not len(offsets):
             return b""
-        with self.stored.tar.open("rb") as file:
-            file.seek(offsets[0].as_py() - BLOCK)
-            return file.read(int(sizes_in_tar(rows).sum()))
+        return FilePart(self.stored.tar, offsets[0].as_py() - BLOCK, int(sizes_in_tar(rows).sum()))
 
 
 def write_images(data: bytes, folder: Path) -> Path:
@@ -144,29 +155,12 @@ def sizes_in_tar(rows: pa.Table) -> np.ndarray:
     return np.where(lengths > 0, BLOCK - (-lengths // BLOCK) * BLOCK, 0)
 
 
-def assemble_segment(
-    finished: list[Finished], recipes: Recipes
-) -> tuple[str | None, list[bytes], pa.Table]:
-    """The segment of these sources.
-
-    Returns:
-        Its name, `<16 hex digits>.tar`, or None where it holds no image; its bytes in parts, none
-        where all of it is one stored segment; and its rows of the ledger.
-    """
-    whole = finished[0].whole if len(finished) == 1 else None
-    data = [] if whole else [*(one.take_images() for one in finished), END]
-    name = whole.name if whole else name_of(data) if any(data[:-1]) else None
-    sources = list(chain.from_iterable(one.sources for one in finished))
+def place_rows(finished: list[Finished], recipes: Recipes) -> pa.Table:
+    """The ledger's rows of the segment of these sources, without its name; see Finished."""
     rows = pa.concat_tables([one.rows for one in finished])
-    return name, data, place_rows(rows, name, sources, recipes)
-
-
-def place_rows(
-    rows: pa.Table, name: str | None, sources: list[Source], recipes: Recipes
-) -> pa.Table:
-    """`rows` with what is not known before their segment `name` is: see Finished."""
     firsts = np.flatnonzero(rows["variant_index"].to_numpy() == 0)
     counts = np.diff([*firsts, len(rows)])
+    sources = chain.from_iterable(one.sources for one in finished)
     labels = [source.label for source in sources]
     hashes = [recipes.of(label).hash for label in labels]
     source_labels = np.repeat(np.array(labels, object), counts)
@@ -175,7 +169,8 @@ def place_rows(
         "source_label": pa.array(source_labels, pa.string()),
         "split": pa.repeat("train", len(rows)),
         "recipe_hash": pa.array(np.repeat(np.array(hashes, object), counts), pa.string()),
-        **locations(rows, name),
+        "segment": pa.nulls(len(rows), pa.string()),
+        "offset": offsets_in_tar(rows),
     }
     return with_columns(rows, columns)
 
@@ -197,15 +192,16 @@ def final_labels(
     return labels
 
 
-def locations(rows: pa.Table, name: str | None) -> dict[str, pa.Array]:
-    """The columns `segment` and `offset` of rows whose images lie one after the other in `name`."""
+def offsets_in_tar(rows: pa.Table) -> pa.Array:
+    """The column `offset` of rows whose images lie one after the other."""
     sizes = sizes_in_tar(rows)
-    written = sizes > 0
-    offsets = np.cumsum(sizes) - sizes + BLOCK
-    return {
-        "segment": pc.if_else(pa.array(written), pa.scalar(name, pa.string()), None),
-        "offset": pa.array(offsets, mask=~written),
-    }
+    return pa.array(np.cumsum(sizes) - sizes + BLOCK, mask=sizes == 0)
+
+
+def name_rows(rows: pa.Table, name: str | None) -> pa.Table:
+    """`rows` with the segment `name` where they have an image."""
+    segment = pc.if_else(rows["offset"].is_valid(), pa.scalar(name, pa.string()), None)
+    return with_columns(rows, {"segment": segment})
 
 
 def with_columns(rows: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:

@@ -19,7 +19,7 @@ import pandas as pd
 from tasks.common import machine
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_write
-from tasks.dataset import idx_format
+from tasks.dataset import dvc_remote, idx_format
 from tasks.dataset.paths import RAW, SEGMENTS
 from tasks.pixels.hashing import sha256
 
@@ -70,7 +70,8 @@ def read_checked(row: Any, changed: str) -> bytes:
     """
     data = read_row(row)
     if sha256(data) != row.sha256:
-        raise UserError(f"{row.path}: {changed}")
+        fetched = _is_fetched(Path(row.path))
+        raise UserError(f"{row.path}: {dvc_remote.OTHER_BYTES if fetched else changed}")
     return data
 
 
@@ -82,6 +83,21 @@ def read_bytes(path: Path, offset: int | None, length: int) -> bytes:
         offset: in the container, in bytes; None for a file of its own.
         length: in bytes.
     """
+    if not _is_fetched(path):
+        return _read_bytes(path, offset, length)
+    while True:
+        with suppress(FileNotFoundError):  # another process made room in the cache
+            return _read_bytes(dvc_remote.fetch(path), offset, length)
+
+
+def _is_fetched(path: Path) -> bool:
+    """Whether a file of data/raw is not here, and is read from the DVC remote."""
+    if not machine.sources_are_remote() or not path.is_relative_to(RAW):
+        return False
+    return not path.exists()
+
+
+def _read_bytes(path: Path, offset: int | None, length: int) -> bytes:
     if offset is None:
         return path.read_bytes()
     facts = path.stat()

@@ -5,10 +5,11 @@ the keys of its items. All of it is disposable: without it everything is compute
 numbers.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +21,6 @@ import xxhash
 from tasks.common import machine
 from tasks.common.cache_bound import trim_cache
 from tasks.common.temporary import atomic_write, locked_beside, remove_abandoned
-
-COPIED_AT_ONCE = 1024  # items
 
 
 class Wanted(NamedTuple):
@@ -82,8 +81,35 @@ def kept_array(wanted: Wanted, compute: Callable[[Path, np.ndarray], None]) -> I
             compute(temporary, missing)
         array = np.load(temporary, mmap_mode="r")
         with suppress(OSError):  # it is there, if not for later runs
-            _keep(temporary, wanted)
+            array = np.load(_keep(temporary, wanted), mmap_mode="r")  # its name is the kept file's
         yield array
+
+
+def start_of_items(path: Path) -> int:
+    """At which byte the items of a .npy file begin."""
+    return int(np.load(path, mmap_mode="r").offset)
+
+
+def write_items(path: Path, start: int, places: np.ndarray, items: Iterable[np.ndarray]) -> None:
+    """Write the items of some places into a .npy file that others write into at the same time.
+
+    Of hosts that share a file system, two that wrote into one page of a mapped file would spoil
+    each other's bytes; and NFS writes whole pages of a file that is not locked.
+
+    Args:
+        path: of the file, whose space is allocated.
+        start: see start_of_items(), which is not for those that write: it caches a page.
+        places: of the items, in their order.
+        items: all of one size, and of the file's type.
+    """
+    with path.open("r+b", buffering=0) as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_SH)
+        for place, item in zip(places.tolist(), items, strict=True):
+            file.seek(start + place * item.nbytes)
+            left = np.ascontiguousarray(item).data.cast("B")
+            while left:  # one call writes 2 GiB at most, and less on a signal
+                left = left[file.write(left) :]
 
 
 def _folder() -> Path:
@@ -117,7 +143,8 @@ def _read(path: Path, wanted: Wanted) -> np.ndarray | None:
 def _allocate(path: Path, wanted: Wanted) -> None:
     """Make an array on disk and reserve its space; where that lacks, kept arrays make room.
 
-    Without the space, writing to the mapped file of a full disk would end the process by a signal.
+    Without the space, a full disk would be found when most of the work is done; and whoever writes
+    into a mapped file would be ended by a signal.
 
     Raises:
         OSError: where the disk has no room for it.
@@ -144,8 +171,8 @@ def _reserve(path: Path, wanted: Wanted) -> None:
 
 def _copy_known(path: Path, wanted: Wanted) -> np.ndarray:
     """Copy the items that kept arrays of this form have; the places of those that none has."""
-    array = np.load(path, mmap_mode="r+")
-    missing = np.arange(len(array))
+    start = start_of_items(path)
+    missing = np.arange(len(wanted.keys))
     for keys_file in sorted(_folder().glob(f"{wanted.form_name}_*.keys")):
         if not len(missing):
             break
@@ -155,7 +182,8 @@ def _copy_known(path: Path, wanted: Wanted) -> np.ndarray:
         for kept_file in keys_file.parent.glob(f"{keys_file.stem}-*.npy"):
             kept = _read(kept_file, wanted)
             if kept is not None:
-                _copy(kept, places[places >= 0], array, missing[places >= 0])
+                items = (kept[place] for place in places[places >= 0])
+                write_items(path, start, missing[places >= 0], items)
                 missing = missing[places < 0]
                 break
     return missing
@@ -173,20 +201,18 @@ def _places_in(keys_file: Path, keys: np.ndarray) -> np.ndarray:
     return np.full(len(keys), -1)
 
 
-def _copy(source: np.ndarray, places: np.ndarray, target: np.ndarray, to: np.ndarray) -> None:
-    """`target[to] = source[places]`, in parts that fit into memory."""
-    for start in range(0, len(places), COPIED_AT_ONCE):
-        part = slice(start, start + COPIED_AT_ONCE)
-        target[to[part]] = source[places[part]]
+def _keep(temporary: Path, wanted: Wanted) -> Path:
+    """Keep a finished array, where the cache has room for it; what is longest unused goes.
 
-
-def _keep(temporary: Path, wanted: Wanted) -> None:
-    """Keep a finished array, where the cache has room for it; what is longest unused goes."""
+    Returns:
+        The file that it lies in now.
+    """
     limit_bytes = machine.cache_limit_bytes()
     if temporary.stat().st_size > limit_bytes:
-        return
+        return temporary
     folder = temporary.parent
     with atomic_write(folder / f"{wanted.name}.keys") as keys_file, keys_file.open("wb") as file:
         np.save(file, wanted.keys)
-    temporary.rename(folder / f"{wanted.name}-{_checksum(temporary)}.npy")
+    kept = temporary.rename(folder / f"{wanted.name}-{_checksum(temporary)}.npy")
     trim_cache(limit_bytes)
+    return kept

@@ -6,6 +6,7 @@ private cache, so a second training decodes nothing, and one with more images on
 """
 
 import importlib.metadata
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ import pandas as pd
 from tasks.common import events, machine
 from tasks.dataset import image_bytes
 from tasks.dataset.selections import usable, written_variants
-from tasks.model.array_cache import Wanted, kept_array
+from tasks.model.array_cache import Wanted, kept_array, start_of_items, write_items
 from tasks.model.images import INPUT_VERSION, InputForm, as_input
 from tasks.pixels.decode import DECODING
 from tasks.pixels.preprocess import AS_DECODED
+from tasks.workers import cluster
 from tasks.workers.ordered import map_ordered
 
 IMAGES_PER_TASK = 128
@@ -40,6 +42,7 @@ class DecodeTask(NamedTuple):
     """The work of one worker: decode `files` into `array`, at `places`."""
 
     array: Path  # the .npy file to write into
+    start: int  # the byte at which its items begin
     places: np.ndarray
     files: pd.DataFrame
     form: InputForm
@@ -81,11 +84,17 @@ def decoded_images(
     """
 
     def decode(array: Path, places: np.ndarray) -> None:
-        starts = range(0, len(places), IMAGES_PER_TASK)
-        parts = (places[start : start + IMAGES_PER_TASK] for start in starts)
-        tasks = (DecodeTask(array, part, files.iloc[part], form) for part in parts)
-        done = map_ordered(_decode_part, tasks, preload="tasks.model.image_array", on_cluster=True)
-        for _ in events.track(done, len(starts), what, "part"):
+        numbers = range(0, len(places), IMAGES_PER_TASK)
+        parts = (places[number : number + IMAGES_PER_TASK] for number in numbers)
+        start = start_of_items(array)
+        tasks = (DecodeTask(array, start, part, files.iloc[part], form) for part in parts)
+        done = map_ordered(
+            _decode_part,
+            tasks,
+            preload="tasks.model.image_array",
+            on_cluster=cluster.shares_folder(),  # else there is no array that workers can write to
+        )
+        for _ in events.track(done, len(numbers), what, "part", note=cluster.note):
             pass
 
     return kept_array(wanted_images(files, form), decode)
@@ -108,10 +117,13 @@ def wanted_images(files: pd.DataFrame, form: InputForm) -> Wanted:
 
 def _decode_part(task: DecodeTask) -> None:
     """Decode some files into the array; runs in a worker."""
-    array, form = np.load(task.array, mmap_mode="r+"), task.form
-    for index, row in zip(task.places, task.files.itertuples(index=False), strict=True):
+    write_items(task.array, task.start, task.places, _decode(task.files, task.form))
+
+
+def _decode(files: pd.DataFrame, form: InputForm) -> Iterator[np.ndarray]:
+    for row in files.itertuples(index=False):
         preprocessing = form.preprocessing if row.variant_index == 0 else AS_DECODED
-        array[index] = as_input(preprocessing.read(read_bytes(row)), form.size, form.fit)
+        yield as_input(preprocessing.read(read_bytes(row)), form.size, form.fit)
 
 
 def read_bytes(row: Any) -> bytes:
@@ -125,6 +137,9 @@ def read_bytes(row: Any) -> bytes:
     )
 
 
-def in_memory_if_small(array: np.ndarray) -> np.ndarray:
-    """A copy of `array` in memory where it takes less than a quarter of that, else `array`."""
-    return np.array(array) if array.nbytes < machine.memory_bytes() / 4 else array
+def in_memory_if_small(array: np.ndarray, copies: int = 1) -> np.ndarray:
+    """A copy of `array` in memory where it takes less than a quarter of that, else `array`.
+
+    `copies`: how many processes of this machine hold one.
+    """
+    return np.array(array) if array.nbytes * copies < machine.memory_bytes() / 4 else array

@@ -16,11 +16,10 @@ from tasks.augment.committed_segments import (
     read_committed,
     read_segments,
 )
-from tasks.augment.segments import assemble_segment
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.paths import AUGMENTED, SEGMENTS
-from tests.tasks.augment.test_segments import RECIPE, RECIPES, cut, finished, made
+from tests.tasks.augment.test_segments import RECIPE, assemble, cut, finished, made
 
 LOCK = b"""\
 schema: '2.0'
@@ -110,10 +109,10 @@ def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path
     pieces = finished(made("e", []), made("a", [700, 30]), made("b", [None, 900]), made("g", []))
     files, parts = {}, []
     for gathered in cut(pieces):
-        name, data, rows = assemble_segment(gathered, RECIPES)
+        name, data, rows = assemble(gathered)
         parts.append(rows)
         if name:
-            files[f"segments/{name}"] = store(tmp_path / name, b"".join(data))
+            files[f"segments/{name}"] = store(tmp_path / name, data)
     files["manifest.parquet"] = tmp_path / "ledger"
     tables.write_arrow(tmp_path / "ledger", pa.concat_tables(parts))
     return files

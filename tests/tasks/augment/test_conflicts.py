@@ -14,21 +14,22 @@ from tasks.augment.conflicts import (
     OF_THE_IMAGE,
     find_conflicts,
     find_label_conflicts,
+    kept_members,
     leave_out,
 )
-from tasks.augment.segments import assemble_segment, with_columns
+from tasks.augment.segments import name_rows, with_columns
+from tasks.augment.tar_format import END
 from tasks.commands.verify import remake_variant, verify
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.dataset.manifests import read_ledger
 from tasks.pixels.encode import encode
-from tasks.pixels.hashing import sha256
 from tasks.pixels.preprocess import AS_DECODED
 from tasks.variants import recipe as recipes
 from tasks.variants.originals import NO_ORIGINALS, Originals, read_originals
 from tasks.variants.recipe import Recipes
 from tests.tasks.augment.datasets import Dataset, run
-from tests.tasks.augment.test_segments import RECIPES, finished, made
+from tests.tasks.augment.test_segments import assemble, finished, made
 
 MIRROR = [[{"HorizontalFlip": {"p": 1.0}}]]
 
@@ -158,18 +159,17 @@ def test_of_several_pairs_the_first_is_told(tmp_path: Path) -> None:
     assert find_label_conflicts(path) == (4, [("a-v001", "cat"), ("b-v002", "dog")], "cat")
 
 
-def test_a_segment_without_a_variant_is_as_if_it_were_rejected(tmp_path: Path) -> None:
+def test_a_segment_without_a_variant_is_as_if_it_were_rejected() -> None:
     sources = made("a", [700, None, 30]), made("b", [900])
-    _, data, rows = assemble_segment(finished(*sources), RECIPES)
-    tar = tmp_path / "whole.tar"
-    tar.write_bytes(b"".join(data))
+    _, whole, rows = assemble(finished(*sources))
     status = ["written", "written", "rejected", "written", "written", "written"]
     reason = [None, None, "one_colour", None, None, None]
     rows = with_columns(rows, {"status": pa.array(status), "reason": pa.array(reason)})
     forbidden = pa.array([None, "equals_held_out: x", None, None, None, None], pa.string())
-    name, parts, left = leave_out(rows, forbidden, tar)
-    whole = tar.read_bytes()  # members of 512 + 1024, 512 + 512 and 512 + 1024 bytes
-    assert b"".join(parts) == whole[1536:] and name == f"{sha256(whole[1536:])[:16]}.tar"
+    # members of 512 + 1024, 512 + 512 and 512 + 1024 bytes
+    assert len(whole) == 1536 + 1024 + 1536 + len(END)
+    assert kept_members(rows, forbidden) == [(1536, 1024), (2560, 1536)]
+    left = name_rows(leave_out(rows, forbidden), "left.tar")
     assert left.to_pylist() == [
         row | change
         for row, change in zip(
@@ -184,20 +184,20 @@ def test_a_segment_without_a_variant_is_as_if_it_were_rejected(tmp_path: Path) -
                     "reason": "equals_held_out: x",
                 },
                 {},
-                {"segment": name, "offset": 512},
+                {"segment": "left.tar", "offset": 512},
                 {},
-                {"segment": name, "offset": 512 + 512 + 512},
+                {"segment": "left.tar", "offset": 512 + 512 + 512},
             ],
             strict=True,
         )
     ]
     everything = pa.array([None, "x", None, "x", None, "x"], pa.string())
-    name, parts, left = leave_out(rows, everything, tar)
-    assert name is None and left["segment"].null_count == 6
+    assert kept_members(rows, everything) == []
+    assert leave_out(rows, everything)["offset"].null_count == 6
 
 
 def test_conflicts_are_those_of_written_variants() -> None:
-    _, _, rows = assemble_segment(finished(made("a", [700, None, 30])), RECIPES)
+    _, _, rows = assemble(finished(made("a", [700, None, 30])))
     rows = with_columns(rows, {"pixel_hash": pa.array([5, 7, 7, 8], pa.int64())})
     all_held_out = Originals(
         np.array([5, 7]), np.array(["dog", "dog"]), np.array([True, True]), np.array(["x", "y"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.augment import segment_cache
+from tasks.augment.assemble import assemble_segments
 from tasks.augment.expand import (
     Batch,
     StoredRows,
@@ -257,7 +258,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stor
     def store(recipe: Recipe, *sources: Source) -> StoredRows:
         recipes = Recipes(recipe)
         finished = expand_batch(Batch(recipes, [list(sources)]))
-        segment_cache.write_segment(finished, recipes, NO_ORIGINALS)
+        list(assemble_segments(finished, recipes, NO_ORIGINALS))
         ((stored, index),) = segment_cache.read_cached()
         return stored, 0, int(index["rows"][0])
 

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 
 from tasks.augment import segment_cache
-from tasks.augment.segments import assemble_segment, is_sound, with_columns
+from tasks.augment.assemble import assemble_segments
+from tasks.augment.segments import is_sound, with_columns
 from tasks.dataset.paths import SEGMENTS
 from tasks.variants.originals import NO_ORIGINALS, Originals
-from tests.tasks.augment.test_segments import RECIPE, RECIPES, Made, finished, made
+from tests.tasks.augment.test_segments import RECIPE, RECIPES, Made, assemble, finished, made
 
 
 @pytest.fixture
@@ -22,13 +23,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(*sources: Made) -> pa.Table:
-    return segment_cache.write_segment(finished(*sources), RECIPES, NO_ORIGINALS)
+    ((rows, _),) = assemble_segments(finished(*sources), RECIPES, NO_ORIGINALS)
+    return rows
 
 
 def test_an_index_says_what_is_known_of_each_source() -> None:
-    _, _, rows = assemble_segment(
-        finished(made("a", [700, None]), made("b", []), made("c", [1])), RECIPES
-    )
+    _, _, rows = assemble(finished(made("a", [700, None]), made("b", []), made("c", [1])))
     reasons = pa.array([None, None, "one_colour", None, None, "equals_held_out: x"], pa.string())
     index = segment_cache.index_sources(with_columns(rows, {"reason": reasons}))
     assert index.tolist() == [
@@ -122,7 +122,7 @@ def test_what_other_images_forbid_is_left_out_of_the_dataset_alone(cache: Path) 
     for _, [(row, _)] in (a, b):
         row["pixel_hash"] = 5 if row["length"] == 700 else 6
     held_out = Originals(np.array([5]), np.array(["cat"]), np.array([True]), np.array(["x"]))
-    rows = segment_cache.write_segment(finished(a, b), RECIPES, held_out)
+    ((rows, _),) = assemble_segments(finished(a, b), RECIPES, held_out)
     ((stored, sources),) = segment_cache.read_cached()
     assert stored.count == 4 and sources["complete"].all()
     assert rows["reason"].to_pylist() == [None, "equals_held_out: x", None, None]

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from tasks.augment import segments, tar_format
 from tasks.augment.__main__ import with_folder
 from tasks.augment.expand import Batch, Encoded, source_row, tar_members
-from tasks.augment.segments import Finished, StoredSegment, assemble_segment, write_images
+from tasks.augment.segment_files import read_tar
+from tasks.augment.segments import (
+    FilePart,
+    Finished,
+    StoredSegment,
+    name_of,
+    name_rows,
+    place_rows,
+    write_images,
+)
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS
 from tasks.pixels import hashing
@@ -56,6 +65,15 @@ def finished(*sources: Made) -> list[Finished]:
     return pieces
 
 
+def assemble(
+    pieces: list[Finished], recipes: Recipes = RECIPES
+) -> tuple[str | None, bytes, pa.Table]:
+    """The segment of these pieces: its name, None if it has no image; its bytes; its rows."""
+    data = read_tar([piece.images for piece in pieces])
+    name = name_of(data) if any(data[:-1]) else None
+    return name, b"".join(data), name_rows(place_rows(pieces, recipes), name)
+
+
 def cut(pieces: list[Finished]) -> list[list[Finished]]:
     """The pieces of each segment, as the stage gathers them."""
     gathered: list[list[Finished]] = [[]]
@@ -67,13 +85,12 @@ def cut(pieces: list[Finished]) -> list[list[Finished]]:
 
 
 def names(pieces: list[Finished]) -> list[str | None]:
-    return [assemble_segment(own, RECIPES)[0] for own in cut(pieces)]
+    return [assemble(own)[0] for own in cut(pieces)]
 
 
 def test_a_segment_is_a_plain_tar(tmp_path: Path) -> None:
     sources = [made("a", [1, 512, 513]), made("b", [700])]
-    name, parts, table = assemble_segment(finished(*sources), RECIPES)
-    data = b"".join(parts)
+    name, data, table = assemble(finished(*sources))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar}
         assert {(m.mode, m.uid, m.gid, m.mtime, m.uname, m.gname) for m in tar} == {
@@ -111,19 +128,19 @@ def test_a_header_is_what_tarfile_makes() -> None:
 
 
 def test_rejected_variants_take_no_place() -> None:
-    rows = assemble_segment(finished(made("a", [None, 10])), RECIPES)[2].to_pylist()
+    rows = assemble(finished(made("a", [None, 10])))[2].to_pylist()
     assert [(row["segment"] is None, row["offset"]) for row in rows] == [
         (True, None),
         (True, None),
         (False, 512),
     ]
-    assert assemble_segment(finished(made("a", [None])), RECIPES)[0] is None
+    assert assemble(finished(made("a", [None])))[0] is None
 
 
 def test_segments_are_about_as_long_as_they_should_be(monkeypatch) -> None:
     monkeypatch.setattr(segments, "MEAN_BYTES", 64 * 1024)
     gathered = cut(finished(*(made(str(n), [3000] * 2) for n in range(4000))))
-    sizes = [sum(len(piece.take_images()) for piece in pieces) for pieces in gathered]
+    sizes = [sum(len(piece.images) for piece in pieces) for pieces in gathered]
     mean = sum(sizes[:-1]) / (len(sizes) - 1)
     assert 0.85 < mean / (64 * 1024) < 1.15
 
@@ -159,9 +176,9 @@ def test_an_edit_touches_its_segment_and_at_most_one_beside_it(
 
 def stored(folder: Path, *sources: Made, first: int = 0) -> StoredSegment:
     """The segment of these sources in `folder`, its rows after `first` others in a ledger."""
-    name, data, rows = assemble_segment(finished(*sources), RECIPES)
-    (folder / name).write_bytes(b"".join(data))
-    others = assemble_segment(finished(made("z", [1] * (first - 1))), RECIPES)[2].slice(0, first)
+    name, data, rows = assemble(finished(*sources))
+    (folder / name).write_bytes(data)
+    others = assemble(finished(made("z", [1] * (first - 1))))[2].slice(0, first)
     tables.write_arrow(folder / "ledger", pa.concat_tables([others, rows]))
     return StoredSegment(name, folder / name, folder / "ledger", first, len(rows))
 
@@ -173,7 +190,7 @@ def test_stored_rows_are_found_whatever_row_groups_hold_them(
     monkeypatch.setattr(tables, "ROWS_PER_GROUP", rows_per_group)
     sources = made("a", [700, None, 30]), made("b", []), made("c", [900, 1])
     own = stored(tmp_path, *sources, first=5)
-    expected = assemble_segment(finished(*sources), RECIPES)[2]
+    expected = assemble(finished(*sources))[2]
     for start in range(8):
         for stop in range(start + 1, 9):
             assert own.rows(start, stop) == expected.slice(start, stop - start)
@@ -185,20 +202,14 @@ def test_images_of_a_stored_segment_are_those_of_its_sources(tmp_path: Path) -> 
     rows = {"a": (0, 4), "b": (4, 5), "c": (5, 9)}
     for (source, variants), (start, stop) in zip(sources, rows.values(), strict=True):
         piece = Finished(start, stop, [source], stored=own)
-        assert piece.take_images() == tar_members(source, RECIPE, variants)
+        assert read_tar([piece.images])[0] == tar_members(source, RECIPE, variants)
         assert piece.whole is None
     everything = Finished(0, 9, [source for source, _ in sources], stored=own)
     assert everything.whole == own
-    assert everything.take_images() + tar_format.END == own.tar.read_bytes()
-    # taken whole, it need not be read; with more it is another segment
-    name, data, table = assemble_segment([everything], RECIPES)
-    assert (name, data) == (own.name, [])
-    assert table == assemble_segment(finished(*sources), RECIPES)[2]
+    assert everything.images == FilePart(own.tar, 0, own.tar.stat().st_size - len(tar_format.END))
+    assert assemble([everything]) == assemble(finished(*sources))
     more = made("d", [5])
-    expected = assemble_segment(finished(*sources, more), RECIPES)
-    name, data, table = assemble_segment([everything, *finished(more)], RECIPES)
-    assert (name, b"".join(data)) == (expected[0], b"".join(expected[1]))
-    assert table == expected[2]
+    assert assemble([everything, *finished(more)]) == assemble(finished(*sources, more))
 
 
 def test_a_tar_has_the_bytes_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,23 +232,22 @@ def test_a_tar_has_the_bytes_that_name_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_variants_that_were_written_are_counted_by_source() -> None:
     sources = made("a", [700, None, 30]), made("b", []), made("c", [None, 1])
-    rows = assemble_segment(finished(*sources), RECIPES)[2]
+    rows = assemble(finished(*sources))[2]
     assert segments.written_by_source(rows).tolist() == [2, 0, 1]
 
 
 def test_each_source_has_the_label_and_the_recipe_of_its_class() -> None:
     (cat, variants), (dog, none) = made("a", [5, 5]), made("b", [None])
     own = Recipes(RECIPE, {"dog": Recipe(1, "[]", Encoding(), True, 1)})
-    rows = assemble_segment(finished((cat, variants), (dog._replace(label="dog"), none)), own)[2]
+    rows = assemble(finished((cat, variants), (dog._replace(label="dog"), none)), own)[2]
     assert rows["label"].to_pylist() == ["cat"] * 3 + ["dog"] * 2
     assert rows["recipe_hash"].to_pylist() == [RECIPE.hash] * 3 + [own.of("dog").hash] * 2
     assert rows["split"].to_pylist() == ["train"] * 5
 
 
-def test_images_may_cross_in_a_file_which_ends_when_they_are_taken(tmp_path: Path) -> None:
+def test_images_may_cross_in_a_file(tmp_path: Path) -> None:
     piece = Finished(0, 1, tar=write_images(b"members", tmp_path))
-    assert piece.take_images() == b"members"
-    assert not list(tmp_path.iterdir())
+    assert read_tar([piece.images]) == [b"members", tar_format.END]
     with pytest.raises(OSError) as failed:
         write_images(b"members", tmp_path / "none")
     assert failed.value.filename == str(tmp_path)  # of the cache, not of its temporary folder

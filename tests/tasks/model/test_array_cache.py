@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.model import array_cache
-from tasks.model.array_cache import Wanted, kept_array
+from tasks.model.array_cache import Wanted, kept_array, start_of_items, write_items
 
 FORM = {"size": 2}
 Computed = list[list[str]]
@@ -207,3 +207,23 @@ def test_where_it_cannot_be_kept_it_is_still_there(
     monkeypatch.setattr(array_cache, "_keep", full)
     assert read("ab") == (numbers("ab"), "ab")
     assert not list(folder.iterdir())
+
+
+def test_writers_of_one_file_change_their_own_bytes_alone(tmp_path: Path) -> None:
+    """As two hosts of one file system: neither reads, or writes, what is the other's."""
+    path = tmp_path / "x.npy"
+    expected = np.arange(7 * 6, dtype=np.uint16).reshape(7, 2, 3)
+    np.save(path, np.full_like(expected, 999))
+    start = start_of_items(path)
+    assert start == path.stat().st_size - expected.nbytes
+    whole = path.read_bytes()
+    places = np.array([5, 0, 3])
+    write_items(path, start, places, iter(expected[places]))
+    changed = np.full_like(expected, 999)
+    changed[places] = expected[places]
+    assert path.read_bytes() == whole[:start] + changed.tobytes()
+    rest = np.array([1, 2, 4, 6])
+    write_items(path, start, rest, (item.T.copy().T for item in expected[rest]))  # of any strides
+    assert np.array_equal(np.load(path), expected)
+    with pytest.raises(ValueError):
+        write_items(path, start, rest, expected[:3])
