@@ -7,6 +7,7 @@ order      in which order an epoch shows it
 online     variants made on the fly, in worker processes
 feed       the batches of an epoch, and how often each image was shown
 device_augmentation/  batches augmented where the model is
+distributed/  training on several devices or hosts
 loop/      the training loop, its optimizer, its checkpoints
 history    a row for each epoch, and which is the best
 exposure   how often each source was shown, compared with the plan

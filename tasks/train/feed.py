@@ -1,7 +1,7 @@
 """The batches of each training epoch: decoded images, augmented on the device or not, or made ones.
 
 A sample is one image of an epoch; samples have numbers. The feed counts how often each was shown;
-order.py says in which order.
+order.py says in which order. Of processes that train together each shows its share of each batch.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tasks.model.device import on_device, resident
 from tasks.train.device_augmentation.batches import DeviceAugmentation
+from tasks.train.distributed.group import ALONE, Group
 from tasks.train.online import OnlineBatches, Shown
 from tasks.train.order import in_batches, samples_of_epoch
 
@@ -30,8 +31,10 @@ class Feed:
             as they are.
         balanced: whether each class is shown equally often, see balance.py; else each sample is.
         name_of: the name of a sample, by its number, for people.
+        group: the processes that train together.
 
-    Attributes, each int64 (samples,), summed over all epochs:
+    Attributes, each int64 (samples,), summed over all epochs; what a process counted is its own
+    until collect():
         shown: how often each sample was shown.
         replaced: how often an online sample's variant was rejected and its source shown instead.
         left_out: how often each sample was missed, alone in a last batch.
@@ -49,6 +52,7 @@ class Feed:
         augmentation: DeviceAugmentation | None = None,
         balanced: bool = False,
         name_of: Callable[[int], str] = "sample {}".format,
+        group: Group = ALONE,
     ) -> None:
         self.array = array
         self.resident: Tensor | None = None  # the array, where it lies on a GPU
@@ -58,6 +62,7 @@ class Feed:
         self.labels = labels
         self.balanced = labels.numpy() if balanced else None
         self.name_of = name_of
+        self.group = group
         self.shown = np.zeros(len(labels), np.int64)
         self.replaced = np.zeros(len(labels), np.int64)
         self.left_out = np.zeros(len(labels), np.int64)
@@ -85,7 +90,7 @@ class Feed:
     def epoch(
         self, number: int, batch_size: int, seed: int, first_batch: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch, batch by batch; see order.py.
+        """One epoch, batch by batch, of each this process's share; see order.py.
 
         Args:
             number: of the epoch, from 1: it decides which variants are made on the fly.
@@ -99,12 +104,19 @@ class Feed:
         """
         samples = samples_of_epoch(len(self), seed, number, self.balanced)
         order = in_batches(samples, batch_size)
-        if first_batch == 0:
+        if first_batch == 0 and self.group.is_first:
             np.add.at(self.left_out, samples[sum(map(len, order)) :], 1)
-        order = order[first_batch:]
+        order = [self.group.share_of(batch) for batch in order[first_batch:]]
         if self.augmentation:
             yield from self._augmented(self.augmentation, number, order)
             return
+        yield from self._decoded_and_made(number, order)
+        self._share_hashes()
+
+    def _decoded_and_made(
+        self, number: int, order: list[np.ndarray]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, from the array and made on the fly; see epoch()."""
         from_array = [samples[samples < len(self.array)] for samples in order]
         to_make = [samples[samples >= len(self.array)] for samples in order]
         online = self._make_online(number, to_make)
@@ -169,11 +181,28 @@ class Feed:
             "mixed_in": self.mixed_in,
         }
 
+    def _share_hashes(self) -> None:
+        """What this process found of variants on the fly is known to all processes."""
+        if self.online is not None and self.group.size > 1:
+            self.online.share_hashes(self.group)
+
+    def collect(self) -> None:
+        """Add what all processes counted to the counts of the first; each of them calls this."""
+        if self.group.size == 1:
+            return
+        for count in self.counts().values():
+            self.group.add_up(torch.from_numpy(count))
+            count *= self.group.is_first
+        of_all = self.group.gather(self.online_classes)
+        self.online_classes = sum(of_all, Counter()) if self.group.is_first else Counter()
+
     def state_dict(self) -> dict[str, Any]:
-        """What was counted of the batches that were given, for a checkpoint.
+        """What was counted of the batches that were given, for a checkpoint; see collect().
 
         Batches that worker processes make ahead are not among them: they count when they are given.
         """
+        self.collect()
+        self._share_hashes()
         return {
             **{name: torch.from_numpy(count.copy()) for name, count in self.counts().items()},
             "online_classes": dict(self.online_classes),
@@ -182,8 +211,9 @@ class Feed:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from `state`."""
-        for name, count in self.counts().items():
-            count[:] = state[name].cpu().numpy()
-        self.online_classes = Counter(state["online_classes"])
+        if self.group.is_first:
+            for name, count in self.counts().items():
+                count[:] = state[name].cpu().numpy()
+            self.online_classes = Counter(state["online_classes"])
         if self.online is not None:
             self.online.load_state_dict(state["online"])

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tasks.common.errors import UserError
 from tasks.pixels.hashing import fast_pixel_hash
+from tasks.train.distributed.group import Group
 from tasks.variants.make import draw_variant
 from tasks.variants.originals import NO_ORIGINALS, Originals
 from tasks.variants.quality.measures import Baseline
@@ -93,6 +94,21 @@ class OnlineVariants(Dataset):
         hashes = stored["pixel_hash"].replace(0, REJECTED)
         self.hashes.numpy()[source_numbers, stored["variant_index"].to_numpy() - 1] = hashes
 
+    def share_hashes(self, group: Group) -> None:
+        """Take the hashes that other processes found in this epoch, as they take those of this one.
+
+        Else each process would make again what another showed of a source before.
+        """
+        if not self.recipes.general.distinct:
+            return
+        numbers = np.arange(len(self.sources))
+        planned = np.array([source.planned for source in self.sources], np.int64)
+        columns = planned + int(self.epoch) - 1
+        found = torch.from_numpy(self.hashes.numpy()[numbers, columns])
+        group.unite(found)
+        known = np.flatnonzero(found.numpy())  # workers go on to write the others
+        self.hashes.numpy()[known, columns[known]] = found.numpy()[known]
+
     def state_dict(self) -> dict[str, Tensor]:
         """The hashes, for a checkpoint; none where they are not asked for.
 
@@ -167,6 +183,10 @@ class OnlineBatches:
             options |= {"multiprocessing_context": "forkserver", "persistent_workers": True}
             options |= {"worker_init_fn": end_with_parent}
         self.loader = DataLoader(dataset, **options)
+
+    def share_hashes(self, group: Group) -> None:
+        """See OnlineVariants."""
+        self.dataset.share_hashes(group)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What OnlineVariants keeps for a checkpoint."""

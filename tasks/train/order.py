@@ -42,3 +42,8 @@ def batches_of_epoch(count: int, size: int, seed: int, epoch: int) -> list[np.nd
 def batches_per_epoch(count: int, size: int) -> int:
     """How many batches `count` samples make."""
     return count // size + int(count % size > 1)
+
+
+def size_of_batch(count: int, size: int, batch: int) -> int:
+    """How many of `count` samples a batch of an epoch has, the first batch being 0."""
+    return min(size, count - batch * size)

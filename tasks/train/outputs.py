@@ -26,11 +26,19 @@ from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 
 
-def announce(core: nn.Module, model: str, size: int, classes: int, device: torch.device) -> None:
-    """Say what is trained, before it takes its time."""
+def announce(
+    core: nn.Module,
+    model: str,
+    size: int,
+    classes: int,
+    device: torch.device,
+    devices: int = 1,
+) -> None:
+    """Say what is trained, before it takes its time; `devices`: how many train together."""
     weights = sum(weight.numel() for weight in core.parameters())
+    where = device if devices == 1 else f"{devices} devices ({device.type})"
     events.say(
-        f"{model}, {weights:,} weights, {size} x {size} pixels, {classes} classes, on {device}"
+        f"{model}, {weights:,} weights, {size} x {size} pixels, {classes} classes, on {where}"
     )
 
 

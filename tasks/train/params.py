@@ -14,8 +14,8 @@ class TrainParams(Block):
     `fit`: how an image that is no square becomes one. `squeeze` changes its shape; `pad` puts black
     beside it; `crop` cuts off its ends. `threads` has a part in the result: it decides in which
     order sums are taken. `mixup`, `cutmix`: the alpha of Beta(alpha, alpha). `weights`: none,
-    default, or a file of pretrained ones. `freeze`: what of them stays as it is. docs/training.md
-    says what the others do.
+    default, or a file of pretrained ones. `freeze`: what of them stays as it is. `devices`: on how
+    many of them it is trained, one process for each. docs/training.md says what the others do.
     """
 
     seed: int = Field(42, ge=0, lt=2**63)
@@ -41,6 +41,16 @@ class TrainParams(Block):
     patience: Annotated[Annotated[int, Field(ge=1)] | None, NONE_AS_WORD] = None
     threads: int = Field(2, ge=1, le=1024)
     compile: bool = False
+    devices: int = Field(1, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _an_image_for_each_device(self) -> "TrainParams":
+        if self.devices > self.batch_size:
+            raise ValueError(
+                f"devices needs at most the images of a batch, {self.batch_size}, "
+                f"found {self.devices}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mixed_on_the_device(self) -> "TrainParams":

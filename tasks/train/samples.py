@@ -90,10 +90,12 @@ def online_batches(
     ledger: pd.DataFrame,
     params: TrainParams,
     form: InputForm,
+    processes: int = 1,
 ) -> OnlineBatches | None:
     """The variants made on the fly, of each training source one per epoch; None where none are.
 
     With `online`, epoch k shows variant k; with `both`, the k-th after the stored ones.
+    `processes`: how many of this machine make them, with workers of their own.
     """
     if params.augmentation not in ("online", "both"):
         return None
@@ -116,4 +118,4 @@ def online_batches(
     )
     if params.augmentation == "both":
         dataset.remember(stored)
-    return OnlineBatches(dataset, worker_count())
+    return OnlineBatches(dataset, max(worker_count() // processes, 1))

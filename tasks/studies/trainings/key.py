@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 import tasks
+from tasks.common.code_hash import code_hash
 from tasks.model.device import choose_device, hardware
 from tasks.model.weights import find_weights
 from tasks.pixels.hashing import sha256
 from tasks.studies.trainings.arm import Arm, recipes_of
 from tasks.studies.trainings.data import StudyData
 from tasks.studies.trainings.training import Training, params_of
-from tasks.train.loop.checkpoint_key import code_hash
 from tasks.variants.policy import canonical_json, library_versions
 
 # folders of code by which a training gives what it gives

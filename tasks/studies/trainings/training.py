@@ -101,6 +101,7 @@ def params_of(training: Training, params: TrainParams) -> TrainParams:
         "patience": None,
         "threads": 1,
         "compile": False,
+        "devices": 1,
     }
     return params.model_copy(update=changes)
 

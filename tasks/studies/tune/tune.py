@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import optuna
 
 from tasks.common import events
+from tasks.common.code_hash import code_hash
 from tasks.pixels.hashing import sha256
 from tasks.studies.guessing import guessing
 from tasks.studies.numbers import rounded
@@ -22,7 +23,6 @@ from tasks.studies.tune.finalists import Final, Finalist, candidates_of
 from tasks.studies.tune.search import LAST_SEEDS, Bench, Round, Search, best_of, rounds_of
 from tasks.studies.tune.space import Space, block_of
 from tasks.studies.tune.trials import Store, Trial
-from tasks.train.loop.checkpoint_key import code_hash
 from tasks.variants.policy import canonical_json
 
 FRESH_SEEDS = 5

@@ -3,6 +3,8 @@
 A checkpoint lies in the private cache and may be deleted. It holds a TrainingState and the key of
 its training, everything that decides the result; its file is named by both the project and the key.
 So projects share a cache, and a training never goes on from the checkpoint of another one.
+
+Of processes that train together the first decides when there is one, writes it and reads it.
 """
 
 import os
@@ -25,6 +27,7 @@ from tasks.variants.policy import canonical_json
 
 SECONDS_BETWEEN = 60.0  # within an epoch
 MOST_SHARE = 0.01  # of the time since the last checkpoint, that the last one may have taken
+STEPS_BETWEEN = 16  # between two questions to the first process whether one is due
 KEPT = 3  # of other trainings of a project: who goes back to their parameters goes on from there
 
 
@@ -54,22 +57,25 @@ class Checkpoint:
 
         Where there is none, one line says why, if the project has one with another key.
         """
+        found = state.group.from_first(self._read)
+        if found is not None:
+            state.load_state_dict(found)
+            events.say(f"training goes on after step {state.step:,} of {state.steps:,}")
+
+    def _read(self) -> dict[str, Any] | None:
+        """The state of an interrupted training with the same key; None, and why, without one."""
         remove_abandoned(self.folder)
         others = self._of_other_trainings()
         try:
             if self.path.exists():
-                found = read_checked(self.path)["state"]
-            else:
-                if others:
-                    key = torch.load(others[0], mmap=True, weights_only=True)["key"]
-                    events.say(f"training starts anew: {difference(key, self.key)}")
-                return
+                return read_checked(self.path)["state"]
+            if others:
+                key = torch.load(others[0], mmap=True, weights_only=True)["key"]
+                events.say(f"training starts anew: {difference(key, self.key)}")
         except Exception as error:  # whatever a damaged file, or one of another torch, may raise
             reason = str(error).partition("\n")[0]
             events.say(f"training starts anew: its checkpoint cannot be read: {reason}")
-            return
-        state.load_state_dict(found)
-        events.say(f"training goes on after step {state.step:,} of {state.steps:,}")
+        return None
 
     def save_if_due(self, state: TrainingState, end_of_epoch: bool = False) -> None:
         """Save `state` at the end of an epoch, and within it where the last one is old enough.
@@ -79,7 +85,11 @@ class Checkpoint:
         """
         began = time.monotonic()
         since = began - self.saved
-        if not (end_of_epoch or since >= self.seconds) or self.cost > MOST_SHARE * since:
+        group = state.group
+        if group.size > 1 and not end_of_epoch and state.step % STEPS_BETWEEN:
+            return
+        due = (end_of_epoch or since >= self.seconds) and self.cost <= MOST_SHARE * since
+        if not group.agreed(due):
             return
         try:
             self.save(state)
@@ -102,8 +112,11 @@ class Checkpoint:
             OSError, or RuntimeError in its context: where the disk is full or cannot be written.
         """
         state.require_finite()
+        content = {"key": self.key, "state": state.state_dict()}
+        if not state.group.is_first:
+            return
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
-            torch.save({"key": self.key, "state": state.state_dict()}, file)
+            torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(self.folder, os.O_RDONLY)

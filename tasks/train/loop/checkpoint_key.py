@@ -5,20 +5,20 @@ With another key the result would be another one, so training starts anew and sa
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
-import tasks
+from tasks.common.code_hash import code_hash
+from tasks.common.errors import UserError
 from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST
 from tasks.model.device import hardware
-from tasks.pixels.hashing import file_sha256, sha256
+from tasks.pixels.hashing import file_sha256
+from tasks.train.distributed.group import Group
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 from tasks.variants.policy import canonical_json, library_versions
 
-PROCESSES = 1  # that train together
 LONGEST_SHOWN = 60  # characters of a value; longer are policies and hashes
 
 
@@ -47,12 +47,26 @@ def checkpoint_key(
         "the validated manifest": file_sha256(VALIDATED_MANIFEST),
         "the ledger of variants": file_sha256(LEDGER),
         "the device": hardware(device),
-        "the number of processes": str(PROCESSES),
         "torch": str(torch.__version__),  # a class of its own, which weights_only refuses
         "torchvision": version("torchvision"),
         **library_versions(),
         "the code in tasks/": code_hash(),
     }
+
+
+def require_same_key(key: Mapping[str, str], group: Group) -> None:
+    """Check that the processes that train together have the same key, whatever their devices are.
+
+    Raises:
+        UserError: the first difference.
+    """
+    first, *others = group.gather({**key, "the device": ""})
+    for number, other in enumerate(others, start=2):
+        if other != first:
+            raise UserError(
+                "params.yaml train.devices: all processes need the same project, code and "
+                f"libraries; in process {number}, {difference(first, other)}"
+            )
 
 
 def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -63,13 +77,6 @@ def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
     if max(len(before), len(after)) > LONGEST_SHOWN:
         return f"{name} changed"
     return f"{name} was {before}, is {after}"
-
-
-def code_hash(folder: Path = Path(tasks.__file__).parent) -> str:
-    """The SHA-256 of the code below `folder`: names and bytes."""
-    files = sorted((str(path.relative_to(folder)), path) for path in folder.rglob("*.py"))
-    listing = [f"{file_sha256(path)} {name}" for name, path in files]
-    return sha256("\n".join(listing).encode())
 
 
 def _block(name: str, block: BaseModel) -> dict[str, str]:

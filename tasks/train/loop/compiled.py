@@ -5,16 +5,22 @@ The network itself stays as it is: names of weights, checkpoints and validation 
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tasks.common import events
 from tasks.common.errors import UserError
+from tasks.train.distributed.group import ALONE, Group
 from tasks.train.params import TrainParams
 
 
-def forward_of(network: nn.Module, params: TrainParams) -> Callable[[Tensor], Tensor]:
+def forward_of(
+    network: nn.Module, params: TrainParams, group: Group = ALONE
+) -> Callable[[Tensor], Tensor]:
     """What gives the logits of a training batch: `network`, compiled where `compile` asks for it.
+
+    `group`: that trains it, where this process gets a share of each batch.
 
     Raises:
         UserError: by the first batch, where it cannot be compiled here.
@@ -24,9 +30,10 @@ def forward_of(network: nn.Module, params: TrainParams) -> Callable[[Tensor], Te
     # else kernels are chosen by their times, and with them the order in which sums are taken
     compiled = torch.compile(network, dynamic=False, options={"deterministic": True})
     events.say("compiling the network: the first step takes from seconds to some minutes")
+    whole = len(group.share_of(np.arange(params.batch_size)))
 
     def forward(images: Tensor) -> Tensor:
-        if len(images) != params.batch_size:  # another shape would be compiled for one step
+        if len(images) != whole:  # another shape would be compiled for one step
             return network(images)
         try:
             return compiled(images)

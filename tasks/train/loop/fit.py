@@ -16,6 +16,8 @@ from tasks.common.errors import UserError
 from tasks.common.events import Progress
 from tasks.model.device import resident
 from tasks.model.inference import predict
+from tasks.train.distributed.batch_norm import share_batch_norms
+from tasks.train.distributed.group import ALONE, Group
 from tasks.train.feed import Feed
 from tasks.train.history import Fitted, epochs_without_improvement
 from tasks.train.loop.checkpoint import Checkpoint
@@ -23,7 +25,7 @@ from tasks.train.loop.gradients import Loss, add_gradients
 from tasks.train.loop.optimization import seed_step
 from tasks.train.loop.out_of_memory import lower_images_at_once, told_in_one_line
 from tasks.train.loop.state import DivergedError, TrainingState
-from tasks.train.order import batches_per_epoch
+from tasks.train.order import batches_per_epoch, size_of_batch
 from tasks.train.params import TrainParams
 
 
@@ -56,21 +58,27 @@ def channel_statistics(array: np.ndarray) -> tuple[list[float], list[float]]:
 
 
 def train_step(state: TrainingState, images: Tensor, labels: Tensor, loss: Loss) -> None:
-    """One step: gradients of a batch, clipped, and the weights changed by them."""
+    """One step: gradients of a batch, clipped, and the weights changed by them.
+
+    `images`, `labels`: this process's share of the batch.
+    """
+    count = size_of_batch(len(state.feed), state.params.batch_size, state.batch)
     mean = None
     while mean is None:
-        seed_step(state.params.seed, state.step)
+        seed_step(state.params.seed, state.step, state.group.rank)
         state.optimizer.zero_grad(set_to_none=True)
         # outside of the handler nothing holds on to what was computed in vain
         with suppress(torch.OutOfMemoryError):
-            mean = add_gradients(state.forward, images, labels, loss, state.images_at_once)
+            mean = add_gradients(state.forward, images, labels, loss, state.images_at_once, count)
         if mean is None:
             lower_images_at_once(state, images, labels, loss)
+    if state.gradient_sum:
+        state.gradient_sum.finish(mean)
     if state.params.clip_norm is not None:
         nn.utils.clip_grad_norm_(state.network.parameters(), state.params.clip_norm)
     state.optimizer.step()
     state.schedule.step()
-    state.end_step(mean, len(images))
+    state.end_step(mean, count)
 
 
 def train_epoch(
@@ -88,8 +96,9 @@ def train_epoch(
     params = state.params
     batches = state.feed.epoch(state.epoch, params.batch_size, params.seed, state.batch)
     for images, labels in batches:
+        done = state.samples
         train_step(state, images, labels, loss)
-        progress.advance(len(images))
+        progress.advance(state.samples - done)
         if checkpoint:
             checkpoint.save_if_due(state)
     state.require_finite()
@@ -127,9 +136,13 @@ def fit(
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)
+    group = training.group
+    if group.size > 1:
+        share_batch_norms(network)
     training.to(device)
-    there = resident(validation[0], device, beside=training.resident_bytes)
-    held_out = (validation[0] if there is None else there, validation[1])
+    share = group.share_of(validation[0])
+    there = resident(share, device, beside=training.resident_bytes)
+    held_out = (share if there is None else there, validation[1])
     state = TrainingState(network, training, params, device)
     if checkpoint:
         checkpoint.restore(state)
@@ -138,7 +151,7 @@ def fit(
     with training_progress(state, device) as progress, told_in_one_line(device):
         while not is_finished(state):
             train_loss = train_epoch(state, loss, progress, checkpoint)
-            judged = judge(state.judged, held_out, device)
+            judged = judge(state.judged, held_out, device, group)
             if not math.isfinite(judged.loss):
                 raise DivergedError(
                     "params.yaml train: the validation loss left all bounds in epoch "
@@ -186,13 +199,29 @@ def training_progress(state: TrainingState, device: torch.device) -> Progress:
 
 
 def judge(
-    network: nn.Module, validation: tuple[np.ndarray | Tensor, Tensor], device: torch.device
+    network: nn.Module,
+    validation: tuple[np.ndarray | Tensor, Tensor],
+    device: torch.device,
+    group: Group = ALONE,
 ) -> Judged:
-    """How well the network does on images and class numbers that it is not trained on."""
+    """How well the network does on images and class numbers that it is not trained on.
+
+    `validation`: this process's share of the images, and the class numbers of all.
+    """
     images, labels = validation
-    logits = predict(network, images, device)
+    logits = logits_of_all(network, images, device, group)
     loss = float(functional.cross_entropy(logits, labels))
     return Judged(loss, float((logits.argmax(1) == labels).float().mean()))
+
+
+def logits_of_all(
+    network: nn.Module, share: np.ndarray | Tensor, device: torch.device, group: Group
+) -> Tensor:
+    """The logits of the shares of all processes, in their order: see predict()."""
+    if group.size == 1:
+        return predict(network, share, device)
+    parts = group.gather(predict(network, share, device) if len(share) else None)
+    return torch.cat([part for part in parts if part is not None])
 
 
 def report_epoch(row: dict[str, float]) -> None:

@@ -26,6 +26,7 @@ from tasks.model.device import autocast, hardware, on_device
 from tasks.model.image_array import wanted_images
 from tasks.model.images import InputForm
 from tasks.model.networks import head_of
+from tasks.train.distributed.group import ALONE, Group
 from tasks.train.loop.state import copy_of_weights
 from tasks.train.params import TrainParams
 
@@ -94,6 +95,7 @@ def learner(
     validation: Images,
     params: TrainParams,
     device: torch.device,
+    group: Group = ALONE,
 ) -> Iterator[Learner]:
     """What is trained: the head on features where these stay the same, else the network on images.
 
@@ -103,6 +105,7 @@ def learner(
         validation: those that each epoch is judged on.
         params: the train block.
         device: where it runs.
+        group: the processes that train together; the first computes the features.
     """
     head = head_of(network)[1]
     stays_the_same = params.freeze == "backbone" and params.augmentation == "offline"
@@ -110,8 +113,10 @@ def learner(
         yield Learner(network, training.array, validation.array)
         return
     with (
-        _features(network, training, device, "computing training features") as shown,
-        _features(network, validation, device, "computing validation features") as held_out,
+        group.shared(_features(network, training, device, "computing training features")) as shown,
+        group.shared(
+            _features(network, validation, device, "computing validation features")
+        ) as held_out,
     ):
         yield Learner(nn.Sequential(nn.Identity(), head), shown, held_out, network[-1])
 

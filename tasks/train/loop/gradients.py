@@ -42,8 +42,11 @@ def add_gradients(
     labels: Tensor,
     loss: Loss,
     at_once: int | None = None,
+    count: int | None = None,
 ) -> Tensor:
     """The mean loss of a batch, after its gradients were added to the network's.
+
+    Of a share of a batch: its part of the mean loss.
 
     Args:
         forward: the network in training mode, from uint8 images to logits; see forward_of().
@@ -51,15 +54,15 @@ def add_gradients(
         labels: see Loss.of().
         loss: which is minimised.
         at_once: how many images pass the network together; None: all.
+        count: how many images the whole batch has, where this is a share of it.
     """
     total = torch.zeros((), device=images.device)
-    parts = zip(
-        images.split(at_once or len(images)), labels.split(at_once or len(images)), strict=True
-    )
+    size = at_once or max(len(images), 1)
+    parts = zip(images.split(size), labels.split(size), strict=True)
     for some_images, some_labels in parts:
         with autocast(images.device, training=True):
             logits = forward(some_images)
-        mean = loss.of(logits, some_labels) / len(images)
+        mean = loss.of(logits, some_labels) / (count or len(images))
         mean.backward()
         total += mean.detach()
     return total

@@ -69,7 +69,8 @@ def cosine(step: int, steps: int, warmup: int) -> float:
     return (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))) / 2
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed what a network draws in a step, such as dropout: by (seed, step), nothing else."""
-    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed what a network draws in a step, such as dropout: by (seed, step, rank), nothing else."""
+    of_rank = f" {rank}" if rank else ""
+    digest = hashlib.sha256(f"{seed} {step}{of_rank}".encode()).digest()
     torch.manual_seed(int.from_bytes(digest[:8]) >> 1)

@@ -39,8 +39,15 @@ def lower_images_at_once(state: TrainingState, images: Tensor, labels: Tensor, l
     """Halve how many images of a batch are taken at once, after they did not fit.
 
     Raises:
-        UserError: where the network cannot take a batch in parts, or a single image does not fit.
+        UserError: where the network cannot take a batch in parts, a single image does not fit, or
+            several devices train together.
     """
+    if state.group.size > 1:  # the others wait for the gradients of this process
+        raise UserError(
+            f"params.yaml train.batch_size: {len(images):,} images at once, one of "
+            f"{state.group.size} devices' share, do not fit in the memory of {images.device}; "
+            "lower train.batch_size or train.image_size, or take a smaller train.model"
+        )
     state.optimizer.zero_grad(set_to_none=True)
     tried = min(state.images_at_once or len(images), len(images))
     if images.is_cuda:

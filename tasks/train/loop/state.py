@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.common.errors import UserError
+from tasks.train.distributed.gradient_sum import GradientSum
 from tasks.train.feed import Feed
 from tasks.train.history import best_epoch
 from tasks.train.loop.average import WeightAverage
@@ -41,7 +42,11 @@ class TrainingState:
     What is added to a training and changes with its steps belongs here: a part with a state of its
     own into `parts`, a plain value into PLAIN. Both are then kept in checkpoints.
 
+    Of a group of processes each has the same state, but for what its feed counted.
+
     Attributes:
+        group: the processes that train together.
+        gradient_sum: sums gradients over them; None where there are no others.
         forward: what gives the logits of a training batch, see forward_of().
         parts: what keeps a state of its own, by name.
         epoch: that is trained, from 1.
@@ -62,7 +67,9 @@ class TrainingState:
         self, network: nn.Sequential, feed: Feed, params: TrainParams, device: torch.device
     ) -> None:
         self.network = network
-        self.forward = forward_of(network, params)
+        self.group = feed.group
+        self.forward = forward_of(network, params, self.group)
+        self.gradient_sum = GradientSum(network) if self.group.size > 1 else None
         self.feed = feed
         self.params = params
         self.batches_per_epoch = batches_per_epoch(len(feed), params.batch_size)

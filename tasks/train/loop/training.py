@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from tasks.model.image_array import in_memory_if_small
-from tasks.model.inference import predict
 from tasks.model.networks import build_model, set_dropout
 from tasks.model.weights import Pretrained, load_weights
 from tasks.train.balance import class_weights
+from tasks.train.distributed.group import ALONE, Group
 from tasks.train.feed import Feed
 from tasks.train.history import Fitted
 from tasks.train.loop.checkpoint import Checkpoint
-from tasks.train.loop.fit import fit
+from tasks.train.loop.fit import fit, logits_of_all
 from tasks.train.loop.frozen import Images, learner
 from tasks.train.params import TrainParams
 
@@ -65,6 +65,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     after_epoch: Callable[[list[dict[str, float]]], None] = lambda history: None,
     hold: Callable[[np.ndarray], np.ndarray] = in_memory_if_small,
+    group: Group = ALONE,
 ) -> Ended:
     """Train a network, or the head of a frozen one.
 
@@ -78,11 +79,13 @@ def train(
         checkpoint: see fit().
         after_epoch: see fit().
         hold: how arrays that lie on disk are held through the epochs.
+        group: the processes that train together: each of them calls this, and gets the same, but
+            for the feed's counts, which are the first one's.
 
     Raises:
         UserError: see fit().
     """
-    with learner(network, shown, held_out.images, params, device) as part:
+    with learner(network, shown, held_out.images, params, device, group) as part:
         feed = feed_of(hold(part.training))
         validation = hold(part.validation)
         weights = loss_weights(params, feed.labels.numpy(), held_out.classes)
@@ -97,7 +100,8 @@ def train(
             after_epoch,
         )
         part.network[-1].load_state_dict(fitted.weights)
-        logits = predict(part.network, validation, device)
+        logits = logits_of_all(part.network, group.share_of(validation), device, group)
+        feed.collect()
         return Ended(fitted._replace(weights=part.whole_weights(fitted.weights)), feed, logits)
 
 

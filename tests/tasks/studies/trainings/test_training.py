@@ -93,6 +93,7 @@ def test_its_parameters_are_those_of_params_yaml_but_for_what_the_study_decides(
             "warmup_epochs": 1.0,
             "patience": 2,
             "threads": 4,
+            "devices": 4,
             "augmentation": "device",
             "mixup": 0.2,
             "ema": 0.9,
@@ -106,6 +107,7 @@ def test_its_parameters_are_those_of_params_yaml_but_for_what_the_study_decides(
         "warmup_epochs": 4.0,
         "patience": None,
         "threads": 1,
+        "devices": 1,
         "augmentation": "online",
         "mixup": "none",
     }

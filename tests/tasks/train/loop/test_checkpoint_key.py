@@ -10,7 +10,7 @@ import torch
 from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST
 from tasks.model.device import hardware
 from tasks.train.loop import checkpoint_key as module
-from tasks.train.loop.checkpoint_key import checkpoint_key, code_hash, difference
+from tasks.train.loop.checkpoint_key import checkpoint_key, difference
 from tasks.train.params import TrainParams
 from tasks.variants.params import AugmentParams
 
@@ -43,6 +43,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "train.augmentation was offline, is online": with_params("TRAIN", augmentation="online"),
     "train.threads was 2, is 4": with_params("TRAIN", threads=4),
     "train.compile was false, is true": with_params("TRAIN", compile=True),
+    "train.devices was 1, is 2": with_params("TRAIN", devices=2),
     "augment.seed was 42, is 7": with_params("AUGMENT", seed=7),
     "augment.policy changed": with_params("AUGMENT", policy=TURNED),
     "the validated manifest changed": lambda _: VALIDATED_MANIFEST.write_bytes(b"other rows"),
@@ -50,7 +51,6 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "the device was a card, is another card": with_value(
         module, "hardware", lambda _: "another card"
     ),
-    "the number of processes was 1, is 2": with_value(module, "PROCESSES", 2),
     "torch was 2.11.0, is 2.15.0": with_value(torch, "__version__", "2.15.0"),
     "torchvision was 1.0, is 1.1": with_value(module, "version", lambda _: "1.1"),
     "pillow was 12.0, is 13.0": with_value(module, "library_versions", lambda: {"pillow": "13.0"}),
@@ -92,21 +92,6 @@ def test_every_parameter_is_named_as_in_params_yaml() -> None:
     assert named <= key.keys()
     assert {"torch", "torchvision", "numpy", "pillow", "opencv-python-headless"} <= key.keys()
     assert {type(value) for value in key.values()} == {str}  # what weights_only reads
-
-
-def test_code_is_hashed_by_names_and_bytes(tmp_path: Path) -> None:
-    folder = tmp_path / "code"
-    (folder / "part").mkdir(parents=True)
-    (folder / "a.py").write_text("1")
-    (folder / "part/b.py").write_text("2")
-    hashes = [code_hash(folder)]
-    (folder / "notes.txt").write_text("no code")
-    assert code_hash(folder) == hashes[0]
-    (folder / "part/b.py").write_text("3")
-    hashes.append(code_hash(folder))
-    (folder / "part/b.py").rename(folder / "b.py")
-    hashes.append(code_hash(folder))
-    assert len(set(hashes)) == 3
 
 
 def test_a_processor_is_named_with_the_instructions_that_torch_uses() -> None:
