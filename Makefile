@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: run test test-unit test-services test-slow test-faults test-mutants lint audit lock clean
+.PHONY: run test test-unit test-services test-slow test-faults test-mutants s3-server lint audit lock clean
 
 run: $(READY)
 	@. $(BIN)/activate && variegate sample digits --if-empty && variegate run
@@ -16,9 +16,14 @@ TEST := pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: $(READY)
 	@. $(BIN)/activate && $(TEST) -m "not services and not slow"
 
-# What needs a server or a browser: Prefect's servers and workers, sshd, Chromium.
-test-services: $(READY)
+# What needs a server or a browser: Prefect's servers and workers, S3, sshd, Chromium.
+test-services: $(READY) s3-server
 	@. $(BIN)/activate && $(TEST) -m "services and not slow"
+
+# The tests' S3 server, in an environment of its own: its botocore is not the one that DVC takes.
+s3-server:
+	@test -d .venv/s3-server || $(PYTHON) -m venv .venv/s3-server
+	@.venv/s3-server/bin/python -m pip install --quiet --disable-pip-version-check "moto[s3]==5.2.5" flask flask-cors
 
 test-slow: $(READY)
 	@. $(BIN)/activate && $(TEST) -m "slow" --ignore tests/faults

@@ -42,6 +42,7 @@ def examine() -> list[Finding]:
         private_cache(),
         parameters(),
         raw_data(),
+        remote(),
         proxy(),
         server(),
     ]
@@ -183,6 +184,21 @@ def raw_data() -> Finding:
     except OSError as error:
         return Finding("raw data", False, one_line(error) or str(error), "make it readable")
     return Finding("raw data", True, "data/raw holds files")
+
+
+def remote() -> Finding:
+    """DVC's remote, and the package that its kind needs. It is not asked whether it answers."""
+    from flows.versions import remote
+    from flows.versions.dvc_graph import in_repo
+
+    place, mend = "", ""
+    try:
+        if git_repository().ok:  # else its own row says what is missing
+            place, mend = in_repo(lambda repo: (remote.place(repo), remote.missing_package(repo)))
+    except UserError as error:
+        return Finding("remote", False, str(error), "edit .dvc/config")
+    found = place or "none: `dvc remote add -d NAME ADDRESS` sets one"
+    return Finding("remote", not mend, f"{found}{' needs a package' if mend else ''}", mend)
 
 
 def proxy(users: Mapping[str, str] = environment.USERS_OWN) -> Finding:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from flows.versions import remote
 from flows.versions.diff import as_text, compare, count_line
 from flows.versions.dvc_graph import in_repo
 from flows.versions.git import git
@@ -93,7 +94,7 @@ def push() -> str:
     upstream = git("rev-parse", "--abbrev-ref", "HEAD@{upstream}").decode().strip()
     ahead = upstream and git("rev-list", f"{upstream}..HEAD")
     if ahead or not (last_push.is_file() and last_push.read_text() == fingerprint):
-        sent = in_repo(lambda repo: repo.push())
+        sent = in_repo(remote.push)
         last_push.write_text(fingerprint)
         pushed = f"{sent:,} files to DVC's remote"
     else:

@@ -59,13 +59,13 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class Member:
-    """An archive's member.
+    """A member of an archive, or a file below a prefix of a store.
 
-    `kind`: `file`, `folder`, or a text that says what else it is. `guessed`: nothing says how its
-    name is encoded.
+    `archive`: its path; the prefix's address. `kind`: `file`, `folder`, or a text that says what
+    else it is. `guessed`: nothing says how its name is encoded.
     """
 
-    archive: Path
+    archive: Path | str
     name: str
     kind: str
     open: Callable[[], IO[bytes]]
@@ -198,7 +198,7 @@ class Unpacking:
         if self.members > MAX_MEMBERS:
             need = f"needs to hold at most {MAX_MEMBERS:,} files and folders"
             raise UserError(f"{member.archive}: {need}, found more")
-        parts = _plain_parts(member)
+        parts = plain_parts(member)
         if member.kind not in ("file", "folder"):
             raise member.refusal(f"needs to be a file or a folder, is {member.kind}")
         name = "/".join(parts)
@@ -227,7 +227,7 @@ class Unpacking:
         self.files += 1
 
 
-def _plain_parts(member: Member) -> list[str]:
+def plain_parts(member: Member) -> list[str]:
     """The parts of a member's path, checked.
 
     Raises:
@@ -384,7 +384,7 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 @contextmanager
-def damage_as_user_error(path: Path) -> Iterator[None]:
+def damage_as_user_error(path: Path | str) -> Iterator[None]:
     """Turn whatever zipfile, tarfile, zlib and others raise on damaged bytes into a UserError."""
     try:
         yield

@@ -1,12 +1,16 @@
 """Findings of doctor in environments that are wrong; `variegate doctor` is in test_cli.py."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from flows import doctor
 from flows.doctor import Finding
+from flows.versions import dvc_graph, remote
+from tasks.common.errors import UserError
+from tests.conftest import Project
 
 
 def test_git_is_needed_and_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +84,22 @@ def test_home_has_to_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     moved = "MPLCONFIGDIR, PREFECT_HOME, XDG_CACHE_HOME"
     found = f"/proc: cannot be written ({moved}); {used}"
     assert doctor.home({"HOME": "/proc"}) == Finding("home", False, found, mend)
+
+
+def test_a_remote_of_a_kind_without_its_package_is_told(
+    checkout: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout.root)
+    none = "none: `dvc remote add -d NAME ADDRESS` sets one"
+    assert doctor.remote() == Finding("remote", True, none)
+    checkout.run("dvc", "remote", "add", "-q", "-d", "store", "s3://bucket/set")
+    assert doctor.remote() == Finding("remote", True, "store (s3://bucket/set)")
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)
+    mend = "pip install 'variegate[s3]'"
+    assert doctor.remote() == Finding(
+        "remote", False, "store (s3://bucket/set) needs a package", mend
+    )
+    with pytest.raises(UserError) as error:
+        dvc_graph.in_repo(remote.push)
+    line = f"DVC's remote store (s3://bucket/set): needs a package that is not installed: {mend}"
+    assert str(error.value) == line
