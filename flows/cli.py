@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +59,8 @@ Push = Annotated[
     typer.Option("--push", help="Then dvc push, and git push where the branch has an upstream."),
 ]
 
+Pull = Annotated[bool, typer.Option("--pull", help="First git pull --ff-only, and dvc pull.")]
+
 
 @app.callback()
 def common(
@@ -100,10 +103,13 @@ def import_(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Zip and tar archives, or Parquet files with images, or one torchvision:NAME.",
+            help="Zip and tar archives, or Parquet files with images, here or at https:// and "
+            "s3:// addresses; or one s3://BUCKET/PREFIX/, or one torchvision:NAME.",
         ),
     ],
-    max_gb: Annotated[float, typer.Option(help="The most that archives may unpack to.")] = 50,
+    max_gb: Annotated[
+        float, typer.Option(help="The most that archives and downloads may hold.")
+    ] = 50,
     image_column: Annotated[
         str | None, typer.Option(help="Of Parquet files: the column of images, where several are.")
     ] = None,
@@ -131,6 +137,10 @@ def import_(
 
     Example: variegate import photos.zip --encoding cp932
 
+    Example: variegate import https://example.org/photos.zip
+
+    Example: variegate import s3://images/photos/
+
     Example: variegate import torchvision:FashionMNIST
     """
     from flows.preconditions import require_pulled
@@ -147,12 +157,16 @@ def import_(
         _import_torchvision(names[0], root)
         return
     from tasks.acquire.parquet_images import find_parquet
+    from tasks.acquire.remote_sources import local_copies
+    from tasks.dataset.paths import RAW
 
-    paths = [Path(source) for source in sources]
-    if parquet := find_parquet(paths):
-        _import_parquet(parquet, max_gb, image_column, label_column)
-    else:
-        _import_archives(paths, max_gb, encoding)
+    with local_copies(sources, RAW, max_gb) as local:
+        if parquet := find_parquet(local.files):
+            _import_parquet(parquet, max_gb, image_column, label_column)
+        elif local.tree:
+            _import_tree(local.tree, local.clutter)
+        else:
+            _import_archives(local.files, max_gb, encoding)
 
 
 def _import_torchvision(name: str, root: Path | None) -> None:
@@ -174,6 +188,16 @@ def _import_parquet(
     print(f"wrote {written.files:,} images to {RAW}")
     for note in written.notes:
         print(f"note: {note}")
+
+
+def _import_tree(tree: Path, left_out: Sequence[str]) -> None:
+    from tasks.acquire.remote_sources import move_tree
+    from tasks.dataset import clutter
+    from tasks.dataset.paths import RAW
+
+    files = move_tree(tree, RAW)
+    more = f"; {clutter.words(clutter.count(left_out))}" if left_out else ""
+    print(f"wrote {files:,} files to {RAW}{more}")
 
 
 def _import_archives(paths: list[Path], max_gb: float, encoding: str | None) -> None:
@@ -201,6 +225,7 @@ def run(
     mirror: Mirror = False,
     commit: Commit = False,
     push: Push = False,
+    pull: Pull = False,
     prefer: Annotated[
         str | None,
         typer.Option(
@@ -220,11 +245,11 @@ def run(
 
     started = time.monotonic()
     merge.require_side(prefer)
-    parameters = _flow_parameters(until, bring_from, mirror, commit, push)
+    parameters = _flow_parameters(until, bring_from, mirror, commit, push, pull)
     unfinished = merge.find_merge()
     for line in merge.finish_merge(unfinished, prefer) if unfinished else ():
         print(f"merged           {line}", flush=True)
-    if bring_from is None:
+    if bring_from is None and not pull:
         preconditions.require_raw()
     preconditions.check_params()
     outcomes, printed = _run_flow({**parameters, "force": force})
@@ -284,6 +309,7 @@ def schedule(
     mirror: Mirror = False,
     commit: Commit = False,
     push: Push = False,
+    pull: Pull = False,
 ) -> None:
     """Run the flow on a schedule, one run at a time, until Ctrl-C or SIGTERM.
 
@@ -298,7 +324,7 @@ def schedule(
         raise UserError('needs one of --cron and --every, as --cron "0 3 * * *" or --every 6h')
     if overlap not in ("skip", "wait"):
         raise UserError(f"--overlap: needs skip or wait, found {overlap!r}")
-    parameters = _flow_parameters(until, bring_from, mirror, commit, push)
+    parameters = _flow_parameters(until, bring_from, mirror, commit, push, pull)
     from flows.versions.dvc_graph import require_repository
 
     require_repository()  # each run needs it, and none may be watched
@@ -315,7 +341,7 @@ def schedule(
         if bring_from is not None and not bring_from.expanduser().is_dir():
             problem = "no such folder now; runs fail until there is one"
             print(f"warning: --bring-from {bring_from}: {problem}", flush=True)
-        serve(pipeline, when, overlap, parameters)
+        serve(pipeline, when, overlap, {**parameters, "overlap": overlap})
 
 
 @app.command()
@@ -343,7 +369,12 @@ def ui() -> None:
 
 
 def _flow_parameters(
-    until: str | None, bring_from: Path | None, mirror: bool, commit: bool, push: bool
+    until: str | None,
+    bring_from: Path | None,
+    mirror: bool,
+    commit: bool,
+    push: bool,
+    pull: bool,
 ) -> dict[str, Any]:
     """The flow's parameters of these options."""
     from flows.preconditions import require_stage
@@ -353,7 +384,14 @@ def _flow_parameters(
     if mirror and bring_from is None:
         raise UserError("--mirror: needs --bring-from, the folder that data/raw is to become")
     folder = None if bring_from is None else str(bring_from.expanduser().resolve())
-    return {"until": until, "bring_from": folder, "mirror": mirror, "commit": commit, "push": push}
+    return {
+        "until": until,
+        "bring_from": folder,
+        "mirror": mirror,
+        "commit": commit,
+        "push": push,
+        "pull": pull,
+    }
 
 
 # --- what is there, what will be --------------------------------------------------------------

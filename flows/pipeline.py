@@ -18,11 +18,12 @@ from prefect.states import Cancelled, Completed, Failed, State
 
 from flows import gate, preconditions
 from flows.run import artifacts
+from flows.run.dataset_slot import Overlap, dataset_slot
 from flows.run.stage import RunCancelledError, StageError, run_child
 from flows.service import runs, server
 from flows.service.processes import end_with_this_process
 from flows.stage_options import read_options
-from flows.versions import publish
+from flows.versions import publish, receive
 from flows.versions.dvc_graph import Step, dvc_add_raw, in_repo, read_steps
 from flows.versions.stale_checkout import require_not_stale
 from tasks.acquire.copy_folder import CopyResult, copy_or_mirror, result_lines
@@ -62,7 +63,7 @@ def bring_up_to_date(**parameters: Any) -> dict[str, str]:
     return dict(state.result())
 
 
-@flow(name="variegate")
+@flow(name=runs.FLOW)
 def pipeline(
     until: str | None = None,
     force: bool = False,
@@ -70,6 +71,8 @@ def pipeline(
     mirror: bool = False,
     commit: bool = False,
     push: bool = False,
+    pull: bool = False,
+    overlap: Overlap = "wait",
 ) -> dict[str, str] | State:
     """Bring every stage up to date.
 
@@ -85,21 +88,29 @@ def pipeline(
         commit: commit what the run made, with a message that counts the changed images. Nothing is
             committed or pushed where the gate fails.
         push: send the data to DVC's remote, then commits to the branch's upstream.
+        pull: first fetch what others have pushed: commits by git, then images by DVC.
+        overlap: what to do while another run of this dataset goes on, on any host that the Prefect
+            server knows: `wait`, or `skip`: end as cancelled.
     """
     end_with_server()
-    runs.cancel_overdue()
     try:
-        if bring_from is not None:
-            run_task(with_name(run_action, "bring"), copy_images, bring_from, mirror)
-        outcomes = run_stages(until, force)
-        if "ran" in outcomes.values():
-            artifacts.publish_changes(publish.changes_since_commit())
-        if gate.is_set(outcomes):
-            run_task(with_name(run_action, "gate"), gate.judge)
-        if commit:
-            run_task(with_name(run_action, "commit"), publish.commit)
-        if push:
-            run_task(with_name(run_action, "push"), publish.push)
+        with dataset_slot(overlap):
+            runs.cancel_overdue()
+            if pull:
+                run_task(with_name(run_action, "pull"), receive.pull)
+            if bring_from is not None:
+                run_task(with_name(run_action, "bring"), copy_images, bring_from, mirror)
+            outcomes = run_stages(until, force)
+            if "ran" in outcomes.values():
+                artifacts.publish_changes(publish.changes_since_commit())
+            if gate.is_set(outcomes):
+                run_task(with_name(run_action, "gate"), gate.judge)
+            if commit:
+                run_task(with_name(run_action, "commit"), publish.commit)
+            if push:
+                run_task(with_name(run_action, "push"), publish.push)
+    except RunCancelledError as error:
+        return Cancelled(message=str(error))
     except RunEndedError as ended:
         return ended.state
     except Exception as error:

@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import deployment, flow_run
@@ -14,20 +14,39 @@ from prefect.states import Cancelled, State
 
 SERVER_ERRORS = (httpx.HTTPError, PrefectException)
 STARTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+FLOW = "variegate"
+DATASET = "variegate.dataset"  # a label of the runs that have held a slot: its name
 
 
 def cancel_overdue() -> None:
-    """In a scheduled run: cancel the runs that were due before it, for it does their work too.
+    """In a scheduled run: cancel the same runs that were due before it: it does their work too.
 
     Otherwise they would pile up while none can run. Does nothing in a run without a deployment.
+    Those with other parameters stay.
     """
     if deployment.id is None:
         return
     with get_client(sync_client=True) as client:
+        own = client.read_flow_run(UUID(flow_run.id)).parameters
         for run in due_runs(client, UUID(deployment.id), StateType.SCHEDULED):
-            client.set_flow_run_state(
-                run.id, Cancelled(message=f"run {flow_run.name} does its work")
-            )
+            if run.parameters == own:
+                client.set_flow_run_state(
+                    run.id, Cancelled(message=f"run {flow_run.name} does its work")
+                )
+
+
+def holders(client: SyncPrefectClient, dataset: str) -> list[UUID]:
+    """The runs under way, as the server believes, that hold this dataset's slot, or have held it.
+
+    Args:
+        client: of the server.
+        dataset: the slot's name.
+    """
+    found = client.read_flow_runs(
+        flow_filter=FlowFilter.model_validate({"name": {"any_": [FLOW]}}),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": STARTED}}}),
+    )
+    return [run.id for run in found if run.labels.get(DATASET) == dataset]
 
 
 def end_abandoned(deployment_id: UUID, started: State, missed: State) -> None:

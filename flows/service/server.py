@@ -188,6 +188,10 @@ def server_started(url: str) -> Iterator[None]:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address.scheme}://{address.netloc}",
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_UI_API_URL": url,
+        # in memory, its default, a server that was killed forgets who holds a slot, not that it is
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
     }
     command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", HOST, "--port", str(address.port)]

@@ -509,7 +509,7 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(digits: Project) -> None:
     assert all(row["ok"] for row in found.values()), found
     assert set(found) == {
         "python", "environment", "git", "device", "home", "cache links", "private cache",
-        "parameters", "raw data", "proxy", "server",
+        "parameters", "raw data", "remote", "proxy", "server",
     }  # fmt: skip
     digits.set_params(augment__policy=["Flop"])
     lock = digits.path("requirements/pixels.txt")

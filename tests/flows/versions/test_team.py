@@ -4,12 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from getpass import getuser
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -21,85 +16,14 @@ from flows.versions.raw_listing import files_and_folders
 from flows.versions.raw_listing import merge as merge_listings
 from flows.versions.stale_checkout import require_not_stale
 from tasks.common.errors import UserError
-from tests.conftest import Project, commit, fill, wait_until
+from tests.conftest import Project, commit, fill
 from tests.flows.test_pipeline import all_stages, stages_line
+from tests.ssh_server import Server
 
 Environment = dict[str, str]
 PUSH = "`dvc push` it where it was made, then run again"
 
 # --- a remote over SSH -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Server:
-    """An SSH server on loopback that takes one key."""
-
-    port: int
-    key: Path
-
-    def add_to(self, project: Project, folder: Path) -> None:
-        """Make `folder` on the server the remote; the path of the key goes to .dvc/config.local."""
-        url = f"ssh://{getuser()}@127.0.0.1:{self.port}{folder}"
-        project.run("dvc", "remote", "add", "-q", "-f", "-d", "store", url)
-        self.log_in(project)
-
-    def log_in(self, project: Project) -> None:
-        project.run("dvc", "remote", "modify", "--local", "store", "keyfile", str(self.key))
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """OpenSSH's server, with keys of its own, serving files alone."""
-    program, folder = (
-        shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"]),
-        Path("/run/sshd"),
-    )
-    if program is None:
-        pytest.skip("needs sshd (OpenSSH's server)")
-    missing = os.geteuid() == 0 and not folder.is_dir()
-    if missing:
-        try:
-            folder.mkdir(mode=0o755)  # which sshd asks for when root starts it
-        except OSError as error:
-            pytest.skip(f"sshd needs {folder}: {error.strerror}")
-    home = tmp_path_factory.mktemp("sshd")
-    for name in ("host", "key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)], check=True
-        )
-    shutil.copy(home / "key.pub", home / "authorized")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "ListenAddress": f"127.0.0.1:{port}",
-        "HostKey": home / "host",
-        "AuthorizedKeysFile": home / "authorized",
-        "PidFile": "none",
-        "StrictModes": "no",  # the folder of temporary files is everybody's
-        "PasswordAuthentication": "no",
-        "PermitRootLogin": "prohibit-password",
-        "Subsystem": "sftp internal-sftp",
-    }
-    (home / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, "-D", "-e", "-f", str(home / "config")], stdout=log, stderr=log
-        )
-    try:
-        wait_until(lambda: listens(port) or server.poll() is not None, seconds=30)
-        assert server.poll() is None, (home / "log").read_text()
-        yield Server(port, home / "key")
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
-        if missing:
-            folder.rmdir()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def clone(project: Project, url: Path, place: Path) -> Project:
