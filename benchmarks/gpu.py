@@ -325,6 +325,9 @@ class ConstantFeed:
         self.labels = feed.labels
         self.batches = [batch] * (len(feed) // len(batch[0]))
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def epoch(self, *_: Any) -> list[tuple[Tensor, Tensor]]:
         return self.batches
 
