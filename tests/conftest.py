@@ -5,11 +5,9 @@ import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -22,10 +20,22 @@ from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
 from flows import cli  # flows quietens telemetry and puts this environment on the PATH
+from tests import object_store
+from tests.dask_clusters import DaskCluster, dask_processes
+from tests.postgres import free_port, postgres
+from tests.ssh_server import Server, ssh_server
+from tests.waiting import wait_until as wait_until  # for the tests, too
 
 ROOT = Path(__file__).parent.parent
 STARTERS = {"project", "digits", "checkout", "finished", "made"}  # fixtures that run stages
-SERVICES = {"prefect_server", "sshd"}  # fixtures that start a server
+SERVICES = {  # fixtures that start a server
+    "prefect_server",
+    "postgres_server",
+    "sshd",
+    "s3_server",
+    "dask_cluster",
+    "own_cluster",
+}
 
 # A busy machine is no failure: a property is checked, whatever time an example takes.
 hypothesis.settings.register_profile("variegate", deadline=None)
@@ -251,10 +261,7 @@ def commit(project: Project, message: str) -> None:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server on loopback; gives the environment that points to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
+    port, home = free_port(), tmp_path_factory.mktemp("prefect")
     environment = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -277,19 +284,48 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
         server.wait(30)
 
 
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A Dask scheduler and two workers, for tests that leave them alive."""
+    with dask_processes(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A Dask scheduler and two workers, for a test that kills some of them."""
+    with dask_processes(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[dict[str, str]]:
+    """A PostgreSQL server on loopback; gives the environment that tells libpq's clients of it."""
+    with postgres() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object_store.Store]:
+    """An S3 server on loopback, which keeps its objects in memory."""
+    if not object_store.PROGRAM.exists():
+        pytest.skip(f"needs an S3 server, {object_store.PROGRAM}: `make s3-server`")
+    with object_store.running_server(tmp_path_factory.mktemp("s3") / "log") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An SSH server on loopback."""
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
 def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=1).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for `condition`; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.05)
 
 
 def marked(mark: str) -> list[str]:

@@ -29,6 +29,7 @@ LAYERS = (
     "tasks/augment",
     "tasks/model",
     "tasks/train/device_augmentation",
+    "tasks/train/distributed",
     "tasks/train",
     "tasks/train/loop",
     "tasks/evaluate",

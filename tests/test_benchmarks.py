@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.dataset import image_bytes
+from tasks.dataset.manifests import read_validated
+from tasks.pixels.decode import decode
 from tests.imports import ROOT
 
 
@@ -182,3 +185,19 @@ def test_policies_are_held_against_none_and_none_against_itself(
     said = capsys.readouterr().out
     assert "mirrored" in said and "4 trainings on originals: accuracy " in said
     assert "3 times 2 of them against 2 others" in said
+
+
+# --- cluster --------------------------------------------------------------------------------------
+
+
+def test_a_written_manifest_tells_where_its_images_lie(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster = load("cluster", monkeypatch)
+    cluster.write_small_images(tmp_path, 30)
+    monkeypatch.chdir(tmp_path)
+    rows = image_bytes.locate_images(read_validated())
+    assert rows["source_id"].is_unique and len(rows) == 30
+    for row in rows.itertuples():
+        data = image_bytes.read_checked(row, "is another")  # by its SHA-256
+        assert decode(data).pixels.shape[:2] == (row.height, row.width)

@@ -19,7 +19,7 @@ from tasks.variants.params import AugmentParams
 from tasks.variants.policy import Policy
 from tests.conftest import ROOT
 
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,7 +28,7 @@ FOLDERS = r"tasks|flows|tests|docs|requirements|benchmarks"
 CODE_PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})/[\w./-]*\w\.(?:py|j2|md|txt|sh)\b")
 COMMAND = re.compile(r"(?:^|[ /(])variegate ([a-z]+)([^\n#|]*)", re.MULTILINE)
 OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
-TARGET = re.compile(r"(?:^|&& )make ([a-z][a-z-]*)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|&& )make ([a-z][a-z0-9-]*)", re.MULTILINE)
 MODELS: dict[str, type[BaseModel]] = {
     "ingest": IngestParams,
     "validate": ValidateParams,
@@ -59,7 +59,8 @@ def anchors_of(page: Path) -> set[str]:
 
 def test_the_index_links_every_page() -> None:
     linked = set(LINK.findall((ROOT / "docs/index.md").read_text(encoding="utf-8")))
-    assert {page.name for page in DOCS} - {"index.md"} <= linked
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in DOCS}
+    assert pages - {"index.md"} <= linked
 
 
 @each_page

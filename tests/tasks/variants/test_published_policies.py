@@ -2,7 +2,6 @@
 
 from collections import Counter
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from tasks.variants.published_policies import (
     standard_magnitudes,
 )
 from tasks.variants.published_policies import sub_policies as pairs_of
+from tests.imports import ROOT
 
 PHOTO = Image.fromarray(load_sample_image("china.jpg")[100:197, 200:331])  # 131 x 97
 GREY = PHOTO.convert("L")
@@ -208,7 +208,7 @@ def test_they_draw_from_as_few_possibilities_as_the_docs_say(text: str) -> None:
     assert len(found) > 0.6 * len(known)
     for applied, p in known.items():
         assert abs(found[applied] - 2800 * p) < 6 * (2800 * p) ** 0.5 + 5, applied
-    assert f"{LIMITED[text]}" in Path("docs/policies.md").read_text(encoding="utf-8")
+    assert f"{LIMITED[text]}" in (ROOT / "docs/policies.md").read_text(encoding="utf-8")
 
 
 def effect(one: dict[str, Any]) -> tuple[str, Any] | None:
