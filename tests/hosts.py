@@ -91,7 +91,8 @@ def _host(name: str, bridge: str, gateway: str, address: str) -> Iterator[Host]:
         yield host
     finally:
         end_processes(host)
-        ip("netns", "delete", name)  # the cable goes with it
+        ip("link", "delete", name)  # the system would delete it some time after the namespace
+        ip("netns", "delete", name)
 
 
 def end_processes(host: Host) -> None:

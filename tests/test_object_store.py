@@ -16,18 +16,18 @@ def test_the_same_requests_fail_in_any_order() -> None:
 
 
 def test_a_fault_is_seen_by_the_client_and_by_the_server_as_it_says(s3_server: Store) -> None:
-    s3_server.make_bucket("faults")
+    s3_server.make_bucket("proxied")
     with failing(s3_server, lambda request: None) as proxy:
-        proxy.store.put("faults", "whole", b"0123456789")
+        proxy.store.put("proxied", "whole", b"0123456789")
         for fault in FAULTS:
             proxy.choose = lambda request, fault=fault: fault
             with pytest.raises(httpx.HTTPError):
-                proxy.store.put("faults", fault.replace(" ", "-"), b"0123456789")
-        assert s3_server.keys("faults") == ["cut-answer", "whole"]
+                proxy.store.put("proxied", fault.replace(" ", "-"), b"0123456789")
+        assert s3_server.keys("proxied") == ["cut-answer", "whole"]
         arrived = b""
         with (
             pytest.raises(httpx.RemoteProtocolError),
-            httpx.stream("GET", f"{proxy.store.url}/faults/whole", headers=LOGIN) as answer,
+            httpx.stream("GET", f"{proxy.store.url}/proxied/whole", headers=LOGIN) as answer,
         ):
             for chunk in answer.iter_bytes():
                 arrived += chunk
