@@ -6,10 +6,7 @@ import pytest
 
 from tasks.common.errors import UserError
 from tasks.workers.ordered import AHEAD_PER_WORKER, map_ordered
-
-
-def square(number: int) -> int:
-    return number * number
+from tests.tasks.workers.calls import die, refuse, square
 
 
 def square_or_die_once(task: tuple[int, Path]) -> int:
@@ -19,15 +16,6 @@ def square_or_die_once(task: tuple[int, Path]) -> int:
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
-
-
-def die(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def refuse(number: int) -> int:
-    raise UserError(f"{number}: no")
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "3"])
