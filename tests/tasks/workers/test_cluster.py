@@ -241,6 +241,16 @@ def tasks_of(dask: DaskCluster) -> int:
 # --- clusters that do not fit ---------------------------------------------------------------------
 
 
+@contextmanager
+def worker_that_imports_from(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskCluster]:
+    """A cluster of one worker, which finds modules and packages at `place` first."""
+    with dask_processes(place.parent, workers=0) as dask:
+        dask.add_worker(PYTHONPATH=f"{place}:{ROOT}")
+        dask.wait_for_workers(1)
+        use(dask, monkeypatch)
+        yield dask
+
+
 def test_another_version_of_a_library_is_one_line(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,10 +258,7 @@ def test_another_version_of_a_library_is_one_line(
     metadata = folder / "other/numpy-1.0.dist-info/METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")
-    with dask_processes(folder, workers=0) as dask:
-        dask.add_worker(PYTHONPATH=f"{folder}/other:{ROOT}")
-        dask.wait_for_workers(1)
-        use(dask, monkeypatch)
+    with worker_that_imports_from(folder / "other", monkeypatch) as dask:
         needs = f"worker {dask.worker_address()} needs numpy {version('numpy')}, found 1.0"
         assert one_line_of(calls.square) == f"VARIEGATE_CLUSTER: {needs}"
 
@@ -265,10 +272,7 @@ def test_other_code_and_code_that_was_changed_are_one_line(
     text = changed.read_text()
     changed.write_text(text + "\n# another line\n")
     here, there = (code_hash(place)[:8] for place in (ROOT / "tasks", folder / "copy/tasks"))
-    with dask_processes(folder, workers=0) as dask:
-        dask.add_worker(PYTHONPATH=f"{folder}/copy:{ROOT}")
-        dask.wait_for_workers(1)
-        use(dask, monkeypatch)
+    with worker_that_imports_from(folder / "copy", monkeypatch) as dask:
         needs = f"worker {dask.worker_address()} needs the code in tasks/ {here}, found {there}"
         assert one_line_of(calls.square) == f"VARIEGATE_CLUSTER: {needs}"
         changed.write_text(text)  # its modules are those from before
@@ -281,11 +285,11 @@ def test_a_worker_without_the_code_is_one_line(
 ) -> None:
     folder = tmp_path_factory.mktemp("dask")
     (folder / "empty/tasks").mkdir(parents=True)
-    (folder / "empty/tasks/__init__.py").touch()
-    with dask_processes(folder, workers=0) as dask:
-        dask.add_worker(PYTHONPATH=f"{folder}/empty:{ROOT}")
-        dask.wait_for_workers(1)
-        use(dask, monkeypatch)
+    # an installation for development would find the modules of `tasks` all the same
+    (folder / "empty/tasks/__init__.py").write_text(
+        "import sys\nsys.meta_path[:] = [f for f in sys.meta_path if 'Editable' not in str(f)]\n"
+    )
+    with worker_that_imports_from(folder / "empty", monkeypatch) as dask:
         need = "needs the project's code, found no module tasks.workers"
         place = f"worker {dask.worker_address()}"
         assert one_line_of(calls.square) == f"VARIEGATE_CLUSTER: {place} {need}"
