@@ -1,6 +1,6 @@
 """What a dataset costs as it grows: measured at some sizes, and predicted for larger ones.
 
-    python benchmarks/scale.py [--sizes 10000 100000 1000000] [--keep RESULTS.json]
+    python benchmarks/scale.py [--sizes 10000 30000 100000 1000000] [--keep RESULTS.json]
 
 For each size a project is made, with that many small images in tar shards of 10,000, and run as a
 user runs it: `dvc add data/raw`, each stage by `dvc repro --single-item`, `dvc push` to a folder.
@@ -9,12 +9,14 @@ one variant of each training image, and one epoch of training. Of each step is m
 
     seconds      from its start to its end
     processor    seconds of all its processes
+    client       those of the stage's own process, which more workers do not shorten
     memory       of its largest process, in MB
     files, MB    that it left in the workspace's data, models and reports, or in the remote
 
-Each quantity is taken for a line, a + b x images, through the two smallest sizes; what the line
-says of a larger size is printed beside what was measured there. Sizes in RESULTS.json are not
-measured again.
+The model of each quantity is a + b x images, fitted by least squares of relative errors to the
+sizes up to 100,000. That of evaluate has a third term: it compares its worst mistakes with all
+training images, but with no more than 50,000. What the model says of a larger size is printed
+beside what was measured there. Sizes in RESULTS.json are not measured again.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,11 +38,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import psutil
 from ruamel.yaml import YAML
 from storage import hardware
 
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 from tasks.common.events import track
+from tasks.evaluate.nearest import MOST_COMPARED
 
 ROOT = Path(__file__).parent.parent
 SIDE = 28
@@ -48,8 +53,11 @@ IMAGES_IN_SHARD = 10_000
 STAGES = ("ingest", "validate", "augment", "train", "evaluate")
 PR_SET_CHILD_SUBREAPER = 36  # of Linux: descendants whose parent has ended become ours
 STEPS = ("dvc add", *STAGES, "dvc push")
-QUANTITIES = ("seconds", "processor", "memory", "files", "megabytes")
+QUANTITIES = ("seconds", "processor", "client", "memory", "files", "megabytes")
+SECONDS_BETWEEN_LOOKS = 0.1
 OUTPUTS = ("data/ingested", "data/validated", "data/augmented", "models", "reports")
+LARGEST_FITTED = 100_000  # images: larger sizes are predicted
+TRAINING_SHARE = 0.7  # of the images, by params.yaml
 PARAMS = {
     "augment": {"variants_per_image": 1},
     "train": {"epochs": 1, "image_size": SIDE},
@@ -62,6 +70,7 @@ class Cost(NamedTuple):
 
     seconds: float
     processor: float
+    client: float
     memory: float
     files: int
     megabytes: float
@@ -131,8 +140,10 @@ def measure(project: Path, step: str) -> Cost:
     started = time.perf_counter()
     silent = subprocess.DEVNULL
     process = subprocess.Popen(command_of(step), cwd=project, env=environment, stdout=silent)
+    client = ClientTime(process.pid, step)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
+    client.ended.set()
     with suppress(ChildProcessError):
         while True:  # the process from which workers are forked ends after the stage
             os.wait()
@@ -144,10 +155,35 @@ def measure(project: Path, step: str) -> Cost:
     return Cost(
         round(seconds, 2),
         round(processor, 2),
+        round(client.seconds if step in STAGES else processor, 2),
         round(usage.ru_maxrss / 1024, 1),
         after[0] - before[0],
         round((after[1] - before[1]) / 1e6, 2),
     )
+
+
+class ClientTime(threading.Thread):
+    """Looks at the processor time of a stage's own process until `ended` is set."""
+
+    def __init__(self, dvc: int, stage: str) -> None:
+        super().__init__(daemon=True)
+        self.dvc, self.module, self.seconds = dvc, f"tasks.{stage}", 0.0
+        self.ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Until DVC ends; processes come and go meanwhile."""
+        while not self.ended.wait(SECONDS_BETWEEN_LOOKS):
+            with suppress(psutil.NoSuchProcess):
+                for process in psutil.Process(self.dvc).children(recursive=True):
+                    self.look_at(process)
+
+    def look_at(self, process: psutil.Process) -> None:
+        """Take its time if it is the stage itself: workers have another command line."""
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if process.cmdline()[1:] == ["-m", self.module]:
+                times = process.cpu_times()
+                self.seconds = max(self.seconds, times.user + times.system)
 
 
 def contents(folders: list[Path]) -> tuple[int, int]:
@@ -173,19 +209,29 @@ def measure_size(images: int) -> dict[str, Cost]:
 # --- the model ------------------------------------------------------------------------------------
 
 
+def terms(step: str, images: int) -> list[float]:
+    """What the cost of a step grows with."""
+    compared = min(TRAINING_SHARE * images, MOST_COMPARED)
+    return [1, images, compared] if step == "evaluate" else [1, images]
+
+
 def predicted(measured: dict[int, dict[str, Cost]], step: str, images: int) -> Cost:
-    """What the line through the two smallest sizes says of another size."""
-    (small, large) = sorted(measured)[:2]
-    values = []
-    for low, high in zip(measured[small][step], measured[large][step], strict=True):
-        slope = (high - low) / (large - small)
-        values.append(low + slope * (images - small))
-    return Cost(*values)
+    """What the model of a step says of a size."""
+    fitted = [size for size in sorted(measured) if size <= LARGEST_FITTED]
+    grows_with = np.array([terms(step, size) for size in fitted])
+    values = np.array([measured[size][step] for size in fitted])
+    told = []
+    for column in values.T:
+        weights = 1 / np.maximum(column, 1e-9)  # relative errors count, or the largest size decides
+        factors = np.linalg.lstsq(grows_with * weights[:, None], column * weights, rcond=None)[0]
+        told.append(float(factors @ terms(step, images)))
+    return Cost(*told)
 
 
 def as_text(cost: Cost) -> str:
     return (
-        f"{cost.seconds:>10,.1f} s {cost.processor:>10,.1f} s {cost.memory:>8,.0f} MB"
+        f"{cost.seconds:>10,.1f} s {cost.processor:>10,.1f} s"
+        f" {cost.client:>10,.1f} s {cost.memory:>8,.0f} MB"
         f" {cost.files:>7,.0f} files {cost.megabytes:>9,.1f} MB"
     )
 
@@ -215,7 +261,9 @@ def read(path: Path | None) -> dict[int, dict[str, Cost]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000, 1_000_000]
+    )
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     measured = read(options.keep)
@@ -228,7 +276,7 @@ def main() -> None:
                 options.keep.write_text(json.dumps(measured, indent=1))
     if len(measured) > 1:
         for images in sorted({*measured, 10**7, 10**8}):
-            if images not in sorted(measured)[:2]:
+            if images > LARGEST_FITTED:
                 print_prediction(measured, images)
 
 
