@@ -14,7 +14,7 @@ one variant of each training image, and one epoch of training. Of each step is m
     files, MB    that it left in the workspace's data, models and reports, or in the remote
 
 The model of each quantity is a + b x images, fitted by least squares of relative errors to the
-sizes up to 100,000. That of evaluate has a third term: it compares its worst mistakes with all
+sizes up to 100,000. The time of evaluate has a third term: it compares its worst mistakes with all
 training images, but with no more than 50,000. What the model says of a larger size is printed
 beside what was measured there. Sizes in RESULTS.json are not measured again.
 """
@@ -44,7 +44,6 @@ from storage import hardware
 
 import flows  # noqa: F401  # quietens telemetry and puts this environment on the PATH
 from tasks.common.events import track
-from tasks.evaluate.nearest import MOST_COMPARED
 
 ROOT = Path(__file__).parent.parent
 SIDE = 28
@@ -54,6 +53,7 @@ STAGES = ("ingest", "validate", "augment", "train", "evaluate")
 PR_SET_CHILD_SUBREAPER = 36  # of Linux: descendants whose parent has ended become ours
 STEPS = ("dvc add", *STAGES, "dvc push")
 QUANTITIES = ("seconds", "processor", "client", "memory", "files", "megabytes")
+TIMES = ("seconds", "processor", "client")
 SECONDS_BETWEEN_LOOKS = 0.1
 OUTPUTS = ("data/ingested", "data/validated", "data/augmented", "models", "reports")
 LARGEST_FITTED = 100_000  # images: larger sizes are predicted
@@ -209,22 +209,26 @@ def measure_size(images: int) -> dict[str, Cost]:
 # --- the model ------------------------------------------------------------------------------------
 
 
-def terms(step: str, images: int) -> list[float]:
-    """What the cost of a step grows with."""
-    compared = min(TRAINING_SHARE * images, MOST_COMPARED)
-    return [1, images, compared] if step == "evaluate" else [1, images]
+def terms(step: str, quantity: str, images: int) -> list[float]:
+    """What a quantity of a step grows with."""
+    # imports torch: processes that are started later would begin with its memory as their peak
+    from tasks.evaluate.nearest import MOST_COMPARED
+
+    if step != "evaluate" or quantity not in TIMES:
+        return [1, images]
+    return [1, images, min(TRAINING_SHARE * images, MOST_COMPARED)]
 
 
 def predicted(measured: dict[int, dict[str, Cost]], step: str, images: int) -> Cost:
     """What the model of a step says of a size."""
     fitted = [size for size in sorted(measured) if size <= LARGEST_FITTED]
-    grows_with = np.array([terms(step, size) for size in fitted])
-    values = np.array([measured[size][step] for size in fitted])
     told = []
-    for column in values.T:
-        weights = 1 / np.maximum(column, 1e-9)  # relative errors count, or the largest size decides
-        factors = np.linalg.lstsq(grows_with * weights[:, None], column * weights, rcond=None)[0]
-        told.append(float(factors @ terms(step, images)))
+    for place, quantity in enumerate(QUANTITIES):
+        grows_with = np.array([terms(step, quantity, size) for size in fitted])
+        values = np.array([measured[size][step][place] for size in fitted])
+        weights = 1 / np.maximum(values, 1e-9)  # relative errors count, or the largest size decides
+        factors = np.linalg.lstsq(grows_with * weights[:, None], values * weights, rcond=None)[0]
+        told.append(float(factors @ terms(step, quantity, images)))
     return Cost(*told)
 
 
