@@ -99,7 +99,8 @@ def _require_success(url: str, answer: httpx.Response) -> None:
     status = f"{answer.status_code} {answer.reason_phrase}".strip()
     if answer.status_code in (200, 206):
         return
-    if answer.status_code == 416:  # it is shorter than the part of it that is here
+    # it is shorter than the part of it that is here
+    if answer.status_code == 416 and "Range" in answer.request.headers:
         raise ChangedError
     if answer.status_code >= 500 or answer.status_code in MAY_PASS:
         raise TransientError(f"the server answers {status}")
@@ -121,8 +122,10 @@ def _version(answer: httpx.Response) -> str:
     """What tells the file from its successors: only a strong ETag, or a time."""
     etag = str(answer.headers.get("ETag", ""))
     if etag and not etag.startswith("W/"):
-        return etag
-    return str(answer.headers.get("Last-Modified", ""))
+        found = etag
+    else:
+        found = str(answer.headers.get("Last-Modified", ""))
+    return found if found.isascii() else ""  # httpx sends no other headers back
 
 
 def _cause(error: BaseException) -> BaseException:

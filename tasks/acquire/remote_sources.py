@@ -31,13 +31,14 @@ from tasks.dataset import clutter
 from tasks.dataset.clutter import is_clutter, is_document
 from tasks.dataset.raw_files import list_files
 
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+ADDRESS = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]+)://")
 SIGNED = re.compile(  # what signatures of Amazon's, Google's and Azure's links change
     r"X-(Amz|Goog)-.*|AWSAccessKeyId|GoogleAccessId|Signature|Expires|Policy|Key-Pair-Id"
     r"|s(ig|e|t|p|v|r|ks|ke|kt)",
     re.IGNORECASE,
 )
 SCHEMES = ("https", "http", "s3")
+EXAMPLE = "https://example.org/photos.zip"
 AT_ONCE = 16  # downloads: a small file takes a round trip, whatever its size
 BATCH = 1000
 TRIES = 3  # for a file that changes while it is downloaded
@@ -77,6 +78,7 @@ def local_copies(sources: Sequence[str], folder: Path, max_gb: float) -> Iterato
     """
     for source in sources:
         _require_known(source)
+    sources = [ADDRESS.sub(lambda found: found[0].lower(), s) for s in sources]
     if not any(map(ADDRESS.match, sources)):
         yield Local([Path(source) for source in sources])
         return
@@ -84,7 +86,13 @@ def local_copies(sources: Sequence[str], folder: Path, max_gb: float) -> Iterato
     with ExitStack() as locks:
         addresses = dict.fromkeys(source for source in sources if ADDRESS.match(source))
         places = [locks.enter_context(_place(url)) for url in addresses]
-        yield _fetch_all(sources, int(max_gb * 1e9))
+        local = _fetch_all(sources, int(max_gb * 1e9))
+        try:
+            yield local
+        except UserError:
+            kept = ", ".join(map(str, places))
+            events.say(f"what was downloaded stays in {kept}; delete it if it is damaged")
+            raise
         for place in places:
             shutil.rmtree(place)
 
@@ -123,12 +131,21 @@ def move_tree(tree: Path, folder: Path) -> int:
 def _require_known(source: str) -> None:
     """Raises UserError for an address of another kind, or with a login that a store ignores."""
     found = ADDRESS.match(source)
-    if found and found[1].lower() not in SCHEMES:
+    if found is None:
+        return
+    try:
+        parts = urlsplit(source)
+    except ValueError as error:  # of which no part can be told to be no secret
+        need = f"needs an address, such as {EXAMPLE}"
+        raise UserError(f"{found[0]}...: {need}: {error}") from None
+    if found[1].lower() not in SCHEMES:
         need = "needs https://, http://, s3:// or a local file"
         raise UserError(f"{http_files.shown(source)}: {need}")
-    if found and found[1] == "s3" and "@" in source.removeprefix("s3://").partition("/")[0]:
+    if parts.scheme == "s3" and "@" in parts.netloc:
         need = "needs no login in the address: it comes from the environment or AWS's profile"
         raise UserError(f"{http_files.shown(source)}: {need}")
+    if parts.scheme != "s3" and not parts.hostname:
+        raise UserError(f"{http_files.shown(source)}: needs the name of a host, as in {EXAMPLE}")
 
 
 # --- files ----------------------------------------------------------------------------------------

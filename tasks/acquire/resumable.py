@@ -45,6 +45,7 @@ class RemoteFile:
         version: other for other content; "" where the server says nothing that tells.
         open: gives the bytes from a position on. Raises TransientError, ChangedError or UserError.
         md5: of its content, in hexadecimal digits; None where it is not known.
+        is_md5: asked where the content has another: whether `md5` is one of the content at all.
     """
 
     address: str
@@ -52,6 +53,7 @@ class RemoteFile:
     version: str
     open: Callable[[int], AbstractContextManager[Stream]]
     md5: str | None = None
+    is_md5: Callable[[], bool] = lambda: True
 
 
 def part_of(target: Path) -> Path:
@@ -86,7 +88,7 @@ def download(file: RemoteFile, target: Path, most: int, advance: Callable[[int],
     with_patience(
         lambda: _go_on(file, part, most, advance), file.address, lambda: part.stat().st_size
     )
-    if file.md5 and (found := _md5(part)) != file.md5:
+    if file.md5 and (found := _md5(part)) != file.md5 and file.is_md5():
         part.unlink()
         need = f"needs bytes of the MD5 {file.md5}, found {found}"
         raise UserError(f"{file.address}: {need}: damaged on the way; the same command tries again")

@@ -49,14 +49,21 @@ class Bucket:
         )
         return self.file(key, found["ContentLength"], found["ETag"], encrypted)
 
-    def file(self, key: str, size: int, etag: str, encrypted: bool = False) -> RemoteFile:
+    def file(self, key: str, size: int, etag: str, encrypted: bool | None = None) -> RemoteFile:
         """An object whose facts are known.
 
-        `encrypted`: by a key of its own, so that the ETag is not the MD5 of its content.
+        `encrypted`: by a key of its own, so that the ETag is not the MD5 of its content; None:
+        it is not known, as a listing does not tell.
         """
         digest = etag.strip('"')
         md5 = digest if MD5.fullmatch(digest) and not encrypted else None
-        return RemoteFile(self._address(key), size, etag, partial(self._open, key, size, etag), md5)
+        opening = partial(self._open, key, size, etag)
+
+        def is_md5() -> bool:
+            found = self.look(key) if encrypted is None else None
+            return found is None or found.md5 is not None
+
+        return RemoteFile(self._address(key), size, etag, opening, md5, is_md5)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """The objects below `prefix`, in the order of their keys; none that stands for a folder."""

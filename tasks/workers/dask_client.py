@@ -1,10 +1,10 @@
 """Connect to a Dask scheduler, by Dask's own configuration; what is wrong is one line."""
 
+import asyncio
 import logging
 import os
 import ssl
 import warnings
-from asyncio import CancelledError
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -45,11 +45,11 @@ def connect(place: str) -> "Client":
     # beforehand: a Client that finds it out by itself ends late, with tracebacks
     _check_address(place)
     security = _security(place)
+    _require_scheduler(place, security)
     try:
         client = Client(place, security=security, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ImportError) as error:
-        found = f"found none in {SECONDS_TO_CONNECT:.0f} s{_reason(error)}"
-        raise UserError(f"VARIEGATE_CLUSTER: needs a scheduler at {place}, {found}") from None
+        raise _no_scheduler(place, error) from None
     _check_version(client, place)
     return client
 
@@ -98,6 +98,37 @@ def _security(place: str) -> "Security":
     return security
 
 
+def _require_scheduler(place: str, security: "Security") -> None:
+    """Check that what listens at `place` speaks as Dask does: a Client would wait for it forever.
+
+    Raises:
+        UserError: where that is not so, or nothing listens.
+    """
+    try:
+        asyncio.run(asyncio.wait_for(_greet(place, security), SECONDS_TO_CONNECT + 1))
+    except UnicodeError:  # of a name that no host can have
+        raise _wrong_address(place) from None
+    except (OSError, ImportError) as error:
+        raise _no_scheduler(place, error) from None
+    except Exception:  # whatever comes of reading another protocol's bytes as lengths
+        need = f"needs a scheduler at {place}, found something else there"
+        raise UserError(f"VARIEGATE_CLUSTER: {need}") from None
+
+
+async def _greet(place: str, security: "Security") -> None:
+    """Connect to a scheduler, and leave."""
+    from distributed.comm import connect
+
+    arguments = security.get_connection_args("client")
+    comm = await connect(place, timeout=SECONDS_TO_CONNECT, **arguments)
+    await comm.close()
+
+
+def _no_scheduler(place: str, error: BaseException) -> UserError:
+    found = f"found none in {SECONDS_TO_CONNECT:.0f} s{_reason(error)}"
+    return UserError(f"VARIEGATE_CLUSTER: needs a scheduler at {place}, {found}")
+
+
 def _check_version(client: "Client", place: str) -> None:
     """Check that the scheduler speaks as this process does. Workers answer for themselves."""
     needed = version("distributed")
@@ -110,7 +141,7 @@ def _check_version(client: "Client", place: str) -> None:
 
 def _reason(error: BaseException) -> str:
     """Why there is no connection; "" where the last attempt was only cut off."""
-    if isinstance(error.__cause__, TimeoutError | CancelledError):
+    if isinstance(error.__cause__, TimeoutError | asyncio.CancelledError):
         return ""
     return f": {_last_words(error)}"
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,10 +140,15 @@ def test_a_killed_import_goes_on_where_it_was(
     assert site.asked == ["", "bytes=5000-"]
 
 
-def test_an_import_that_fails_after_the_download_does_not_fetch_it_again(site: Site) -> None:
+def test_an_import_that_fails_after_the_download_does_not_fetch_it_again(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     copies = local_copies([site.url], Path("data/raw"), 1)
     with pytest.raises(UserError, match="no archive"), copies:
         raise UserError("no archive")
+    (folder,) = Path(".variegate/downloads").iterdir()
+    stays = f"what was downloaded stays in {folder}; delete it if it is damaged"
+    assert stays in capsys.readouterr().out
     site.asked.clear()
     assert fetch(site.url) == DATA
     assert site.asked == [""]
@@ -238,6 +244,35 @@ def test_damage_on_the_way_is_found_by_the_md5(tmp_path: Path) -> None:
         resumable.download(file(b"12344"), tmp_path / "y", 0, lambda size: None)
     resumable.download(file(b"12345"), tmp_path / "y", 0, lambda size: None)
     assert (tmp_path / "y").read_bytes() == b"12345"
+
+
+def test_an_etag_that_no_request_can_carry_tells_nothing(site: Site) -> None:
+    site.etag, site.cuts = '"caf\u00e9"', [5000]
+    assert fetch(site.url) == DATA
+    assert site.asked == ["", "", ""]
+
+
+def test_a_server_that_refuses_a_range_nobody_asked_for_is_one_line(site: Site) -> None:
+    site.statuses = [416]
+    answer = "416 Requested Range Not Satisfiable"
+    assert refused(site.url) == f"{site.url}: needs a file, the server answers {answer}"
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("https://me:secret@[bad/x", "https://...: needs an address, such as {}: Invalid IPv6 URL"),
+        ("s3://[bad", "s3://...: needs an address, such as {}: Invalid IPv6 URL"),
+        ("https://", "https://: needs the name of a host, as in {}"),
+    ],
+)
+def test_what_is_no_address_is_one_line(address: str, line: str) -> None:
+    assert refused(address) == line.format("https://example.org/photos.zip")
+
+
+def test_capital_letters_of_a_scheme_change_nothing(site: Site) -> None:
+    assert fetch(site.url.replace("http", "HTTP")) == DATA
+    assert refused("S3://") == "s3://: needs the name of a bucket: s3://BUCKET/KEY"
 
 
 def test_redirections_stay_in_the_web(site: Site) -> None:
@@ -393,6 +428,31 @@ def test_an_object_goes_on_where_it_was_and_is_compared_with_its_md5(
         login.put(bucket, "photos.zip", LATER)
         with pytest.raises(resumable.ChangedError):
             resumable.download(file, Path("other"), 0, seen.append)
+
+
+def test_an_etag_that_is_no_md5_is_not_taken_for_damage(
+    login: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amazon's ETags of objects encrypted by KMS look like MD5s; the listing does not tell them."""
+    bucket = login.make_bucket("encrypted")
+    for key in ("set/plain.png", "set/kms.png"):
+        login.put(bucket, key, b"1")
+    ask, kms = Bucket._ask, {"ServerSideEncryption": "aws:kms"}
+
+    def answer(self: Bucket, method: str, key: str, **request: str) -> dict[str, Any]:
+        found: dict[str, Any] = ask(self, method, key, **request)
+        return {**found, **(kms if key == "set/kms.png" else {})}
+
+    monkeypatch.setattr(Bucket, "_ask", answer)
+    monkeypatch.setattr(Bucket, "_read", lambda self, key, size, etag, start: iter([b"2"]))
+    files = {
+        found.name: Bucket(bucket).file(f"set/{found.name}", found.size, found.etag)
+        for found in Bucket(bucket).list("set/")
+    }
+    resumable.download(files["kms.png"], Path("kms.png"), 0, lambda size: None)
+    assert Path("kms.png").read_bytes() == b"2"
+    with pytest.raises(UserError, match="damaged on the way"):
+        resumable.download(files["plain.png"], Path("plain.png"), 0, lambda size: None)
 
 
 def test_what_a_store_refuses_is_one_line(login: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -249,6 +250,49 @@ def worker_that_imports_from(place: Path, monkeypatch: pytest.MonkeyPatch) -> It
         dask.wait_for_workers(1)
         use(dask, monkeypatch)
         yield dask
+
+
+@contextmanager
+def port_that_says(answer: bytes) -> Iterator[str]:
+    """The address of a port where something else than a scheduler listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as connections:
+
+        def listen() -> None:
+            with suppress(OSError):  # at the end
+                while True:
+                    connections.enter_context(server.accept()[0]).sendall(answer)
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (b"", "none in 1 s"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "something else there"),
+        (bytes([1, *[0] * 7, 5, *[0] * 7]) + b"short", "something else there"),
+    ],
+    ids=["silence", "another protocol", "no message"],
+)
+def test_a_port_of_something_else_is_one_line(
+    answer: bytes, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 1.0)
+    with port_that_says(answer) as place:
+        monkeypatch.setenv("VARIEGATE_CLUSTER", place)
+        line = f"VARIEGATE_CLUSTER: needs a scheduler at {place}, found {found}"
+        assert one_line_of(calls.square) == line
+
+
+def test_a_name_that_no_host_can_have_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = f"tcp://{'a' * 64}:1"
+    monkeypatch.setenv("VARIEGATE_CLUSTER", place)
+    assert one_line_of(calls.square) == (
+        "VARIEGATE_CLUSTER: needs the address of a Dask scheduler, such as tcp://127.0.0.1:8786, "
+        f"found {place!r}"
+    )
 
 
 def test_another_version_of_a_library_is_one_line(
