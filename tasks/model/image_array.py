@@ -85,9 +85,11 @@ def decoded_images(
 
     def decode(array: Path, places: np.ndarray) -> None:
         numbers = range(0, len(places), IMAGES_PER_TASK)
-        parts = (places[number : number + IMAGES_PER_TASK] for number in numbers)
+        parts = (slice(number, number + IMAGES_PER_TASK) for number in numbers)
         start = start_of_items(array)
-        tasks = (DecodeTask(array, start, part, files.iloc[part], form) for part in parts)
+        # once: picking rows by their numbers costs a pass over all where columns have several parts
+        wanted = files.iloc[places]
+        tasks = (DecodeTask(array, start, places[part], wanted.iloc[part], form) for part in parts)
         done = map_ordered(
             _decode_part,
             tasks,
