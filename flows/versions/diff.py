@@ -143,7 +143,7 @@ def summary_lines(found: dict[str, Any]) -> list[str]:
     return [
         _arrow({side: found[side] for side in SIDES}),
         f"files    {_file_counts(found)}",
-        f"recipe   {_recipe(found)}",
+        f"recipe   {recipe_in_words(found)}",
         *(f"params   {key}: {_arrow(values)}" for key, values in found["params"].items()),
     ]
 
@@ -166,7 +166,7 @@ def as_markdown(found: dict[str, Any]) -> str:
         "",
         f"Files: {_file_counts(found)}",
         "",
-        f"Recipe: {_recipe(found)}",
+        f"Recipe: {recipe_in_words(found)}",
         *_class_table(found["classes"]),
         *_params_table(found["params"]),
     ]
@@ -202,7 +202,7 @@ def _more(entries: list[Any]) -> str:
     return f"... and {len(entries) - MOST_EXAMPLES:,} more (`variegate diff --json` has all)"
 
 
-def _recipe(found: dict[str, Any]) -> str:
+def recipe_in_words(found: dict[str, Any]) -> str:
     """The recipes' hashes; where no parameter explains that they differ, what does."""
     hashes = found["recipe_hash"]
     by_params = any(key.startswith("augment.") for key in found["params"])
@@ -269,8 +269,8 @@ def _params_table(params: dict[str, dict[str, Any]]) -> list[str]:
         rows.append(
             [
                 code_span(key),
-                code_span(_short(values["before"])),
-                code_span(_short(values["after"])),
+                code_span(in_words(values["before"])),
+                code_span(in_words(values["after"])),
             ]
         )
     return table(["parameter", *SIDES], rows) if rows else []
@@ -310,11 +310,12 @@ def _entry(kind: str, entry: dict[str, Any], quote: Quote = str) -> str:
 
 def _arrow(sides: dict[str, Any], quote: Quote = str) -> str:
     """`before -> after`, or one value where both are shown alike."""
-    before, after = (quote(_short(sides[side])) for side in SIDES)
+    before, after = (quote(in_words(sides[side])) for side in SIDES)
     return before if before == after else f"{before} -> {after}"
 
 
-def _short(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A JSON value as people read it: numbers with their thousands parted, null as `none`."""
     if isinstance(value, str):
         return value
     if value is None:

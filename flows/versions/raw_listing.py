@@ -112,13 +112,27 @@ def read_listing(repo: Repo, raw_dvc: bytes) -> Listing:
     """
     if not raw_dvc:
         return {}
-    try:
-        md5 = YAML(typ="safe").load(raw_dvc)["outs"][0]["md5"]
-    except (YAMLError, KeyError, IndexError, TypeError):
-        raise UserError(
-            f"{RAW_DVC}: a side of the merge has one that names no listing of files"
-        ) from None
+    md5 = _listing_hash(raw_dvc)
+    if md5 is None:
+        raise UserError(f"{RAW_DVC}: a side of the merge has one that names no listing of files")
     return _files_of(_load_tree(repo, md5))
+
+
+def read_cached_listing(repo: Repo, raw_dvc: bytes) -> Listing:
+    """The same from DVC's cache alone, without a remote; empty where the cache does not have it."""
+    md5 = _listing_hash(raw_dvc)
+    if md5 is None or not repo.cache.local.exists(md5):
+        return {}
+    return _files_of(Tree.load(repo.cache.local, HashInfo("md5", md5)))
+
+
+def _listing_hash(raw_dvc: bytes) -> str | None:
+    """The MD5 of the listing that a data/raw.dvc names; None where it names none."""
+    try:
+        md5: str = YAML(typ="safe").load(raw_dvc)["outs"][0]["md5"]
+    except (YAMLError, KeyError, IndexError, TypeError):
+        return None
+    return md5
 
 
 def read_workspace(repo: Repo) -> tuple[str, Listing]:

@@ -3,7 +3,8 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +24,8 @@ from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST
 
 WORKSPACE = "workspace"
 DATA_STAGES = ("ingest", "validate", "augment")
+Read: TypeAlias = Callable[[str], bytes]  # from a file's path below the project to its content
+Result = TypeVar("Result")
 COLUMNS = ["sha256", "file_name", "label", "split", "status", "reason"]
 
 
@@ -55,13 +58,25 @@ def read_versions(names: list[str]) -> list[Version]:
             neither in DVC's cache nor in its remote.
     """
 
-    def read(repo: Repo) -> list[Version]:
-        # an old revision may configure another remote, or none: today's configuration is used
-        today = {section: repo.config[section] for section in ("core", "remote", "cache")}
-        with Repo(config=today) as configured:
-            return [_read_version(configured, name) for name in names]
+    return in_repo(
+        lambda repo: [read_files(repo, name, partial(_parse_version, name)) for name in names]
+    )
 
-    return in_repo(read)
+
+def read_files(repo: Repo, name: str, action: Callable[[Read], Result]) -> Result:
+    """Call `action` with a function that reads the files of a revision, or of WORKSPACE.
+
+    Raises:
+        UserError: see read_versions().
+    """
+    if name != WORKSPACE and not git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"):
+        raise UserError(
+            f"revision {name!r}: not found in git; needs a commit, a branch, a tag or HEAD"
+        )
+    # an old revision may configure another remote, or none: today's configuration is used
+    today = {section: repo.config[section] for section in ("core", "remote", "cache")}
+    with Repo(config=today) as configured, switch(configured, name):
+        return action(partial(_read_file, configured, name))
 
 
 def changed_since_run() -> list[str]:
@@ -75,16 +90,7 @@ def changed_since_run() -> list[str]:
     return [step.address.removesuffix(".dvc") for step in steps if not step.clean]
 
 
-def _read_version(repo: Repo, name: str) -> Version:
-    if name != WORKSPACE and not git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"):
-        raise UserError(
-            f"revision {name!r}: not found in git; needs a commit, a branch, a tag or HEAD"
-        )
-    with switch(repo, name):
-        return _parse_version(name, lambda path: _read_file(repo, name, path))
-
-
-def _parse_version(name: str, read: Callable[[str], bytes]) -> Version:
+def _parse_version(name: str, read: Read) -> Version:
     """A version from its files, which `read` gives by their path."""
     params = _params_of(name, read)
     manifest, counts = read(str(VALIDATED_MANIFEST)), read(str(COUNTS))
@@ -98,7 +104,7 @@ def _parse_version(name: str, read: Callable[[str], bytes]) -> Version:
         raise UserError(f"{name}: its dataset cannot be read: {reason}") from None
 
 
-def _params_of(name: str, read: Callable[[str], bytes]) -> dict[str, Any]:
+def _params_of(name: str, read: Read) -> dict[str, Any]:
     """The parameters that dvc.lock records: params.yaml may have been edited since the run."""
     try:
         stages = YAML(typ="safe").load(read("dvc.lock"))["stages"]
