@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.augment.contact_sheet import Cell, draw_rows, row_texts, source_cell
+from tasks.commands.drawn_order import ordered_by, spans
 from tasks.commands.trial_variants import Trial, make_trials
 from tasks.common.errors import UserError
 from tasks.dataset.captions import (
@@ -39,8 +40,6 @@ from tasks.variants.sources import to_sources
 
 DRAWS = 64  # of each source
 PLACE = "--operation"
-GEOMETRY = ("kept", "border")  # measures of where pixels come from
-ENDINGS = ("_limit", "_range", "_percent")  # of the names of arguments; what is drawn has none
 
 
 class Step(NamedTuple):
@@ -129,39 +128,6 @@ def _numbers_of(row: Row) -> dict[str, float]:
     return {**numbers, **{name: np.nan if v is None else v for name, v in measures.items()}}
 
 
-def ordered_by(draws: pd.DataFrame, arguments: dict[str, Any]) -> str | None:
-    """The column by which draws are shown; None where no number varies from draw to draw.
-
-    That of the first argument of the step that varies; where none has a column, the drawn value
-    that varies most for its size. Where only arrays are drawn, one of the measures: those of
-    GEOMETRY first, as where a step crops its other measures vary with what is seen.
-
-    Args:
-        draws: see numbers_drawn().
-        arguments: of the step.
-    """
-    spans = _spans(draws)
-    drawn = [str(name) for name in spans.index if name not in MEASURES]
-    for argument in arguments:
-        stems = {argument, *(argument.removesuffix(ending) for ending in ENDINGS)}
-        of_argument = [name for name in drawn if name.partition(".")[0] in stems]
-        if of_argument:
-            return of_argument[0]
-    if drawn:
-        return str((spans[drawn] / draws[drawn].abs().max()).idxmax())
-    by_geometry = [measure for measure in GEOMETRY if measure in spans.index]
-    if by_geometry:
-        return by_geometry[0]
-    return str(spans.idxmax()) if len(spans) else None
-
-
-def _spans(draws: pd.DataFrame) -> pd.Series:
-    """How far the draws of one source differ, at most, in each column; of those that vary."""
-    of_source = draws.groupby(level=0)
-    spans = (of_source.max() - of_source.min()).max()
-    return spans[spans > 0]
-
-
 def _labelled(trial: Trial, recipes: Recipes) -> list[Encoded]:
     """The variants of a source with their labels."""
     label = trial.source.label
@@ -204,7 +170,7 @@ def _in_words(step: Step, draws: pd.DataFrame, by: str | None, sources: int) -> 
         return f"{images}: nothing in it varies by a number"
     lowest, highest = number(draws[by].min()), number(draws[by].max())
     draw = f"{images}, {by} {lowest} to {highest} in {DRAWS} draws of each"
-    others = [str(name) for name in _spans(draws).index if name not in (*MEASURES, by)]
+    others = [str(name) for name in spans(draws).index if name not in (*MEASURES, by)]
     if not others:
         return draw
     return f"{draw}; {', '.join(others)} var{'ies' if len(others) == 1 else 'y'} with it"

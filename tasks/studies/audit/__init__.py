@@ -6,5 +6,5 @@ evidence   two pieces: variants lie inside another class; classes become harder 
 verdicts   keeps, moves, unlike anything or cannot tell, by step, magnitude and class
 rules      the label rules that follow, as YAML to paste
 audit      all of it, in order
-page       reports/audit.html
+page       reports/audit.html, and the findings beside it
 """

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tasks.common import tables
 from tasks.dataset.captions import operations_in_words
-from tasks.dataset.paths import AUDIT_REPORT, REPORT
+from tasks.dataset.paths import AUDIT_FINDINGS, AUDIT_REPORT, REPORT
 from tasks.pixels.thumbnails import picture_of
 from tasks.studies import pages
 from tasks.studies.audit import wording
@@ -52,8 +53,12 @@ class Section(NamedTuple):
 
 
 def write_page(audit: Audit, recipes: Recipes, params: AugmentParams) -> None:
-    """Write the page; pictures are made again of the sources, which have to be where they were."""
+    """Write the page, and beside it the findings for programs.
+
+    Pictures are made again of the sources, which have to be where they were.
+    """
     pages.write(AUDIT_REPORT, render(audit, recipes, params))
+    tables.write_json(AUDIT_FINDINGS, audit.to_json())
 
 
 def render(audit: Audit, recipes: Recipes, params: AugmentParams) -> str:

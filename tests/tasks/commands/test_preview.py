@@ -11,7 +11,8 @@ import pytest
 
 from tasks.augment.contact_sheet import CELL, GAP
 from tasks.commands import operation_range, preview
-from tasks.commands.operation_range import find_step, ordered_by
+from tasks.commands.drawn_order import ordered_by
+from tasks.commands.operation_range import find_step
 from tasks.commands.preview import Asked, draw_preview, require_measure
 from tasks.common.errors import UserError
 from tasks.dataset.captions import WHOLE

@@ -19,7 +19,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.names.append(tag)
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "link", "img", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -34,7 +34,7 @@ class Elements(HTMLParser):
 
 def needs_nothing(page: str) -> bool:
     """Whether a page loads nothing, links to nothing and runs nothing."""
-    links = re.findall(r"""(?:src|href|action|data)=["'](?!data:image/)([^"']*)""", page)
+    links = re.findall(r"""(?:src|href|action|data)=["'](?!data:(?:image/|,))([^"']*)""", page)
     foreign = ("http", "url(", "@import", "javascript:")
     return (
         not links

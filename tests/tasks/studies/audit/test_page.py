@@ -1,10 +1,12 @@
 """The page of an audit carries everything, escapes names and is the same each time."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tasks.dataset.paths import AUDIT_REPORT
+from tasks.common.tables import read_json
+from tasks.dataset.paths import AUDIT_FINDINGS, AUDIT_REPORT
 from tasks.studies.audit import wording
 from tasks.studies.audit.audit import Audit
 from tasks.studies.audit.page import MOST_PICTURES, MOST_ROWS, chosen, figure, render, write_page
@@ -41,6 +43,7 @@ def test_the_page_says_what_was_found_and_gives_the_rules() -> None:
     page = AUDIT_REPORT.read_text(encoding="utf-8")
     text = Elements(page).text
     assert wording.summary(audit) in text
+    assert read_json(AUDIT_FINDINGS, "audit") == json.loads(json.dumps(audit.to_json()))
     assert as_yaml(RULES).rstrip("\n") in text
     assert RECIPES.general.hash in text
     cases = "Of 31 cases, each a step at a magnitude for one class, 17 keep, 6 move"
