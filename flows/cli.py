@@ -346,26 +346,31 @@ def schedule(
 
 @app.command()
 def ui() -> None:
-    """Start Prefect's dashboard on 127.0.0.1, and serve the report, until Ctrl-C or SIGTERM.
+    """Serve pages of all images, the report, and Prefect's dashboard, until Ctrl-C or SIGTERM.
 
-    PREFECT_SERVER_API_PORT is its port, 4200 by default; the report's is the next one.
+    On 127.0.0.1. PREFECT_SERVER_API_PORT is the dashboard's port, 4200 by default; that of pages
+    and report is the next one.
 
     Example: variegate ui
     """
+    from flows.explorer.rendering import link_to_dashboard
+    from flows.explorer.server import pages_served
     from flows.service import server
     from flows.service.processes import ended_by_signals
-    from flows.service.report import report_served
     from tasks.dataset.paths import STUDY_REPORTS
 
-    with ended_by_signals(), server.server_ensured() as url, report_served() as report:
-        print(f"dashboard        {server.dashboard_page(url)}")
-        print(f"report           {report}")
-        for study, page in STUDY_REPORTS.items():
-            if page.is_file():
-                print(f"{study:<16} {report}/{page.name}")
-        print("`variegate run` reports there; Ctrl-C ends it", flush=True)
-        server.wait_until_silent(url)
-        raise UserError(f"{server.dashboard_page(url)}: the server ended")
+    with ended_by_signals(), pages_served() as pages:
+        print(f"images           {pages}/images", flush=True)
+        with server.server_ensured() as url:
+            link_to_dashboard(server.dashboard_page(url))
+            print(f"dashboard        {server.dashboard_page(url)}")
+            print(f"report           {pages}")
+            for study, page in STUDY_REPORTS.items():
+                if page.is_file():
+                    print(f"{study:<16} {pages}/{page.name}")
+            print("`variegate run` reports there; Ctrl-C ends it", flush=True)
+            server.wait_until_silent(url)
+            raise UserError(f"{server.dashboard_page(url)}: the server ended")
 
 
 def _flow_parameters(

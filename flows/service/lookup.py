@@ -1,4 +1,7 @@
-"""Whether any Prefect server can be there, told without importing Prefect, which takes a second."""
+"""The local Prefect server: its port, and whether any server can be there, told without Prefect.
+
+Importing Prefect takes a second.
+"""
 
 import os
 import socket
@@ -18,6 +21,18 @@ def no_server() -> bool:
     False says nothing: then Prefect has to be asked.
     """
     return not (_named_in_environment() or _named_in_a_file() or _listens())
+
+
+def local_port() -> int:
+    """The port of the local server; Prefect is asked only where one of its files can name it."""
+    own = os.environ.get("PREFECT_SERVER_API_PORT", "")
+    if own.isdecimal():
+        return int(own)
+    if not (own or _named_in_environment() or _named_in_a_file()):
+        return PORT
+    from prefect.settings import PREFECT_SERVER_API_PORT
+
+    return int(PREFECT_SERVER_API_PORT.value())
 
 
 def _named_in_environment() -> bool:

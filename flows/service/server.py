@@ -21,6 +21,7 @@ from flows.service.environment import (
     loopback_without_proxy,
     proxies,
 )
+from flows.service.lookup import local_port, no_server
 from flows.service.processes import end_with_this_process, process_group
 from tasks.common.errors import UserError
 
@@ -42,6 +43,9 @@ def find_server() -> str:
     Raises:
         UserError: where the one that is named does not answer.
     """
+    if no_server():
+        ask_no_proxy("")
+        return ""
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value() or ""
@@ -125,9 +129,12 @@ def dashboard_page(url: str) -> str:
 
 def local_url() -> str:
     """The API of the local server; PREFECT_SERVER_API_PORT says its port, 4200 by default."""
-    from prefect.settings import PREFECT_SERVER_API_PORT
+    return f"http://{HOST}:{local_port()}/api"
 
-    return f"http://{HOST}:{PREFECT_SERVER_API_PORT.value()}/api"
+
+def pages_url() -> str:
+    """Where `variegate ui` serves the pages of the dataset, unless another has that port."""
+    return f"http://{HOST}:{local_port() + 1}"
 
 
 def is_up(url: str) -> bool:

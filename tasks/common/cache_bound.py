@@ -1,7 +1,8 @@
 """The bound of the private cache: beyond it, what was used longest ago is removed first.
 
 Segments (tasks/augment/segment_cache.py), arrays (tasks/model/array_cache.py), trainings of studies
-(tasks/studies/trainings/keeping.py) and what was fetched (tasks/dataset/dvc_remote.py) share it.
+(tasks/studies/trainings/keeping.py), what was fetched (tasks/dataset/dvc_remote.py) and thumbnails
+(flows/explorer/pictures.py) share it.
 What belongs together has one stem: all before the first `-`.
 """
 
@@ -14,11 +15,11 @@ from typing import NamedTuple
 from tasks.common import machine
 from tasks.common.temporary import remove_abandoned
 
-FOLDERS = ("segments", "arrays", "trainings", "fetched")
-COUNTED = {".tar", ".npy", ".npz", ".raw"}  # others are small
+FOLDERS = ("segments", "arrays", "trainings", "fetched", "thumbnails")
+COUNTED = {".tar", ".npy", ".npz", ".raw", ".thumbnail"}  # others are small
 # Their times are set with each use, those of `.raw` once: they say which state of a file was read.
 # A tar shares its times with DVC's cache: left alone.
-TOUCHED = {".sources", ".npy", ".npz", ".raw"}
+TOUCHED = {".sources", ".npy", ".npz", ".raw", ".thumbnail"}
 
 
 class Kept(NamedTuple):

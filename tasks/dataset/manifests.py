@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -32,7 +33,7 @@ def preprocessing_metadata(preprocessing: Preprocessing) -> dict[str, str]:
     return {PREPROCESSING: json.dumps(preprocessing.to_json(), sort_keys=True)}
 
 
-def read_preprocessing(manifest: Path = VALIDATED_MANIFEST) -> Preprocessing:
+def read_preprocessing(manifest: Path | IO[bytes] = VALIDATED_MANIFEST) -> Preprocessing:
     """How the images of an ingested or validated manifest, which has to exist, are preprocessed."""
     metadata = pq.read_schema(manifest).metadata or {}
     return Preprocessing.model_validate_json(metadata.get(PREPROCESSING.encode(), b"{}"))

@@ -13,20 +13,26 @@ from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 
 
 def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Pixels as a uint8 array of (side, side, 3), for people to look at.
+    """Pixels as a uint8 array of (side, side, 3), for people to look at: fitted(), on white."""
+    small = fitted(pixels, side)
+    height, width = small.shape[:2]
+    canvas = np.full((side, side, 3), BACKGROUND, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas[top : top + height, left : left + width] = small
+    return canvas
 
-    The aspect ratio is kept, on white. Tiny images are enlarged without smoothing.
+
+def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Pixels as a uint8 array of (height, width, 3), of which the longer side is `side`.
+
+    The aspect ratio is kept. Tiny images are enlarged without smoothing.
     """
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     inner = (max(1, round(height * scale)), max(1, round(width * scale)))
     # both compute with integers: the same on every machine
     filter = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    small = np.asarray(Image.fromarray(to_rgb(to_8_bits(pixels))).resize(inner[::-1], filter))
-    canvas = np.full((side, side, 3), BACKGROUND, np.uint8)
-    top, left = (side - inner[0]) // 2, (side - inner[1]) // 2
-    canvas[top : top + inner[0], left : left + inner[1]] = small
-    return canvas
+    return np.asarray(Image.fromarray(to_rgb(to_8_bits(pixels))).resize(inner[::-1], filter))
 
 
 def data_uri(data: bytes, format: Format | Literal["svg+xml"]) -> str:
@@ -45,6 +51,10 @@ def picture(data: bytes, side: int, preprocessing: Preprocessing = AS_DECODED) -
 
 def picture_of(pixels: np.ndarray, side: int) -> str:
     """A thumbnail of pixels as a `data:` URI: PNG or JPEG, whichever is smaller."""
-    pixels = thumbnail(pixels, side)
+    return data_uri(*smaller_file(thumbnail(pixels, side)))
+
+
+def smaller_file(pixels: np.ndarray) -> tuple[bytes, Format]:
+    """Pixels of 8 bits as PNG or JPEG, whichever is smaller."""
     png, jpeg = encode(pixels, "png"), encode(pixels, "jpeg", 85)
-    return data_uri(png, "png") if len(png) <= len(jpeg) else data_uri(jpeg, "jpeg")
+    return (png, "png") if len(png) <= len(jpeg) else (jpeg, "jpeg")

@@ -229,6 +229,7 @@ def test_validate_says_what_is_there(finished: Project) -> None:
         "warning          class '0' has 6 usable images, fewer than 10",
         "warning          class '1' has 6 usable images, fewer than 10",
         "warning          class '2' has 6 usable images, fewer than 10",
+        "images           `variegate ui`, then /images at its address",
         f"report           {report}",
     ]
     assert done.stderr == ""  # nothing has changed, so nothing was run

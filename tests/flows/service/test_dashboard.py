@@ -3,41 +3,23 @@
 Skipped where there is no Chromium.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.browser import HOSTILE, chromium, new_page
 from tests.conftest import Project, commit
 from tests.flows.service.test_server import dashboard
 
 pytestmark = pytest.mark.services
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-HOSTILE = "<img src=x onerror=alert(1)>"  # a class
 
 
 @pytest.fixture
 def page() -> Iterator[Any]:
-    """A page; what it asks of other hosts, and dialogs that scripts open, are collected in it."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the PATH")
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.hosts, page.dialogs = set(), []
-        page.on(
-            "request",
-            lambda request: page.hosts.add(request.url.partition("//")[2].partition(":")[0]),
-        )
-        page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
+    with chromium() as browser, new_page(browser) as page:
         yield page
-        browser.close()
 
 
 def open_artifact(page: Any, server: str, key: str) -> Any:
@@ -78,6 +60,11 @@ def test_the_dashboard_shows_the_run_and_the_report(
             expect(open_artifact(page, server, key).get_by_text(HOSTILE).first).to_be_visible(
                 timeout=20_000
             )
+        open_artifact(page, server, "images-per-class").get_by_text(HOSTILE).first.click()
+        page.wait_for_url(f"{report}/class?name=*")
+        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        page.get_by_role("link", name="Runs", exact=True).click()
+        expect(page.locator("a[href*='flow-run/']").first).to_be_visible(timeout=20_000)
         for key, text in (("augment-counts", "written"), ("evaluate-counts", "accuracy")):
             expect(
                 open_artifact(page, server, key).get_by_text(text, exact=True).first

@@ -1,12 +1,15 @@
-"""Whether a Prefect server can be there, told without Prefect."""
+"""The local port, and whether a Prefect server can be there, told without Prefect."""
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from flows.service import lookup
+from tests.conftest import ROOT
 
 PREFECT = """# api
 [project]
@@ -66,3 +69,20 @@ def test_one_can_be_up_at_the_local_port() -> None:
     with socket.create_server(("127.0.0.1", lookup.PORT)):
         assert not lookup.no_server()
     assert lookup.no_server()
+
+
+def test_the_local_port_is_prefects_unless_a_variable_names_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lookup.local_port() == lookup.PORT
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "4321")
+    assert lookup.local_port() == 4321
+
+
+@pytest.mark.starts
+def test_a_file_can_name_the_local_port() -> None:
+    Path("prefect.toml").write_text("[server.api]\nport = 4300\n")
+    asks = "from flows.service.lookup import local_port; print(local_port())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", asks], env=environment, capture_output=True)
+    assert (done.stdout, done.stderr) == (b"4300\n", b"")

@@ -37,15 +37,16 @@ def test_the_segments_and_arrays_longest_unused_go_first(
     assert sorted(path.name for path in arrays.iterdir()) == ["e-1.npy", "e.keys"]
 
 
-def test_trainings_of_studies_count_and_go_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "ending"), [("trainings", "npz"), ("thumbnails", "thumbnail")])
+def test_trainings_of_studies_and_thumbnails_count_and_go_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, ending: str
 ) -> None:
     monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path))
-    folder = tmp_path / "trainings"
+    folder = tmp_path / kind
     folder.mkdir()
     for used, name in enumerate(("b", "a", "c"), start=1):
-        path = folder / f"{name}.npz"
+        path = folder / f"{name}.{ending}"
         path.write_bytes(bytes(1000))
         os.utime(path, (used, used))
     trim_cache(2000)
-    assert sorted(path.name for path in folder.iterdir()) == ["a.npz", "c.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"a.{ending}", f"c.{ending}"]
