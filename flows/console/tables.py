@@ -28,7 +28,7 @@ from tasks.common.machine import worker_count
 from tasks.common.yaml_names import in_one_line
 from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
-from tasks.dataset.paths import VALIDATE_REPORT
+from tasks.dataset.paths import VALIDATE_REPORT, page_of_images
 from tasks.dataset.selections import names_in_words
 from tasks.evaluate.intervals import in_percent
 
@@ -244,6 +244,8 @@ def validation(
     ]
     if moved:
         parts.append(f"moved            {_moved_images(moved)}")
+    chosen = {"status": "quarantined"} if found["status"]["quarantined"] else {}
+    parts.append(f"images           `variegate ui`, then {page_of_images(**chosen)} at its address")
     return [*parts, f"report           {VALIDATE_REPORT.resolve()}"]
 
 

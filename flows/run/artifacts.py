@@ -1,8 +1,10 @@
 """Prefect artifacts of a stage: counts, progress, links, pictures and changes of the dataset."""
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pandas as pd
@@ -13,6 +15,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.service.environment import is_this_machine
+from flows.service.server import pages_url
 from flows.versions.diff import as_markdown
 from tasks.augment.counts import (
     by_kind,
@@ -26,8 +30,14 @@ from tasks.augment.counts import (
 )
 from tasks.common.markdown import code_span
 from tasks.dataset.columns import MEASURES
-from tasks.dataset.paths import COUNTS, LEDGER
-from tasks.dataset.variant_measures import Measured, high_is_worst, read_measured
+from tasks.dataset.paths import (
+    COUNTS,
+    LEDGER,
+    page_of_class,
+    page_of_images,
+    page_of_operation,
+)
+from tasks.dataset.variant_measures import UNCHANGED, Measured, high_is_worst, read_measured
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 
@@ -54,7 +64,7 @@ def publish_classes() -> None:
     kinds, by_label = kinds_by_class(rejections), read_labels()
     table = [
         {
-            "class": code_span(label),
+            "class": linked(label, page_of_class(label)),
             **numbers,
             **label_cells(numbers["sources"], by_label.get(label)),
             "reasons": in_words(kinds.get(label, {})),
@@ -69,7 +79,11 @@ def publish_classes() -> None:
         description += f"; the first {MOST_CLASSES:,} of {len(classes):,} classes, from {whole}"
     create_table_artifact(table, key="images-per-class", description=description)
     lost = [
-        {"reason": kind, "variants": count, **explain(kind)._asdict()}
+        {
+            "reason": linked(kind, page_of_rejected(kind)),
+            "variants": count,
+            **explain(kind)._asdict(),
+        }
         for kind, count in by_kind(rejections).items()
     ]
     if lost:
@@ -109,7 +123,7 @@ def measure_rows(measured: Measured) -> list[dict[str, Any]]:
     found = values.quantile([0.5, 0.05, 0.95]).round(4)
     return [
         {
-            "measure": name,
+            "measure": linked(name, page_of_worst(name)),
             "median": float(found.at[0.5, name]),
             "5%": float(found.at[0.05, name]),
             "95%": float(found.at[0.95, name]),
@@ -125,7 +139,41 @@ def operation_rows(measured: Measured) -> list[dict[str, Any]]:
     table = pd.DataFrame({"variants": measured.uses})
     for name in measured.known:
         table[name] = median_and_worse(measured, name)
-    return table.fillna("").rename_axis("operation").reset_index().to_dict("records")
+    table = table.fillna("").rename_axis("operation")
+    table.index = table.index.map(linked_operation)
+    return table.reset_index().to_dict("records")
+
+
+def linked_operation(name: str) -> str:
+    """An operation's name, which leads to its page."""
+    return name if name == UNCHANGED else linked(name, page_of_operation(name))
+
+
+def page_of_worst(measure: str) -> str:
+    """The grid of the variants, the worst by this measure first."""
+    order = "desc" if high_is_worst(measure) else "asc"
+    return page_of_images(kind="variant", sort=measure, order=order)
+
+
+def page_of_rejected(kind: str) -> str:
+    """The grid of the variants that were rejected for a reason, of a gate whatever its measure."""
+    return page_of_images(kind="variant", status="rejected", reason=kind.split()[0])
+
+
+def linked(name: str, page: str) -> str:
+    """A name in a table, which leads to a page of `variegate ui` where this machine has both.
+
+    Tables know links, and no other Markdown within one: a name that could end its link has none.
+
+    Args:
+        name: also one that others chose.
+        page: see tasks.dataset.paths.
+    """
+    server = os.environ.get("PREFECT_API_URL", "")
+    elsewhere = server and not is_this_machine(urlsplit(server).hostname or "")
+    if elsewhere or set(name) & set("[]`") or not name.strip() or not name.isprintable():
+        return code_span(name)
+    return f"[{name}]({pages_url()}{page})"
 
 
 def median_and_worse(measured: Measured, name: str) -> pd.Series:

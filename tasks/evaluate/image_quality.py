@@ -10,6 +10,7 @@ import pandas as pd
 from tasks.dataset import image_bytes
 from tasks.dataset.captions import measures_in_words, operations_in_words, relabelled_in_words
 from tasks.dataset.columns import MEASURES
+from tasks.dataset.paths import page_of_variant
 from tasks.dataset.selections import usable
 from tasks.dataset.variant_measures import UNTOUCHED, Measured, high_is_worst, quantiles
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
@@ -160,8 +161,9 @@ def worst_variants(
     """Of each measure the worst variants beside their sources; measures without any are left out.
 
     Returns:
-        `measure`, `meaning`, and `variants`: of each `source` and `variant`, data: URIs, and the
-        texts `name`, `measures` and `operations`.
+        `measure`, `meaning`, `order` (asc or desc: which brings the worst first), and `variants`:
+        of each `source` and `variant`, data: URIs, its `page`, and the texts `name`, `measures` and
+        `operations`.
     """
     worst = measured.worst_rows(WORST_SHOWN)
     rows = ledger.loc[sorted(set(chain.from_iterable(worst.values())))]
@@ -176,6 +178,7 @@ def worst_variants(
         {
             "measure": name,
             "meaning": MEASURES[name],
+            "order": "desc" if high_is_worst(name) else "asc",
             "variants": list(map(figures.__getitem__, its)),
         }
         for name, its in worst.items()
@@ -191,6 +194,7 @@ def figure(variant: Any, source: Any, preprocessing: Preprocessing) -> dict[str,
     return {
         "source": picture(image_bytes.read_row(source), THUMBNAIL, preprocessing),
         "variant": picture(image_bytes.read_row(variant), THUMBNAIL),
+        "page": page_of_variant(variant.source_id, variant.variant_id),
         "name": f"{label}: {variant.variant_id}",
         "measures": measures_in_words({name: getattr(variant, name) for name in MEASURES}),
         "operations": operations_in_words(json.loads(variant.operations)),

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tasks.dataset import image_bytes
 from tasks.dataset.captions import relabelled_in_words
 from tasks.dataset.columns import SPLITS
+from tasks.dataset.paths import PAGES
 from tasks.dataset.selections import (
     count_by_class,
     example_rows,
@@ -21,7 +22,7 @@ from tasks.dataset.selections import (
     usable,
     written_variants,
 )
-from tasks.dataset.variant_measures import Measured
+from tasks.dataset.variant_measures import UNCHANGED, Measured
 from tasks.evaluate.image_quality import quality_section
 from tasks.evaluate.intervals import in_numbers, in_percent
 from tasks.evaluate.metrics import Outcomes, confusion
@@ -67,7 +68,11 @@ def render(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"percent": with_ends(in_percent), "number": with_ends(in_numbers)}
+    environment.globals |= PAGES | {
+        "percent": with_ends(in_percent),
+        "number": with_ends(in_numbers),
+        "unchanged": UNCHANGED,
+    }
     classes = count_table(findings.validated, findings.ledger)
     preprocessing = InputForm.from_card(findings.card).preprocessing
     return environment.get_template("report.html.j2").render(

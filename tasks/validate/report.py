@@ -10,6 +10,7 @@ import pandas as pd
 
 from tasks.dataset import clutter, image_bytes
 from tasks.dataset.columns import REASONS, SPLITS
+from tasks.dataset.paths import PAGES
 from tasks.dataset.selections import count_by_class, is_usable, quarantined
 from tasks.pixels import thumbnails
 from tasks.pixels.decode import UndecodableError
@@ -34,6 +35,7 @@ def render(validated: Validated, metrics: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= PAGES
     return environment.get_template("report.html.j2").render(
         numbers=metrics,
         clutter=clutter.words(metrics["clutter"]),

@@ -264,8 +264,9 @@ def test_the_summary_tells_the_accuracy_with_its_interval_and_what_is_left_of_it
     ]
 
 
-def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
-    found = {
+def validated(**changes: Any) -> dict[str, Any]:
+    """What metrics/validate.json holds of an empty dataset, but for changes."""
+    return {
         "layout": "class folders",
         "images": 0,
         "files": 0,
@@ -281,7 +282,12 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
         "split": "",
         "warnings": [],
         "failures": [],
+        **changes,
     }
+
+
+def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
+    found = validated()
     line = "clutter          2 files of systems and editors left out, ._1.jpg for one"
     lines = printed(tables.validation(found, {}, [], []))
     assert lines[1:4] == [
@@ -292,6 +298,13 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
     found["clutter"] = {"files": 0, "first": None}
     without = printed(tables.validation(found, {}, [], []))
     assert without == [shown for shown in lines if shown != line]
+
+
+def test_validate_says_where_to_look_at_images_that_are_set_aside(printed: Any) -> None:
+    status = {"ok": 0, "duplicate": 0, "quarantined": 1}
+    lines = printed(tables.validation(validated(status=status), {}, [], []))
+    at = "images           `variegate ui`, then /images?status=quarantined at its address"
+    assert lines[-2] == at
 
 
 def test_a_plan_shows_the_policies_that_label_rules_leave(printed: Any) -> None:

@@ -15,10 +15,11 @@ from flows.run import artifacts
 from flows.run.artifacts import MOST_BYTES_OF_PICTURE, picture_or_size
 from tasks.augment.__main__ import SOURCES_SHOWN
 from tasks.augment.contact_sheet import CELL, MOST_SHOWN, SHEET_QUALITY
+from tasks.common.markdown import code_span
 from tasks.common.tables import write_table
 from tasks.dataset.columns import MEASURES, VALIDATED_COLUMNS
 from tasks.dataset.manifests import read_ledger
-from tasks.dataset.paths import VALIDATED_MANIFEST
+from tasks.dataset.paths import VALIDATED_MANIFEST, page_of_class
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tests.tasks.augment import datasets
@@ -59,6 +60,30 @@ def test_classes_have_what_came_by_label_where_a_rule_relabels() -> None:
     assert artifacts.label_cells(2, None) == {}
 
 
+def test_names_lead_to_pages_of_this_machine_where_the_dashboard_is_this_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "4300")
+    name = "<img src=x onerror=alert(1)>"
+    page = "http://127.0.0.1:4301/class?name=%3Cimg+src%3Dx+onerror%3Dalert%281%29%3E"
+    assert artifacts.linked(name, page_of_class(name)) == f"[{name}]({page})"
+    for name in ("a](http://elsewhere.example)", "[a](x", "`a`", " ", "a\n"):  # would end the link
+        assert artifacts.linked(name, page_of_class(name)) == code_span(name)
+    for server in ("", "http://localhost:4200/api", "http://127.0.0.1:4300/api"):
+        monkeypatch.setenv("PREFECT_API_URL", server)
+        assert artifacts.linked("a", "/x") == "[a](http://127.0.0.1:4301/x)"
+    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example/api")
+    assert artifacts.linked("a", "/x") == "`a`"
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert artifacts.linked_operation("none") == "none"
+
+
+def test_what_a_gate_rejected_is_found_by_the_reason_that_the_grid_knows() -> None:
+    page = "/images?kind=variant&status=rejected&reason="
+    assert artifacts.page_of_rejected("gate border") == f"{page}gate"
+    assert artifacts.page_of_rejected("not_distinct") == f"{page}not_distinct"
+
+
 @pytest.mark.starts
 def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -78,16 +103,18 @@ def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
         artifacts, "create_table_artifact", lambda rows, key, description: shown.update({key: rows})
     )
     artifacts.publish_classes()
+    pages = "http://127.0.0.1:4201"
     counts = {"sources": 3, "planned": 9, "written": 3, "rejected": 6, "training_images": 6}
     whole = {"sources": 1, "planned": 1, "written": 1, "rejected": 0, "training_images": 2}
     assert shown == {
         "images-per-class": [
-            {"class": "`a`", **counts, "reasons": "6 not_distinct"},
-            {"class": "`b`", **whole, "reasons": ""},
+            {"class": f"[a]({pages}/class?name=a)", **counts, "reasons": "6 not_distinct"},
+            {"class": f"[b]({pages}/class?name=b)", **whole, "reasons": ""},
         ],
         "rejected-variants": [
             {
-                "reason": "not_distinct",
+                "reason": f"[not_distinct]({pages}/images?kind=variant&status=rejected"
+                "&reason=not_distinct)",
                 "variants": 6,
                 "meaning": "equal to their source or to another variant of it",
                 "mend": "ask for fewer, or add a step to the policy: "
@@ -119,9 +146,11 @@ def test_measures_are_told_in_all_by_operation_and_as_pictures(
     artifacts.publish_measures()
     ledger = read_ledger()
     borders = ledger["border"].dropna()
-    [border] = [row for row in tables["image-measures"] if row["measure"] == "border"]
+    grid = "http://127.0.0.1:4201/images?kind=variant&sort=border&order=desc"
+    named = f"[border]({grid})"
+    [border] = [row for row in tables["image-measures"] if row["measure"] == named]
     assert border == {
-        "measure": "border",
+        "measure": named,
         "median": round(borders.median(), 4),
         "5%": round(borders.quantile(0.05), 4),
         "95%": round(borders.quantile(0.95), 4),
@@ -129,7 +158,11 @@ def test_measures_are_told_in_all_by_operation_and_as_pictures(
         "meaning": MEASURES["border"],
     }
     rows = tables["image-measures-by-operation"]
-    assert [row["operation"] for row in rows] == ["HorizontalFlip", "Rotate"]
+    page = "http://127.0.0.1:4201/operation?name="
+    assert [row["operation"] for row in rows] == [
+        f"[HorizontalFlip]({page}HorizontalFlip)",
+        f"[Rotate]({page}Rotate)",
+    ]
     assert rows[1]["variants"] == len(borders) == 16
     assert rows[1]["border"] == f"{borders.median():.2f} / {borders.quantile(0.95):.2f}"
     assert "encoding_psnr" not in rows[1]  # digits are stored without loss

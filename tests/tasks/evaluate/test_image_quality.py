@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from tasks.dataset.manifests import read_ledger
-from tasks.dataset.paths import LEDGER
-from tasks.dataset.variant_measures import QUANTILES, read_measured
+from tasks.dataset.paths import LEDGER, PAGES
+from tasks.dataset.variant_measures import QUANTILES, UNCHANGED, read_measured
 from tasks.evaluate import image_quality
 from tasks.evaluate.image_quality import (
+    ALL,
     MOST_CLASSES,
     Box,
     box,
@@ -93,12 +94,20 @@ def test_the_section_shows_the_worst_beside_their_sources_and_escapes_names(
     page = render(section)
     assert page == render(quality_section(measured, dataset.validated(), ledger, AS_DECODED))
     assert [line.name for line in section["classes"]] == ["<b>", "c"]
-    assert "<td><b></td>" not in page and "<td>&lt;b&gt;</td>" in page
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "<b></" not in page
+    assert '<td><a href="/class?name=%3Cb%3E">&lt;b&gt;</a></td>' in page
+    assert '<td><a href="/operation?name=Rotate">Rotate</a></td>' in page
+    assert f"<td>{ALL}</td>" in page  # has no page
+    assert not re.findall(r"""src=["'](?!data:)|href=["'](?!/)""", page)
     [border] = [group for group in section["worst"] if group["measure"] == "border"]
     worst = measured.rows["border"].nlargest(4).index
     names = [f"{ledger.label[row]}: {ledger.variant_id[row]}" for row in worst]
     assert [variant["name"] for variant in border["variants"]] == names
+    first = ledger.loc[worst[0]]
+    address = f"/image?source={first.source_id}#{first.variant_id}"
+    assert page.count(f'<a href="{address}">') % 2 == 0 and f'<a href="{address}">' in page
+    assert '<a href="/images?kind=variant&amp;sort=border&amp;order=desc">border</a>' in page
+    assert '<a href="/images?kind=variant&amp;sort=sharpness&amp;order=asc">sharpness</a>' in page
     assert all(variant["operations"][0].startswith("Rotate") for variant in border["variants"])
     pictures = sum(len(group["variants"]) for group in section["worst"]) * 2
     assert page.count("<img ") == pictures
@@ -112,4 +121,5 @@ def test_without_variants_the_section_says_so() -> None:
 def render(section: dict) -> str:
     folder = Path(image_quality.__file__).parent
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True)
+    environment.globals |= PAGES | {"unchanged": UNCHANGED}
     return environment.get_template("image_quality.html.j2").render(quality=section)

@@ -1,6 +1,7 @@
 """The report is one page that loads nothing, escapes names and is the same each time."""
 
 import re
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,16 @@ def test_the_report_carries_everything_and_escapes_names(digits: Project) -> Non
     assert written == {"index.html", "data.html", "predictions.csv"}  # the stage's outs
     page = digits.path("reports/index.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
-    loads = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']+)""", page)
-    assert loads == ["data.html"]  # a link to the page beside it
+    assert not re.findall(r"""src=["'](?!data:)""", page)
+    links = re.findall(r"""href=["'](?!data:|#)([^"']+)""", page)
+    assert [link for link in links if not link.startswith("/")] == ["data.html"]  # beside it
+    assert {link.partition("?")[0] for link in links} - {"data.html"} == {
+        "/image", "/images", "/class", "/operation",
+    }  # fmt: skip
+    assert f"/class?{urlencode({'name': strange.name})}" in links
+    wrong = wrong_predictions(digits)["file_name"]
+    assert {f"/image?{urlencode({'file': name})}" for name in wrong} <= set(links)
+    assert "variegate ui" in page and "127.0.0.1" not in page
     assert page.count('<figure class="pair mistake">') == len(wrong_predictions(digits))
     assert "60" in page and "best epoch" in page
     assert page.count('<div class="sheet">') == 8

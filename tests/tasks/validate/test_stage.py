@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -312,7 +313,11 @@ def test_the_page_escapes_names_and_loads_nothing(digits: Project) -> None:
     validated(digits)
     page = digits.path("data/validated/report.html").read_text()
     assert "<script" not in page and "&lt;script&gt;alert(1)&lt;" in page
-    assert "http" not in page
+    assert "http" not in page and not re.findall(r"""src=["'](?!data:)""", page)
+    links = set(re.findall(r"""href=["']([^"']+)""", page))
+    assert "/class?name=%3Cscript%3Ealert%281%29%3C" in links
+    assert "/image?file=0%2F0000.png" in links
+    assert "/images?status=quarantined&amp;reason=label_conflict" in links
 
 
 def test_only_what_changed_is_decoded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
