@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from flows.explorer.query import Query
 from tasks.dataset import image_bytes
-from tasks.dataset.manifests import read_validated
+from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.pixels.decode import decode
 from tests.imports import ROOT
 
@@ -201,3 +202,27 @@ def test_a_written_manifest_tells_where_its_images_lie(
     for row in rows.itertuples():
         data = image_bytes.read_checked(row, "is another")  # by its SHA-256
         assert decode(data).pixels.shape[:2] == (row.height, row.width)
+
+
+# --- explorer -------------------------------------------------------------------------------------
+
+
+def test_the_pages_find_what_the_written_manifests_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    explorer = load("explorer", monkeypatch)
+    monkeypatch.setattr(explorer, "PICTURED", 10)
+    monkeypatch.chdir(tmp_path)
+    explorer.write_project(40)
+    images = image_bytes.locate_images(read_validated())
+    pictured = images[images["split"] == "train"].head(10)
+    ledger = read_ledger()
+    variants = image_bytes.locate_variants(ledger[ledger["variant_index"] > 0].head(40))
+    for row in (*pictured.itertuples(), *variants.itertuples()):
+        assert decode(image_bytes.read_checked(row, "is another")).pixels.shape == (28, 28, 3)
+    asker = explorer.Asker(explorer.rows_by_class(tmp_path))
+    assert asker.rows["original"] == len(images)
+    assert asker.rows["variant"] == 40 * 4
+    for make in (asker.filtered, asker.sorted, asker.filtered_and_sorted, asker.operation_sorted):
+        for _ in range(30):
+            Query.model_validate(make())
