@@ -64,5 +64,5 @@ def cluster_over(server: Server, folder: Path) -> Iterator[str]:
         ).read_text()
         yield line.strip().partition("=")[2]
     finally:
-        script.send_signal(signal.SIGINT)
+        script.send_signal(signal.SIGTERM)
         script.wait(30)
