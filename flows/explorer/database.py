@@ -152,9 +152,9 @@ def _asked(state: State, ask: Callable[[], Answer]) -> Answer:
         return ask()
 
 
-def state_of_files() -> State:
-    """The state of the files now."""
-    return State(Path.cwd(), tuple(map(_facts, PATHS)))
+def state_of_files(paths: Sequence[Path] = PATHS) -> State:
+    """The state of some files now; as a default, of all that queries read."""
+    return State(Path.cwd(), tuple(map(_facts, paths)))
 
 
 def _facts(path: Path) -> tuple[int, int, int] | None:

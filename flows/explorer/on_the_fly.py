@@ -98,7 +98,8 @@ def make(source_id: str, index: int) -> Made:
         UserError: where there is no such source, its file has changed, or it is too large.
     """
     source = _source(source_id, index)
-    state = (database.state_of_files(), _state_of(PARAMS_FILE), _state_of(Path(source.path)))
+    of_recipes = database.state_of_files((*database.PATHS, PARAMS_FILE))
+    state = (of_recipes, database.state_of_files((Path(source.path),)))
     try:
         with _making:  # a policy draws from generators of its own, which no two threads may share
             return _make(source, index, state)
@@ -109,18 +110,13 @@ def make(source_id: str, index: int) -> Made:
 _making = threading.Lock()
 
 
-def _state_of(path: Path) -> tuple[int, int, int] | None:
-    facts = path.stat() if path.exists() else None
-    return facts and (facts.st_mtime_ns, facts.st_size, facts.st_ino)
-
-
 @lru_cache(maxsize=32)  # a picture and its facts are asked for one after the other
 def _make(source: "Source", index: int, state: tuple[Any, ...]) -> Made:
     from tasks.variants.make import draw_variant, encode_variant
     from tasks.variants.quality.measures import Baseline
     from tasks.variants.sources import read_policy_input
 
-    recipes = _recipes(state[:2])
+    recipes = _recipes(state[0])
     recipe = recipes.of(source.label)
     stored = _stored(source.source_id, index)
     notes = list(_difference_from(stored, recipe))
@@ -162,7 +158,7 @@ def _source(source_id: str, index: int) -> "Source":
 
 
 @lru_cache(maxsize=1)
-def _recipes(state: tuple[Any, ...]) -> "Recipes":
+def _recipes(state: database.State) -> "Recipes":
     """The recipes of params.yaml as it is; `state`: of it and of the manifest."""
     from tasks.variants.label_checks import check_label_rules
     from tasks.variants.recipe import Recipes, check_policies

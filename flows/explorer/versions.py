@@ -19,6 +19,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import AfterValidator
 
 from flows.explorer import pictures, rendering
+from flows.explorer.database import State, state_of_files
 from flows.versions.git import git
 from tasks.common.errors import UserError
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST, page_of_image
@@ -224,29 +225,17 @@ def compare(sides: Sides) -> dict[str, Any]:
         UserError: where one of the versions cannot be read.
     """
     with _dvc:
-        return _compare(sides, _state_of_workspace() if WORKSPACE in sides else ())
+        # those of the workspace change whenever a run leaves another dataset
+        return _compare(sides, state_of_files(FILES_OF_WORKSPACE) if WORKSPACE in sides else None)
 
 
 @lru_cache(maxsize=COMPARISONS_KEPT)
-def _compare(sides: Sides, state: tuple[Any, ...]) -> dict[str, Any]:
+def _compare(sides: Sides, state: State | None) -> dict[str, Any]:
     """The same; `state`: of the workspace's files, where it is one of the sides."""
     from flows.versions.diff import compare
     from flows.versions.revision import read_versions
 
     return compare(*read_versions(list(sides)))
-
-
-def _state_of_workspace() -> tuple[Any, ...]:
-    """What changes whenever a run leaves another dataset."""
-    return (Path.cwd(), *map(_facts, FILES_OF_WORKSPACE))
-
-
-def _facts(path: Path) -> tuple[int, int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def entries_by_kind(found: dict[str, Any]) -> dict[Kind, list[dict[str, Any]]]:
