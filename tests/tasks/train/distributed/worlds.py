@@ -40,6 +40,7 @@ from tasks.train.loop.state import TrainingState
 from tasks.train.online import OnlineBatches, OnlineVariants
 from tasks.train.params import TrainParams
 from tasks.variants.recipe import Recipes
+from tasks.variants.sources import Source
 from tests.tasks.train.loop.test_fit import two_classes
 from tests.tasks.train.test_online import EPOCHS, FLIPS, recipe, sources
 
@@ -123,7 +124,7 @@ def take_steps(size: int, folder: Path) -> None:
         torch.save(content, folder / f"steps-{size}-{group.rank}.pt")
 
 
-def show_online(size: int, folder: Path) -> None:
+def show_online(size: int, images: list[Source], folder: Path) -> None:
     """What each process shows on the fly, and how many variants it makes for that."""
     made = []
     draw = online.draw_variant
@@ -134,11 +135,11 @@ def show_online(size: int, folder: Path) -> None:
 
     online.draw_variant = counting
     with joined(size) as group:
-        feed = online_feed(folder, group)
+        feed = online_feed(images, group)
         shown = []
         for epoch in range(1, EPOCHS + 1):
-            for images, classes in feed.epoch(epoch, 4, 42):
-                hashes = [sha256(image.numpy().tobytes()).hexdigest() for image in images]
+            for batch, classes in feed.epoch(epoch, 4, 42):
+                hashes = [sha256(image.numpy().tobytes()).hexdigest() for image in batch]
                 shown.append(list(zip(hashes, classes.tolist(), strict=True)))
         own = feed.shown.tolist()
         feed.collect()
@@ -147,10 +148,10 @@ def show_online(size: int, folder: Path) -> None:
         Path(folder, f"online-{size}-{group.rank}.json").write_text(json.dumps(content))
 
 
-def online_feed(folder: Path, group: Group) -> Feed:
-    """Six sources, of which each epoch shows another variant."""
+def online_feed(images: list[Source], group: Group) -> Feed:
+    """Each epoch shows another variant of each image."""
     to_input = partial(as_input, size=8)
-    dataset = OnlineVariants(sources(folder, 0), Recipes(recipe(FLIPS)), EPOCHS, to_input)
+    dataset = OnlineVariants(images, Recipes(recipe(FLIPS)), EPOCHS, to_input)
     none = np.zeros((0, 3, 8, 8), np.uint8)
     labels = torch.zeros(len(dataset), dtype=torch.int64)
     return Feed(none, labels, OnlineBatches(dataset, 0), group=group)
@@ -162,9 +163,10 @@ def main(folder: Path) -> None:
     for late in ("torch._dynamo", "tasks.train.curves"):  # which the stage imports late
         import_module(late)
     codes = {}
+    images = sources(folder, planned=0)  # written once: processes that share a folder only read
     for size in SIZES:
         codes[f"steps-{size}"] = run_world(size, partial(take_steps, size, folder))
-        codes[f"online-{size}"] = run_world(size, partial(show_online, size, folder))
+        codes[f"online-{size}"] = run_world(size, partial(show_online, size, images, folder))
     for project in sorted(folder.glob("project-*")):
         size = int(project.name[-1])
         if "killed" in project.name:
