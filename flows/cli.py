@@ -734,7 +734,7 @@ def diff(
         problem = "not as the workspace's last run left them; this compares that run"
         print(f"note: {', '.join(stale)}: {problem}", file=sys.stderr)
     if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2, ensure_ascii=False, default=list))
     elif markdown:
         print(as_markdown(found))
     else:

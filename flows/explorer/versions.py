@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import AfterValidator
@@ -25,6 +26,7 @@ from tasks.common.errors import UserError
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST, page_of_image
 
 if TYPE_CHECKING:  # DVC takes most of a second to import: no other page needs it
+    from flows.versions.diff import Entries
     from flows.versions.old_images import OldImage
 
 WORKSPACE = "workspace"
@@ -157,7 +159,8 @@ def _compared(sides: Sides, kind: Kind | None, page: int) -> dict[str, Any]:
     first, most = 0, SHOWN_OF_A_KIND
     if kind is not None:
         first, most = (page - 1) * SHOWN_OF_A_PAGE, SHOWN_OF_A_PAGE
-    shown = {each: entries[each][first : first + most] for each in ([kind] if kind else KINDS)}
+    chosen = slice(first, first + most)
+    shown = {each: entries[each].pairs(chosen) for each in ([kind] if kind else KINDS)}
     return {
         "sides": sides,
         "kind": kind,
@@ -235,24 +238,24 @@ def _compare(sides: Sides, state: State | None) -> dict[str, Any]:
     from flows.versions.diff import compare
     from flows.versions.revision import read_versions
 
-    return compare(*read_versions(list(sides)))
+    found = compare(*read_versions(list(sides)))
+    pa.default_memory_pool().release_unused()  # two whole manifests were read
+    return found
 
 
-def entries_by_kind(found: dict[str, Any]) -> dict[Kind, list[dict[str, Any]]]:
-    """The images of each kind of change, as `before` and `after`; None where a side has none.
+def entries_by_kind(found: dict[str, Any]) -> dict[Kind, "Entries"]:
+    """The images of each kind of change; those added and removed without those replaced."""
+    from flows.versions.diff import Entries
 
-    Of those that were added and removed, files of the same name were replaced.
-    """
-    removed = {entry["file_name"]: entry for entry in found["removed"]}
-    names = removed.keys() & {entry["file_name"] for entry in found["added"]}
-    replaced = [entry for entry in found["added"] if entry["file_name"] in names]
-    gone = [entry for entry in found["removed"] if entry["file_name"] not in names]
-    new = [entry for entry in found["added"] if entry["file_name"] not in names]
+    removed, added = found["removed"].rows, found["added"].rows
+    old = removed["file_name"].isin(added["file_name"])
+    new = added["file_name"].isin(removed["file_name"])
+    was = removed[old].set_index("file_name", drop=False).loc[added["file_name"][new]]
     return {
         **{kind: found[kind] for kind in KINDS if kind in found},
-        "added": [{"before": None, "after": entry} for entry in new],
-        "removed": [{"before": entry, "after": None} for entry in gone],
-        "replaced": [{"before": removed[entry["file_name"]], "after": entry} for entry in replaced],
+        "added": Entries(None, added[~new]),
+        "removed": Entries(removed[~old], None),
+        "replaced": Entries(was, added[new]),
     }
 
 

@@ -1,7 +1,7 @@
 """What changed between two versions of the dataset: compared as tables, shown as text."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -34,14 +34,55 @@ class Pairs(NamedTuple):
     after: pd.DataFrame
 
 
+class Entries:
+    """The images of one kind of change; each becomes a JSON object only when it is read.
+
+    A million such objects would take more than a gigabyte of memory, their rows a few hundred MB.
+
+    Attributes:
+        before: rows of the version before; None where the images were added.
+        after: rows of the same images in the version after; None where they were removed.
+    """
+
+    def __init__(self, before: pd.DataFrame | None, after: pd.DataFrame | None) -> None:
+        self.before = before
+        self.after = after
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self[:])
+
+    def __getitem__(self, chosen: slice) -> list[dict[str, Any]]:
+        pairs = self.pairs(chosen)
+        if self.before is not None and self.after is not None:
+            return pairs
+        return [pair["before"] or pair["after"] for pair in pairs]
+
+    def pairs(self, chosen: slice) -> list[dict[str, Any]]:
+        """Images as they were, `before`, and are, `after`; None where a version has none."""
+        sides = (self.before, self.after)
+        missing = [None] * len(self.rows[chosen])
+        was, now = (missing if side is None else _records(side[chosen]) for side in sides)
+        return [{"before": old, "after": new} for old, new in zip(was, now, strict=True)]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The images as they are now; as they were, where they were removed."""
+        rows = self.before if self.after is None else self.after
+        assert rows is not None
+        return rows
+
+
 def compare(before: Version, after: Version) -> dict[str, Any]:
-    """All differences, as JSON values.
+    """All differences: JSON values, and for each kind of change its Entries, lists in JSON.
 
     An image is its bytes: added and removed are bytes that one version lacks, the other kinds are
     of equal bytes. A file that is elsewhere because its label or split changed is `relabelled` or
     `moved`, any other is `renamed`.
     """
-    pairs = pair_images(before.images, after.images)
+    pairs = pair_images(*unequal_rows(before.images, after.images))
     was, now = pairs.before, pairs.after
     relabelled = was["label"] != now["label"]
     moved = (was["split"] != now["split"]) & (was["split"] != "") & (now["split"] != "")
@@ -51,10 +92,8 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
         "renamed": (was["file_name"] != now["file_name"]) & ~relabelled & ~moved,
         "status_changed": was["status"] != now["status"],
     }
-    changes = {"added": _records(pairs.added), "removed": _records(pairs.removed)}
-    for kind, chosen in kinds.items():
-        rows = zip(_records(was[chosen]), _records(now[chosen]), strict=True)
-        changes[kind] = [{"before": left, "after": right} for left, right in rows]
+    changes = {"added": Entries(None, pairs.added), "removed": Entries(pairs.removed, None)}
+    changes |= {kind: Entries(was[chosen], now[chosen]) for kind, chosen in kinds.items()}
     return {
         "before": before.name,
         "after": after.name,
@@ -68,6 +107,15 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
             for label in sorted(before.classes.keys() | after.classes.keys())
         },
     }
+
+
+def unequal_rows(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that the other version does not have as they are: mostly few.
+
+    A version has a file's name once, so an equal row is the same image, and no other could be.
+    """
+    is_equal = pd.concat([before, after], ignore_index=True).duplicated(keep=False).to_numpy()
+    return before[~is_equal[: len(before)]], after[~is_equal[len(before) :]]
 
 
 def pair_images(before: pd.DataFrame, after: pd.DataFrame) -> Pairs:
@@ -188,7 +236,7 @@ def count_line(found: dict[str, Any]) -> str:
     counts = [
         f"{number:,} {_kind_name(kind)}" for kind, number in found["counts"].items() if number
     ]
-    unusable = sum(entry["status"] != "ok" for entry in found["added"])
+    unusable = (found["added"].rows["status"] != "ok").sum()
     if unusable:
         counts[0] += f" ({unusable:,} set aside)"
     return ", ".join(counts) or "the same images"
@@ -198,7 +246,7 @@ def _file_counts(found: dict[str, Any]) -> str:
     return f"{_arrow(found['files'])}: {count_line(found)}"
 
 
-def _more(entries: list[Any]) -> str:
+def _more(entries: Entries) -> str:
     return f"... and {len(entries) - MOST_EXAMPLES:,} more (`variegate diff --json` has all)"
 
 

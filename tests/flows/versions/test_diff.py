@@ -4,11 +4,19 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from flows.versions.diff import KINDS, as_markdown, as_text, compare
+from flows.versions.diff import (
+    KINDS,
+    as_markdown,
+    as_text,
+    compare,
+    pair_images,
+    unequal_rows,
+)
 from flows.versions.revision import COLUMNS, WORKSPACE, Version, read_versions
 from tasks.common.errors import UserError
 from tests.conftest import Project, commit
@@ -70,6 +78,35 @@ def test_an_image_is_its_bytes() -> None:
     assert compare(version("a", BEFORE), version("a", BEFORE[::-1]))["counts"] == dict.fromkeys(
         KINDS, 0
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_that_are_equal_in_both_versions_decide_nothing(seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def rows() -> pd.DataFrame:
+        """Few contents, labels and splits, so that images of all kinds of change are there."""
+        chosen = random.permutation(40)[:25]
+        values = {
+            "sha256": random.choice(["", "aa", "bb", "cc"], 25),
+            "file_name": [f"{number}.png" for number in chosen],
+            **{
+                column: random.choice(["", "x", "y"], 25, p=[0.1, 0.8, 0.1])
+                for column in COLUMNS[2:]
+            },
+        }
+        return pd.DataFrame(values, dtype=str)
+
+    before, after = rows(), rows()
+    shared = before.sample(15, random_state=seed)
+    after = pd.concat([shared, after[~after["file_name"].isin(shared["file_name"])]])
+    expected, found = pair_images(before, after), pair_images(*unequal_rows(before, after))
+    assert found.removed["file_name"].tolist() == expected.removed["file_name"].tolist()
+    assert found.added["file_name"].tolist() == expected.added["file_name"].tolist()
+    both = pd.concat([expected.before, expected.after.add_suffix(" after")], axis=1)
+    differs = (expected.before != expected.after).any(axis=1)
+    left = pd.concat([found.before, found.after.add_suffix(" after")], axis=1)
+    assert left.values.tolist() == both[differs].values.tolist() and 0 < len(left) < len(both)
 
 
 def test_text_shows_some_of_each_kind_and_json_all() -> None:
@@ -206,7 +243,7 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
     finished.run("dvc", "repro", "-q", "augment")
     first, second = read_versions(["HEAD", WORKSPACE])
     assert first.params["train.epochs"] == 2
-    uncommitted = compare(first, second)
+    uncommitted = json.loads(json.dumps(compare(first, second), default=list))
     commit(finished, "second")
     now = pd.read_parquet(finished.path("data/validated/manifest.parquet"))
 
@@ -240,7 +277,8 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
         )
         assert sides["after"]["training_images"] == 4 * sides["after"]["sources"]
     markdown = finished.variegate("diff", "HEAD~1", "HEAD", "--markdown").stdout
-    assert markdown == as_markdown(found) + "\n" and "| `augment.seed` | `42` | `7` |" in markdown
+    expected = as_markdown(compare(*read_versions(["HEAD~1", "HEAD"])))
+    assert markdown == expected + "\n" and "| `augment.seed` | `42` | `7` |" in markdown
     both = finished.variegate("diff", "--json", "--markdown", check=False)
     assert (both.returncode, both.stderr) == (
         2,
