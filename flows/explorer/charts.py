@@ -216,7 +216,9 @@ def histograms_of(where: str, values: Sequence[Any], against_all: bool = False) 
         Described(
             histogram(each, axis, counts[each], _without(all_counts[each], counts[each])),
             MEASURES[each],
-            "5% {:.2f}, median {:.2f}, 95% {:.2f}".format(*ends[each].quantiles or ()),
+            "Median {1:.2f}; 5% below {0:.2f}, 5% above {2:.2f}".format(
+                *ends[each].quantiles or ()
+            ),
             [],
         )
         for each, axis in axes.items()

@@ -145,7 +145,10 @@ FROM images WHERE label = ? AND presentations IS NOT NULL
 ORDER BY presentations {order}, file_name LIMIT ?
 """
 
-Order = Literal["label", "images", "set_aside", "rejected", "recall"]
+Order = Literal[
+    "label", "train", "validation", "test", "set_aside", "planned", "written", "rejected", "shown",
+    "recall",
+]  # fmt: skip
 
 
 @router.get("/classes")
@@ -177,9 +180,8 @@ def _place_in(order: Order, row: dict[str, Any]) -> float:
     if order == "recall":
         figures = row["figures"]
         return figures["recall"] if figures and figures["images"] else math.inf
-    if order == "images":
-        return -sum(row[split] for split in SPLITS)
-    return 0 if order == "label" else -(row[order] or 0)
+    column = "most" if order == "shown" else order
+    return 0 if order == "label" else -(row[column] or 0)
 
 
 @router.get("/class")

@@ -160,6 +160,18 @@ def test_the_table_of_classes_counts_images_variants_and_presentations(dataset: 
     assert by_recall.index("cat 3") < by_recall.index(HOSTILE)  # the worst that is known
 
 
+@pytest.mark.parametrize(
+    ("column", "first"), [("train", "b"), ("validation", "a"), ("test", "a"), ("set_aside", "a")]
+)
+def test_a_heading_sorts_by_its_own_column(ask: Ask, column: str, first: str) -> None:
+    images = [image(number, "a", split) for number, split in enumerate(("validation", "test"))]
+    images += [image(9, "a", None, reason="corrupt"), image(10, "b", "train")]
+    write(VALIDATED_MANIFEST, images, VALIDATED_COLUMNS)
+    page = ask("/classes", sort=column).text
+    assert re.findall(r"<tr><td><a [^>]*>(.)</a>", page)[0] == first
+    assert re.findall(r'aria-sort="descending"><a href="/classes\?sort=(\w+)"', page) == [column]
+
+
 def test_many_classes_come_page_by_page(ask: Ask) -> None:
     images = [image(number, f"class {number:03}", "train") for number in range(450)]
     write(VALIDATED_MANIFEST, images, VALIDATED_COLUMNS)
@@ -185,8 +197,8 @@ def test_the_page_of_a_class_says_what_became_of_its_images_and_variants(dataset
         "Training showed its 3 images 60 times with their variants: each 10 to 30 times.",
         "Of 2 test images, with 95% intervals: recall 50.0% (50.0% to 50.0%)",
         f"Taken for another class: {HOSTILE} (1).",
-        "sharpness variance of the Laplacian over that of the source at the same scale. 5% 0.23, "
-        "median 0.50, 95% 1.40",
+        "sharpness variance of the Laplacian over that of the source at the same scale. Median "
+        "0.50; 5% below 0.23, 5% above 1.40",
     ):
         assert expected in said, expected
 
@@ -269,7 +281,7 @@ def test_histograms_count_what_numpy_counts(ask: Ask) -> None:
             )
             assert count == ((values >= low) & (values < high)).sum(), bar.title
         low, median, high = values.quantile([0.05, 0.5, 0.95])
-        assert each.words == f"5% {low:.2f}, median {median:.2f}, 95% {high:.2f}"
+        assert each.words == f"Median {median:.2f}; 5% below {low:.2f}, 5% above {high:.2f}"
 
 
 def test_the_worst_are_those_that_pandas_finds(ask: Ask) -> None:
