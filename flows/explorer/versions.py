@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import AfterValidator
 
 from flows.explorer import pictures, rendering
-from flows.explorer.database import State, state_of_files
+from flows.explorer.database import State, select, state_of_files
 from flows.versions.git import git
 from tasks.common.errors import UserError
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST, page_of_image
@@ -96,6 +96,13 @@ class Change(NamedTuple):
 
     shown: list[Shown]
     lines: list[str]
+
+
+class Here(NamedTuple):
+    """Images of a commit, by name: where their bytes lie, and which the workspace has as well."""
+
+    images: dict[str, "OldImage"]
+    in_workspace: set[str]
 
 
 class Section(NamedTuple):
@@ -279,19 +286,32 @@ def sections(
     return [section(kind, entries) for kind, entries in shown.items() if entries]
 
 
-def _images_of(
-    sides: Sides, side: str, shown: dict[Kind, list[dict[str, Any]]]
-) -> dict[str, "OldImage"]:
+def _images_of(sides: Sides, side: str, shown: dict[Kind, list[dict[str, Any]]]) -> Here:
     """Where the images of a commit lie; of the workspace's nothing has to be known."""
     commit = getattr(sides, side)
     images = [entry[side] for entry in chain.from_iterable(shown.values()) if entry[side]]
     names = [image["file_name"] for image in images]
-    return {} if commit == WORKSPACE else old_images(commit, names)
+    if commit == WORKSPACE:
+        return Here({}, set())
+    found = old_images(commit, names)
+    return Here(found, _in_workspace(found))
 
 
-def _change(
-    kind: Kind, entry: dict[str, Any], sides: Sides, here: dict[str, dict[str, "OldImage"]]
-) -> Change:
+IN_WORKSPACE = """
+SELECT file_name, sha256 FROM manifest WHERE file_name IN (SELECT unnest(?::VARCHAR[]))
+"""
+
+
+def _in_workspace(images: dict[str, "OldImage"]) -> set[str]:
+    """The names under which the workspace has the same bytes; they have a page."""
+    try:
+        rows = select(IN_WORKSPACE, [list(images)])
+    except UserError:  # its files cannot be read: its own pages say so
+        return set()
+    return {row["file_name"] for row in rows if row["sha256"] == images[row["file_name"]].sha256}
+
+
+def _change(kind: Kind, entry: dict[str, Any], sides: Sides, here: dict[str, Here]) -> Change:
     pictures_of = {
         side: _shown(getattr(sides, side), entry[side], here[side], side)
         for side in sides._fields
@@ -304,16 +324,17 @@ def _change(
     return Change(shown, _lines(kind, entry))
 
 
-def _shown(commit: str, image: dict[str, Any], here: dict[str, "OldImage"], side: str) -> Shown:
+def _shown(commit: str, image: dict[str, Any], here: Here, side: str) -> Shown:
     name = image["file_name"]
     alt = f"{name}, {side}"
     if commit == WORKSPACE:
         return Shown(f"/picture/original?{urlencode({'file': name})}", page_of_image(name), alt)
-    old = here.get(name)
+    page = page_of_image(name) if name in here.in_workspace else ""
+    old = here.images.get(name)
     if old is None or old.path is None:
         return Shown("", "", alt)
     query = {"revision": commit, "file": name}
-    return Shown(f"/picture/version?{urlencode(query)}", "", alt)
+    return Shown(f"/picture/version?{urlencode(query)}", page, alt)
 
 
 def _lines(kind: Kind, entry: dict[str, Any]) -> list[str]:

@@ -196,8 +196,8 @@ def test_every_kind_of_change_is_shown_with_the_pictures_of_its_side(project: As
     assert page.status_code == 200
     said = text_of(page)
     assert "Files: 6 → 5: 2 added, 3 removed, 1 relabelled, 1 moved between splits" in said
-    assert "Recipe: recipe1 -> recipe2." in said and "augment.seed 1 2" in said
-    assert "cat 6 -> 2 6 -> 3 12 -> 5" in said
+    assert "Recipe: recipe1 → recipe2." in said and "augment.seed 1 2" in said
+    assert "cat 6 → 2 6 → 3 12 → 5" in said
     for heading, words, colours in (
         ("added: 1", "dog/<b>more.png dog, train", ["white"]),
         ("removed: 2", "cat/gone.png cat, train", ["red", "yellow"]),
@@ -208,6 +208,15 @@ def test_every_kind_of_change_is_shown_with_the_pictures_of_its_side(project: As
     ):
         assert heading in said and words in said, heading
         assert shown(project, section(page, heading)) == colours, heading
+    led = [
+        re.findall(r'<a href="(/image[^"]*)"', section(page, each))
+        for each in ("added", "removed", "replaced")
+    ]
+    assert led == [  # what is in the workspace with these bytes has a page
+        ["/image?file=dog%2F%3Cb%3Emore.png"],
+        [],
+        ["/image?file=cat%2Fedited.png"],
+    ]
     assert "with another status" not in said
     assert "<b>more" not in page.text and "second <b>" not in page.text
 
