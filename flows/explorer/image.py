@@ -150,6 +150,7 @@ def image(
     page = rendering.render(
         "image.html.j2",
         file=file,
+        source_label=source_row["label"] if source_row else None,
         views=[_view(row, format) for row in rows],
         variants=_cards(variants, format),
         variant_count=source_row["planned"] or len(variants) if source_row else 0,
@@ -189,11 +190,11 @@ def _view(row: Mapping[str, Any], format: Format) -> View:
     related = [found for name in RELATED if (found := _related(row, name)) is not None]
     counts = {found.column: found.number for found in related}
     others = words.related_in_words(row, counts)
-    decided = words.status_in_words(row)
-    ingested = _ingested(row)
+    ingested, why = _ingested(row), list[Sentence]()
     if ingested is not None:
-        decided += words.split_in_words(row, ingested["split"], _rule_of_splits(), others)
-    became = [*words.model_in_words(row), *words.exposure_in_words(_exposure(row))]
+        why = words.split_in_words(row, ingested["split"], _rule_of_splits(), others)
+    decided = [*words.status_in_words(row), *why[:1]]
+    became = [*words.model_in_words(row), *words.exposure_in_words(_exposure(row)), *why[1:]]
     picture = pictures.address_of_original(row, "full")
     return View(row, picture, decided, became, words.facts_of(row), related)
 

@@ -29,6 +29,7 @@ EXPOSURE = {
     "replaced": "as it is, in place of a variant that was rejected",
 }
 DIGITS = 2  # of a measure
+DECIMALS = 4  # of the smallest that is told from 0
 Row = Mapping[str, Any]
 
 
@@ -126,7 +127,7 @@ def model_in_words(row: Row) -> list[Sentence]:
     if row["correct"]:
         return [Sentence(f"{said}right.")]
     of_label = _percent(row["probability_of_label"])
-    return [Sentence(f"{said}wrong. {row['label']} has {of_label}.")]
+    return [Sentence(f"{said}wrong. Its class, {row['label']}, has {of_label}.")]
 
 
 def exposure_in_words(line: Row | None) -> list[Sentence]:
@@ -208,7 +209,7 @@ class Measure(NamedTuple):
 def measures_of(row: Row, worst: Mapping[str, float]) -> list[Measure]:
     """The measures of a variant that are known; `worst`: see worst_of()."""
     return [
-        Measure(name, f"{row[name]:.{DIGITS}f}", meaning, _shown(row, name) == worst.get(name))
+        Measure(name, _text_of(row, name), meaning, _shown(row, name) == worst.get(name))
         for name, meaning in MEASURES.items()
         if _known(row.get(name))
     ]
@@ -293,7 +294,18 @@ def _count(line: Row, column: str) -> int:
 
 def _shown(row: Row, measure: str) -> float:
     """A measure that is known, as exactly as it is shown."""
-    return round(float(row[measure]), DIGITS)
+    return float(_text_of(row, measure))
+
+
+def _text_of(row: Row, measure: str) -> str:
+    """A measure that is known, in two decimals.
+
+    In two digits where it is small and the lowest is the worst: a sharpness of 0.002 is half as
+    much as one of 0.004.
+    """
+    value = round(float(row[measure]), DECIMALS)
+    small = 0 < value < 0.1 and not high_is_worst(measure)
+    return f"{value:.{DIGITS}{'g' if small else 'f'}}"
 
 
 def _known(value: Any) -> bool:

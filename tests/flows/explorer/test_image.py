@@ -119,8 +119,9 @@ def test_images_that_belong_together_are_shown_side_by_side(
 def test_a_test_image_says_what_the_model_said(client: TestClient) -> None:
     rows = usable(read_validated(), "test").sort_values("file_name")["file_name"]
     said = [text_of(page(client, name)) for name in rows]
-    wrong = f"The model says {PLAIN}, with 87.5%: wrong. {EVIL} has 12.5%."
+    wrong = f"The model says {PLAIN}, with 87.5%: wrong. Its class, {EVIL}, has 12.5%."
     assert [wrong in text for text in said] == [True, False, False, False]
+    assert said[0].index(wrong) < said[0].index("How all splits were decided")  # the rarer question
     assert all(" with 87.5%: right." in text for text in said[1:])
 
 
@@ -259,7 +260,7 @@ def test_damaged_files_leave_their_part_out(explored: Project) -> None:
     name = f"train/{PLAIN}/1.png"
     client, id = dataset.client(), row_of(name)["source_id"]
     EXPOSURE.write_text(f"source_id,presentations,stored\n{id},3,x\n")
-    assert "Training showed it 3 times. class" in text_of(page(client, name))
+    assert "Training showed it 3 times. How all splits" in text_of(page(client, name))
     for content in ("", "{", "[]", "{}"):
         VALIDATE_METRICS.write_text(content)
         INGESTED_MANIFEST.write_text(content)

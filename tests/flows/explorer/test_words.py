@@ -103,7 +103,7 @@ def test_what_the_model_says() -> None:
     assert texts(words.model_in_words(right)) == ["The model says cat, with 97.1%: right."]
     wrong = a_row(predicted="dog", probability=0.971, correct=False, probability_of_label=0.02)
     assert texts(words.model_in_words(wrong)) == [
-        "The model says dog, with 97.1%: wrong. cat has 2.0%."
+        "The model says dog, with 97.1%: wrong. Its class, cat, has 2.0%."
     ]
 
 
@@ -161,6 +161,13 @@ def test_the_worst_is_the_highest_border_and_the_lowest_sharpness_worse_than_unt
         ("kept", "1.00", False),
         ("sharpness", "0.50", True),
     ]
+
+
+def test_of_the_blurriest_variants_one_can_tell_which_is_worse() -> None:
+    rows = [a_variant(sharpness=0.00174), a_variant(sharpness=0.0023), a_variant(sharpness=0.00001)]
+    found = [words.measures_of(row, words.worst_of(rows[:2]))[0] for row in rows]
+    assert [one.value for one in found] == ["0.0017", "0.0023", "0.00"]
+    assert [one.worst for one in found] == [True, False, False]
 
 
 def test_how_often_it_was_drawn_again() -> None:
