@@ -155,10 +155,14 @@ def read_cells(query: Query, chosen: np.ndarray) -> list[Cell]:
 
 
 def said_fields(query: Query) -> list[Field]:
-    """What a picture says beside its name and class: what it is filtered and sorted by."""
-    names = [query.sort, query.measure]
+    """What a picture says beside its name and class: what it is filtered and sorted by.
+
+    A prediction comes first: a confidence right below the class would be taken for that in it.
+    """
+    names: list[str | None] = []
     for condition in query.conditions():
         names += SAID.get(condition.parameters[0], ())
+    names += [query.sort, query.measure]
     known = ("file_name", "label", "status", "reason", "variant_id")
     return [query.fields[name] for name in dict.fromkeys(names) if name and name not in known]
 

@@ -121,7 +121,7 @@ def checked_page(browser: Any, url: str, width: int = USUAL, **options: Any) -> 
 def total(page: Any) -> int:
     """How many rows the grid says that there are."""
     said = page.locator(".chosen strong").inner_text()
-    return int(said.rpartition(" of ")[2].replace(",", ""))
+    return 0 if said == "none" else int(said.rpartition(" of ")[2].replace(",", ""))
 
 
 def counts(page: Any) -> Any:
@@ -209,6 +209,24 @@ def test_the_navigation_leads_everywhere_and_says_where_one_is(page: Any) -> Non
 
 
 # --- the grid ---------------------------------------------------------------------------------
+
+
+def test_filters_can_be_sent_from_wherever_one_is_among_them(page: Any) -> None:
+    page.set_viewport_size({"width": USUAL, "height": 700})
+    page.goto("/images")
+    show = page.get_by_role("button", name="Show")
+    box = show.bounding_box()
+    assert box["y"] + box["height"] <= 700
+    page.mouse.wheel(0, 300)
+    playwright.expect(show).to_be_in_viewport()
+
+
+def test_on_few_pixels_a_link_leads_to_the_counts(browser: Any, url: str) -> None:
+    with checked_page(browser, url, NARROW) as page:
+        page.goto("/images")
+        counts(page)
+        page.get_by_role("link", name="counts", exact=True).click()
+        playwright.expect(page.get_by_role("heading", name="Counts")).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("kind", ["original", "variant"])

@@ -92,13 +92,20 @@ def test_a_picture_says_what_it_is_filtered_and_sorted_by(
     first = unescape(page.partition('class="cell"')[2].partition("</a>")[0])
     lines = [
         row["label"],
-        f"width {row['width']}",
-        "height 16",
         f"predicted {row['predicted']}",
         f"confidence {row['probability']:.3f}",
+        f"width {row['width']}",
+        "height 16",
     ]
     assert re.findall(r"<span>(.*)</span>", first) == lines
     assert "width, lowest first" in page and "predicted wrong" in page
+
+
+def test_filters_that_leave_nothing_are_told_once(tables: Tables, client: TestClient) -> None:
+    page = client.get("/images?name=nothing").text
+    assert "<strong>none</strong>" in page and "There is none that all of these filters" in page
+    assert 'class="pager"' not in page and "CSV of" not in page
+    assert "There is nothing to count." in client.get("/images/counts?name=nothing").text
 
 
 @pytest.mark.parametrize("path", ["/images", "/images?kind=variant", "/images/counts"])
@@ -267,7 +274,7 @@ def test_odd_values_choose_nothing(value: str, tables: Tables, client: TestClien
     for kind in ("original", "variant"):
         page = client.get("/images", params={"kind": kind, "label": value, "reason": value})
         assert page.status_code == 200
-        assert "<strong>0 of 0</strong>" in page.text
+        assert "<strong>none</strong>" in page.text
 
 
 def test_a_damaged_manifest_is_told_and_the_server_goes_on(
