@@ -60,11 +60,15 @@ def test_the_dashboard_shows_the_run_and_the_report(
             expect(open_artifact(page, server, key).get_by_text(HOSTILE).first).to_be_visible(
                 timeout=20_000
             )
-        open_artifact(page, server, "images-per-class").get_by_text(HOSTILE).first.click()
-        page.wait_for_url(f"{report}/class?name=*")
-        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
-        page.get_by_role("link", name="Runs", exact=True).click()
-        expect(page.locator("a[href*='flow-run/']").first).to_be_visible(timeout=20_000)
+        link = open_artifact(page, server, "images-per-class").get_by_text(HOSTILE).first
+        with page.context.expect_page() as opened:  # Prefect opens links in a new tab
+            link.click()
+        tab = opened.value
+        tab.wait_for_url(f"{report}/class?name=*")
+        expect(tab.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        tab.get_by_role("link", name="Runs", exact=True).click()
+        expect(tab.locator("a[href*='flow-run/']").first).to_be_visible(timeout=20_000)
+        tab.close()
         for key, text in (("augment-counts", "written"), ("evaluate-counts", "accuracy")):
             expect(
                 open_artifact(page, server, key).get_by_text(text, exact=True).first
