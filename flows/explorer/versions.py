@@ -47,7 +47,7 @@ Kind = Literal["added", "removed", "replaced", "relabelled", "moved", "renamed",
 KINDS: dict[Kind, str] = {  # in the order of the page, with what each means
     "added": "only the version after has their bytes",
     "removed": "only the version before has their bytes",
-    "replaced": "a file of the same name has other bytes: it counts as added and as removed above",
+    "replaced": "a file of the same name has other bytes",
     "relabelled": "the same bytes have another label",
     "moved": "the same bytes are in another split",
     "renamed": "the same bytes have another name",
@@ -174,8 +174,9 @@ def _compared(sides: Sides, kind: Kind | None, page: int) -> dict[str, Any]:
         "page": page,
         "pages": pages,
         "files": found["files"],
-        "count_line": diff.count_line(found),
+        "count_line": count_line({each: len(its) for each, its in entries.items()}),
         "recipe": diff.recipe_in_words(found),
+        "accuracy": diff.accuracy_in_words(found),
         "params": {
             key: list(map(diff.in_words, values.values()))
             for key, values in found["params"].items()
@@ -264,6 +265,12 @@ def entries_by_kind(found: dict[str, Any]) -> dict[Kind, "Entries"]:
         "removed": Entries(removed[~old], None),
         "replaced": Entries(was, added[new]),
     }
+
+
+def count_line(counts: dict[Kind, int]) -> str:
+    """How many images changed, as `3 added, 2 moved between splits`."""
+    changed = [f"{counts[kind]:,} {HEADINGS.get(kind, kind)}" for kind in KINDS if counts[kind]]
+    return ", ".join(changed) or "the same images"
 
 
 def sections(

@@ -102,6 +102,7 @@ def compare(before: Version, after: Version) -> dict[str, Any]:
         **changes,
         "recipe_hash": {"before": before.recipe_hash, "after": after.recipe_hash},
         "params": _unequal(before.params, after.params),
+        "accuracy": {"before": _accuracy(before.metrics), "after": _accuracy(after.metrics)},
         "classes": {
             label: {"before": before.classes.get(label), "after": after.classes.get(label)}
             for label in sorted(before.classes.keys() | after.classes.keys())
@@ -171,6 +172,12 @@ def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
     return {key: values for key, values in pairs.items() if values["before"] != values["after"]}
 
 
+def _accuracy(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """How many test images there were, their accuracy and its interval; None: not evaluated."""
+    names = ("images", "accuracy", "accuracy_low", "accuracy_high")
+    return {name: metrics[name] for name in names} if metrics else None
+
+
 # --- text -------------------------------------------------------------------------------------
 
 Quote = Callable[[str], str]  # what shows a name or a value: str, or code() in Markdown
@@ -192,6 +199,7 @@ def summary_lines(found: dict[str, Any]) -> list[str]:
         _arrow({side: found[side] for side in SIDES}),
         f"files    {_file_counts(found)}",
         f"recipe   {recipe_in_words(found)}",
+        *(f"accuracy {words}" for words in [accuracy_in_words(found)] if words),
         *(f"params   {key}: {_arrow(values)}" for key, values in found["params"].items()),
     ]
 
@@ -215,6 +223,7 @@ def as_markdown(found: dict[str, Any]) -> str:
         f"Files: {_file_counts(found)}",
         "",
         f"Recipe: {recipe_in_words(found)}",
+        *(f"\nAccuracy: {words}" for words in [accuracy_in_words(found)] if words),
         *_class_table(found["classes"]),
         *_params_table(found["params"]),
     ]
@@ -257,6 +266,24 @@ def recipe_in_words(found: dict[str, Any]) -> str:
     if hashes["before"] != hashes["after"] and not by_params:
         return f"{_arrow(hashes)} (not params.yaml: another version of Variegate or its libraries)"
     return _arrow(hashes)
+
+
+def accuracy_in_words(found: dict[str, Any]) -> str:
+    """The test accuracies with their 95% intervals; "" where neither version was evaluated."""
+    accuracies = found["accuracy"]
+    if not any(accuracies.values()):
+        return ""
+    return _arrow({side: _in_percent(accuracies[side]) for side in SIDES})
+
+
+def _in_percent(accuracy: dict[str, Any] | None) -> str:
+    if accuracy is None:
+        return "not evaluated"
+    from tasks.evaluate.intervals import in_percent  # scipy, which takes a while to import
+
+    figures = (accuracy[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    images = f"{accuracy['images']:,} test image{'s' * (accuracy['images'] != 1)}"
+    return f"{in_percent(*figures)} of {images}"
 
 
 class ClassChange(NamedTuple):

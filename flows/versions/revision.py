@@ -1,9 +1,11 @@
 """One version of the dataset: a git revision or the workspace, read through DVC."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
@@ -20,7 +22,7 @@ from flows.versions.stale_checkout import require_not_stale
 from tasks.augment.counts import counts_by_class, read_counts
 from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE, STAGES
-from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST
+from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, EVALUATE_METRICS, VALIDATED_MANIFEST
 
 WORKSPACE = "workspace"
 DATA_STAGES = ("ingest", "validate", "augment")
@@ -39,6 +41,7 @@ class Version:
         classes: the counts of each class, see tasks.augment.counts.per_class().
         recipe_hash: names what made its variants.
         params: the parameters that its stages ran with, by their path, as `augment.seed`.
+        metrics: what evaluate found on its test images; empty where that was of another version.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Version:
     classes: dict[str, dict[str, int]]
     recipe_hash: str
     params: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 def read_versions(names: list[str]) -> list[Version]:
@@ -92,31 +96,54 @@ def changed_since_run() -> list[str]:
 
 def _parse_version(name: str, read: Read) -> Version:
     """A version from its files, which `read` gives by their path."""
-    params = _params_of(name, read)
+    stages = _stages_of(name, read)
     manifest, counts = read(str(VALIDATED_MANIFEST)), read(str(COUNTS))
     totals = YAML(typ="safe").load(read(str(AUGMENT_METRICS)))
     try:
         images = pq.read_table(io.BytesIO(manifest), columns=COLUMNS).to_pandas().fillna("")
         classes = counts_by_class(read_counts(io.BytesIO(counts)))
-        return Version(name, images, classes, totals["recipe_hash"], params)
+        metrics = json.loads(read(str(EVALUATE_METRICS))) if _is_evaluated(stages) else {}
+        recipe_hash, params = totals["recipe_hash"], _params_of(stages)
+        return Version(name, images, classes, recipe_hash, params, metrics)
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{name}: its dataset cannot be read: {reason}") from None
 
 
-def _params_of(name: str, read: Read) -> dict[str, Any]:
-    """The parameters that dvc.lock records: params.yaml may have been edited since the run."""
+def _stages_of(name: str, read: Read) -> dict[str, Any]:
+    """What dvc.lock records of each stage that has run, by its name.
+
+    Raises:
+        UserError: where those up to augment have not.
+    """
     try:
-        stages = YAML(typ="safe").load(read("dvc.lock"))["stages"]
-        run = [stage for stage in STAGES if stage in stages or stage in DATA_STAGES]
-        blocks = {stage: stages[stage]["params"][str(PARAMS_FILE)][stage] for stage in run}
+        stages: dict[str, Any] = YAML(typ="safe").load(read("dvc.lock"))["stages"]
+        for stage in DATA_STAGES:
+            _ = stages[stage]["params"][str(PARAMS_FILE)][stage]
+        return stages
     except (UserError, KeyError, TypeError):
         need = f"needs a dvc.lock that names {', '.join(DATA_STAGES)}, found none"
         raise UserError(f"{name}: {need}; `variegate run --until augment` makes it") from None
+
+
+def _params_of(stages: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that dvc.lock records: params.yaml may have been edited since the run."""
+    run = [stage for stage in STAGES if stage in stages or stage in DATA_STAGES]
+    blocks = {stage: stages[stage]["params"][str(PARAMS_FILE)][stage] for stage in run}
     params: dict[str, Any] = {}
     for stage, block in blocks.items():
         params.update(_flatten(stage, block))
     return params
+
+
+def _is_evaluated(stages: dict[str, Any]) -> bool:
+    """Whether train and evaluate have run on what the stages before them left."""
+    if not {"train", "evaluate"} <= stages.keys():
+        return False
+    outs = chain.from_iterable(stage.get("outs", ()) for stage in stages.values())
+    made = {out["path"]: out["md5"] for out in outs}
+    deps = (*stages["train"]["deps"], *stages["evaluate"]["deps"])
+    return all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in deps)
 
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:

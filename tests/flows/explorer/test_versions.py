@@ -195,7 +195,9 @@ def test_every_kind_of_change_is_shown_with_the_pictures_of_its_side(project: As
     page = project("/versions", before="HEAD~1", after="HEAD")
     assert page.status_code == 200
     said = text_of(page)
-    assert "Files: 6 → 5: 2 added, 3 removed, 1 relabelled, 1 moved between splits" in said
+    assert (
+        "Files: 6 → 5: 1 added, 2 removed, 1 replaced, 1 relabelled, 1 moved between splits" in said
+    )
     assert "Recipe: recipe1 → recipe2." in said and "augment.seed 1 2" in said
     assert "cat 6 → 2 6 → 3 12 → 5" in said
     for heading, words, colours in (

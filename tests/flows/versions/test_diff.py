@@ -251,6 +251,13 @@ def test_two_commits_of_a_real_checkout(finished: Project, monkeypatch: pytest.M
     found = json.loads(finished.variegate("diff", "HEAD~1", "HEAD", "--json").stdout)
     assert fingerprint(finished) == state
     assert {**uncommitted, "before": "HEAD~1", "after": "HEAD"} == found
+    metrics = json.loads(finished.path("metrics/evaluate.json").read_text())
+    judged = {name: metrics[name] for name in found["accuracy"]["before"]}
+    assert found["accuracy"] == {"before": judged, "after": None}  # only augment ran again
+    figures = f"{judged['accuracy']:.2%} ({100 * judged['accuracy_low']:.1f} to "
+    figures += f"{100 * judged['accuracy_high']:.1f}) of 3 test images"
+    text = finished.variegate("diff", "HEAD~1", "HEAD").stdout
+    assert f"\naccuracy {figures} -> not evaluated\n" in text
     assert names(found, "added") == ["1/new.png", "2/broken.png"]
     assert found["added"][1]["reason"] == "not_an_image" and found["added"][1]["split"] is None
     assert names(found, "removed") == ["0/0000.png"]
