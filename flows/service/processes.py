@@ -61,8 +61,8 @@ def end_with_this_process(pid: int) -> None:
     _watchers.append(watcher)  # collected as garbage, it would close its pipe
 
 
-class _StopError(Exception):
-    pass
+class _StopError(BaseException):
+    """A signal came. No Exception, after which some libraries go on: Prefect, while it begins."""
 
 
 @contextmanager
