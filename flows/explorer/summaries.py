@@ -328,6 +328,7 @@ def _image_card(file_name: str, *lines: str) -> Card:
 
 ROWS = 2**32  # more than a ledger has
 DECIMALS = 10_000  # values are rounded to so many parts
+OF_THE_NEXT = 1e-6  # before the end of a bar: no value lies there, for edges have 6 decimals
 # A value and its row are compared as one number: fast, and ties in the order of the file, as in the
 # grid.
 LOWEST = "min(if({measure} < ?::DOUBLE, {rounded} + row, NULL), {shown}) AS {measure}"
@@ -347,8 +348,9 @@ def with_links(described: Described, in_grid: dict[str, str]) -> Described:
 
 
 def _ends_of(bar: Bar) -> dict[str, str]:
-    ends = {"from": bar.low, "to": bar.high}
-    return {name: f"{value:g}" for name, value in ends.items() if value is not None}
+    """The same range in the grid, which has both its ends in it; a bar ends before the next."""
+    ends = {"from": bar.low, "to": None if bar.high is None else bar.high - OF_THE_NEXT}
+    return {name: f"{round(value, 6):.12g}" for name, value in ends.items() if value is not None}
 
 
 def worst_of(where: str, values: Sequence[Any], in_grid: dict[str, str]) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """Pages of classes and operations, on manifests made by hand."""
 
 import html
+import io
 import json
 import re
 from collections.abc import Callable
@@ -282,6 +283,21 @@ def test_histograms_count_what_numpy_counts(ask: Ask) -> None:
             assert count == ((values >= low) & (values < high)).sum(), bar.title
         low, median, high = values.quantile([0.05, 0.5, 0.95])
         assert each.words == f"Median {median:.2f}; 5% below {low:.2f}, 5% above {high:.2f}"
+
+
+def test_a_bar_leads_to_so_many_variants_as_it_says(ask: Ask) -> None:
+    random_ledger(600)
+    found = summaries.histograms_of("source_label = ?", ["cat"])
+    for each in found:
+        linked = summaries.with_links(each, {"kind": "variant"})
+        for bar, page in zip(linked.drawn.bars, linked.pages, strict=True):
+            said = int(bar.title.split(": ")[1].split(" of ")[0])
+            rows = csv_of(ask(page.replace("/images?", "/images.csv?")))
+            assert said == (rows["source_label"] == "cat").sum(), bar.title
+
+
+def csv_of(answer: httpx.Response) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(answer.text))
 
 
 def test_the_worst_are_those_that_pandas_finds(ask: Ask) -> None:
