@@ -67,6 +67,15 @@ def test_pages_show_every_row_once_in_order(tables: Tables, client: TestClient) 
     assert seen == chosen_by_pandas(tables, asked)["file_name"].tolist()
 
 
+def test_choices_have_their_values_beside_their_text_in_which_spaces_collapse(
+    tables: Tables, client: TestClient
+) -> None:
+    page = client.get("/images?label=two++spaces").text
+    options = re.findall(r"<option[^>]*>", page.partition('name="label"')[2].partition("</sel")[0])
+    values = [unescape(re.findall(r'value="([^"]*)"', option)[0]) for option in options]
+    assert values == ["", "two  spaces", *sorted(LABELS)]
+
+
 def test_variants_lead_to_their_place_on_the_page_of_their_source(
     tables: Tables, client: TestClient
 ) -> None:
