@@ -213,6 +213,13 @@ def test_only_training_images_have_a_slider(client: TestClient) -> None:
     assert client.get("/static/image.js").status_code == 200
 
 
+def test_forms_name_the_image_by_what_they_send_unchanged(client: TestClient) -> None:
+    """A form sends another line break than a file's name has."""
+    name = f"train/{PLAIN}/0.png"
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page(client, name))
+    assert fields == [("source", row_of(name)["source_id"])]
+
+
 # --- what is asked ----------------------------------------------------------------------------
 
 
