@@ -180,6 +180,8 @@ def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _on_defect(request: Request, error: Exception) -> Response:
     """Tell the terminal what went wrong, and the page that something did."""
+    if isinstance(error.__cause__, UserError):  # an answer had begun, and broke off
+        error = error.__cause__
     line = one_line(error) or f"{type(error).__name__}: {error}"
     shown = "".join(filter(str.isprintable, " ".join(line.split())))
     address = f"{quote(request.url.path):.{MOST_SHOWN}}"

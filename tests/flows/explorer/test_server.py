@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from flows.explorer import rendering, server
@@ -221,6 +222,20 @@ def test_a_defect_is_told_in_the_terminal_and_not_in_the_page(
     assert "secret" not in page.text and "Traceback" not in page.text
     assert page.headers["content-security-policy"] == PAGES_POLICY
     assert capsys.readouterr().err == "error: /fails: ValueError: secret[31m place\n"
+
+
+def test_why_an_answer_broke_off_is_told_in_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lines() -> Iterator[bytes]:
+        yield b"a\n"
+        raise UserError("replaced")
+
+    router = server.FastAPI().router
+    router.get("/fails")(lambda: StreamingResponse(lines()))
+    monkeypatch.setattr(server.grid, "router", router)
+    client_of(server.create_app()).get("/fails")
+    assert capsys.readouterr().err == "error: /fails: replaced\n"
 
 
 def test_with_debug_the_terminal_has_the_traceback(
