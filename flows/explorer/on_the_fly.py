@@ -5,8 +5,11 @@ depends on those before it: of those that the ledger has, their hashes are taken
 MOST_MADE others are made, and beyond them it is said that they were not.
 """
 
+import math
+import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastapi import Query
 
 from flows.explorer import database
+from tasks.common import machine
 from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE, read_params
 from tasks.dataset.manifests import read_preprocessing
@@ -32,6 +36,7 @@ MOST_INDEX = 10_000
 MOST_MADE = 24  # variants before the one that is asked for: a fraction of a second for photos
 LARGEST_SOURCE = 25_000_000  # pixels; a larger one takes seconds
 LEAST_SHOWN = 20  # indices on the slider
+CHANGED = "changed since it was validated; run from ingest again"
 
 Index = Annotated[int, Query(ge=1, le=MOST_INDEX)]
 SourceId = Annotated[str, Query(pattern=r"^[0-9a-f]{16}$")]
@@ -98,6 +103,9 @@ def make(source_id: str, index: int) -> Made:
         UserError: where there is no such source, its file has changed, or it is too large.
     """
     source = _source(source_id, index)
+    whole = source.offset is None or math.isnan(source.offset)
+    with suppress(FileNotFoundError):  # to read it says more
+        require_same_file(source.path, source.length if whole else None, CHANGED)
     of_recipes = database.state_of_files((*database.PATHS, PARAMS_FILE))
     state = (of_recipes, database.state_of_files((Path(source.path),)))
     try:
@@ -105,6 +113,27 @@ def make(source_id: str, index: int) -> Made:
             return _make(source, index, state)
     except UndecodableError as error:
         raise UserError(f"{source.path}: {error.reason}: {error}") from None
+
+
+def require_same_file(path: str, length: int | None, changed: str) -> None:
+    """Look at a file before it is read for a page.
+
+    A pipe in its place would never end, and a file of gigabytes fill the memory.
+
+    Args:
+        path: of the file.
+        length: in bytes; None for a container, which validated images name no length of.
+        changed: the message where the file is another one, without the path.
+
+    Raises:
+        UserError: the path and `changed`.
+        OSError: where there is no such file.
+    """
+    if machine.sources_are_remote():
+        return
+    facts = Path(path).stat()
+    if not stat.S_ISREG(facts.st_mode) or (length is not None and facts.st_size != length):
+        raise UserError(f"{path}: {changed}")
 
 
 _making = threading.Lock()

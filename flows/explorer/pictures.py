@@ -6,7 +6,6 @@ are decoded that the stages decoded before, in processes that they may crash.
 
 import hashlib
 import os
-import stat
 import textwrap
 import threading
 from collections.abc import Mapping
@@ -25,9 +24,9 @@ from fastapi.responses import Response
 from markupsafe import escape
 
 from flows.explorer import on_the_fly
-from flows.explorer.on_the_fly import Index, SourceId
+from flows.explorer.on_the_fly import CHANGED, Index, SourceId, require_same_file
 from tasks.common import machine
-from tasks.common.errors import UserError
+from tasks.common.errors import UserError, one_line
 from tasks.common.temporary import atomic_write
 from tasks.dataset import image_bytes
 from tasks.dataset.columns import REASONS
@@ -45,10 +44,10 @@ LARGEST_PNG = 3_000_000  # samples; beyond them a full picture is a JPEG
 QUALITY = 95
 VERSION = 1  # raise it where the same pixels give another picture: kept ones would be shown
 DECODED_AT_ONCE = 2  # an image may take hundreds of megabytes
+IMAGES = (b"\x89PNG", b"\xff\xd8")  # how they begin; a kept one is empty where power failed
 FOR_GOOD = "private, max-age=31536000, immutable"  # an address that names what it shows
 ASK_AGAIN = "no-cache"
 NEVER_KEPT = "no-store"
-CHANGED = "changed since it was validated; run from ingest again"
 OTHER_VARIANT = "its segment changed since it was written; `variegate verify` says more"
 
 Size = Literal["thumbnail", "full"]
@@ -127,8 +126,8 @@ def made(request: Request, source: SourceId, index: Index, size: Size = "thumbna
     """The picture of a variant that is made for it, see on_the_fly.py."""
     try:
         variant = on_the_fly.make(source, index)
-    except UserError as error:
-        return placeholder(str(error), 404)
+    except (UserError, OSError) as error:
+        return placeholder(one_line(error) or str(error), 404)
     if variant.data is None:
         return placeholder(f"rejected: {variant.row['reason']}")
     digest = hashlib.sha256(f"{variant.row['sha256']} {size} {VERSION}".encode()).hexdigest()
@@ -246,8 +245,9 @@ def thumbnail_of(picture: Picture, key: str) -> bytes:
     with suppress(OSError):  # not kept yet
         path = _kept(key)
         data = path.read_bytes()
-        os.utime(path)  # what is used stays longest
-        return data
+        if data.startswith(IMAGES):
+            os.utime(path)  # what is used stays longest
+            return data
     data = _read(picture, "thumbnail")
     with suppress(OSError), atomic_write(_kept(key)) as temporary:  # without a cache, it is shown
         temporary.write_bytes(data)
@@ -268,23 +268,11 @@ def _read(picture: Picture, size: Size) -> bytes:
         UserError: where the bytes are others than those that were validated or written.
         UndecodableError, OSError, MemoryError: where there is no image.
     """
-    _require_same_file(picture)
+    whole = picture.offset is None
+    require_same_file(picture.path, picture.length if whole else None, picture.changed)
     with _decoding:
         data = image_bytes.read_checked(picture, picture.changed)
         return encoded(picture.preprocessing.read(data), size)
-
-
-def _require_same_file(picture: Picture) -> None:
-    """Raises UserError where a look at the file tells that it was replaced.
-
-    A pipe in its place would never end, and a file of gigabytes fill the memory.
-    """
-    if machine.sources_are_remote():
-        return
-    facts = Path(picture.path).stat()
-    whole = picture.offset is None
-    if not stat.S_ISREG(facts.st_mode) or (whole and facts.st_size != picture.length):
-        raise UserError(f"{picture.path}: {picture.changed}")
 
 
 def encoded(pixels: np.ndarray, size: Size) -> bytes:

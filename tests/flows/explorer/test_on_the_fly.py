@@ -1,5 +1,6 @@
 """Variants made for a page: those of the ledger, and those that a run or training would make."""
 
+import os
 import subprocess
 import sys
 
@@ -107,6 +108,13 @@ def test_a_source_that_changed_or_is_too_large_is_refused(
     with pytest.raises(UserError) as changed:
         make(id, 1)
     assert str(changed.value) == (f"{path}: changed since it was validated; run from ingest again")
+    path.unlink()
+    os.mkfifo(path)  # to read it would never end, and all that wait for a variant would wait on
+    with pytest.raises(UserError, match="changed since it was validated"):
+        make(id, 1)
+    path.unlink()
+    with pytest.raises(UserError, match="gone since it was validated"):
+        make(id, 1)
     monkeypatch.setattr(on_the_fly, "LARGEST_SOURCE", 100)
     with pytest.raises(UserError) as large:
         make(id, 1)

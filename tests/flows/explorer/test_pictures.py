@@ -45,9 +45,9 @@ def original(client: TestClient, file: str, **more: str) -> httpx.Response:
     return client.get("/picture/original", params={"file": file, **more})
 
 
-def words_of(answer: httpx.Response) -> str:
+def words_of(answer: httpx.Response, status: int = 200) -> str:
     """What a placeholder says."""
-    assert answer.status_code == 200
+    assert answer.status_code == status
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.headers["cache-control"] == "no-store"
     return unescape(" ".join(re.findall(r">([^<>]+)</tspan>", answer.text)))
@@ -186,6 +186,17 @@ def test_a_segment_that_changed_is_not_shown(client: TestClient) -> None:
     assert words_of(client.get("/picture/variant", params={"id": row["variant_id"]}))
 
 
+def test_a_source_that_cannot_be_read_is_told_in_the_place_of_its_variant(
+    client: TestClient,
+) -> None:
+    path = RAW / ZERO
+    path.unlink()
+    path.symlink_to(path.name)  # a loop
+    asked = {"source": row_of(ZERO)["source_id"], "index": "1"}
+    made = client.get("/picture/made", params=asked)
+    assert words_of(made, 404).replace(" ", "").startswith(f"{path}:".replace(" ", ""))
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png"])
 def test_a_manifest_does_not_lead_out_of_the_folder(client: TestClient, name: str) -> None:
     write_image = Image.fromarray(np.zeros((4, 4), np.uint8)).save
@@ -243,6 +254,9 @@ def test_thumbnails_are_kept_and_made_once(
         patched.setattr(image_bytes, "read_checked", None)
         assert original(client, ZERO).content == first.content
     assert kept.stat().st_mtime > 0  # what is used stays longest
+    for damaged in (b"", bytes(100)):  # as the power failed
+        kept.write_bytes(damaged)
+        assert original(client, ZERO).content == first.content == kept.read_bytes()
     kept.unlink()
     assert original(client, ZERO).content == first.content
 
