@@ -29,6 +29,7 @@ STATUSES: dict[Kind, tuple[str, ...]] = {
 # Parameters that only one kind of images has, by kind.
 OF_ONE_KIND: dict[str, Kind] = {
     "operation": "variant",
+    "source_label": "variant",
     "prediction": "original",
     "confidence_from": "original",
     "confidence_to": "original",
@@ -76,6 +77,7 @@ class Query(BaseModel):
     name: Text | None = None  # a part of the file's name
     split: Literal[SPLITS] | None = None  # type: ignore[valid-type]
     label: Text | None = None
+    source_label: Text | None = None  # where rules relabel, another class than `label`
     status: Text | None = None
     reason: Text | None = None
     operation: Annotated[str, Field(pattern=r"^\w{1,100}$")] | None = None
@@ -173,7 +175,7 @@ class Query(BaseModel):
 
     def conditions(self) -> list[Condition]:
         """What is asked of each row, in the order of the parameters."""
-        equal = [self._equal(name) for name in ("split", "label", "status")]
+        equal = [self._equal(name) for name in ("split", "label", "source_label", "status")]
         ranges = [
             self._between(("confidence_from", "confidence_to"), "probability"),
             self._between(("exposure_from", "exposure_to"), "presentations"),

@@ -191,7 +191,9 @@ def class_(name: Name) -> HTMLResponse:
     if not counts:
         raise UserError(f"class {name!r}: the dataset has none of that name")
     where, values = "source_label = ?", [name]
-    in_grid = {"kind": "variant", "label": name}
+    labels = _labels_shown(name)
+    relabelled = labels["shown"] or labels["sources"]
+    in_grid = {"kind": "variant", "source_label" if relabelled else "label": name}
     figures = _accuracies().get(name)
     return HTMLResponse(
         rendering.render(
@@ -200,7 +202,7 @@ def class_(name: Name) -> HTMLResponse:
             images=list(_image_parts(name, counts)),
             totals=_totals(counts),
             rejections=list(_rejection_parts(select_once(CLASS_REJECTIONS, [name]), in_grid)),
-            labels=_labels_shown(name),
+            labels=labels,
             shown_as_class=_shown_as(name),
             figures=figures,
             confusions=_confusions(name),

@@ -46,6 +46,7 @@ def random_query(rng: np.random.Generator) -> dict[str, Any]:
         parameters |= {"status": rng.choice(["written", "rejected"])}
         parameters |= {"reason": rng.choice(["gate", "not_distinct", "failed"])}
         parameters |= {"operation": rng.choice([*OPERATIONS, "none"])}
+        parameters |= {"source_label": rng.choice(LABELS)}
     sort = rng.choice([field.name for field in sortable(kind)])
     kept = {name: value for name, value in parameters.items() if rng.random() < 0.15}
     kept["kind"] = kind
@@ -61,7 +62,7 @@ def only(rows: pd.DataFrame, chosen: list[bool]) -> pd.DataFrame:
 def chosen_by_pandas(tables: Tables, asked: dict[str, Any]) -> pd.DataFrame:
     """The rows that parameters choose, in their order."""
     rows = tables.images if asked["kind"] == "original" else tables.variants
-    for name in ("label", "split", "status"):
+    for name in ("label", "source_label", "split", "status"):
         if name in asked:
             rows = rows[rows[name] == asked[name]]
     if "name" in asked:
@@ -182,6 +183,7 @@ def test_conditions_are_said_in_words() -> None:
             {"operation": "Rotate"},
             "operation: originals have none; kind=variant has it; found 'Rotate'",
         ),
+        ({"source_label": "cat"}, "source_label: originals have none; kind=variant has it; found"),
         ({"kind": "variant", "operation": '"; x'}, "operation: String should match pattern "),
         ({"measure": "label"}, "measure: originals have no such field; they have sharpness, "),
         ({"sort": "width; DROP"}, "sort: originals have no such field; they have sharpness, "),

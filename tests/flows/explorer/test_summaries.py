@@ -212,7 +212,9 @@ def test_what_is_worst_comes_first_and_leads_to_its_image(dataset: Ask) -> None:
     assert found == [
         (f"/image?source={its[:16]}#{its}", f"/picture/variant?id={its}") for its in ids
     ]
-    assert "/images?kind=variant&amp;label=cat&amp;status=written&amp;sort=sharpness" in blurriest
+    assert (
+        "/images?kind=variant&amp;source_label=cat&amp;status=written&amp;sort=sharp" in blurriest
+    )
     wrong = page.partition("Wrong with the highest confidence")[2].partition("</section>")[0]
     assert 'href="/image?file=cat%2F4.png"' in wrong and "75.0%" in wrong and "5.png" not in wrong
     least = page.partition("<h3>Shown least</h3>")[2].partition("</section>")[0]
@@ -294,6 +296,18 @@ def test_a_bar_leads_to_so_many_variants_as_it_says(ask: Ask) -> None:
             said = int(bar.title.split(": ")[1].split(" of ")[0])
             rows = csv_of(ask(page.replace("/images?", "/images.csv?")))
             assert said == (rows["source_label"] == "cat").sum(), bar.title
+
+
+def test_where_rules_relabel_a_class_leads_to_the_variants_of_its_images(ask: Ask) -> None:
+    cat, dog = image(1, "cat", "train"), image(2, "dog", "train")
+    write(VALIDATED_MANIFEST, [cat, dog], VALIDATED_COLUMNS)
+    rows = [variant(cat, 1, label="dog"), variant(dog, 1), variant(dog, 2, label="cat")]
+    write(LEDGER, rows, LEDGER_COLUMNS)
+    page = html.unescape(ask("/class", name="dog").text)
+    assert "kind=variant&label=dog" not in page
+    assert "/images?kind=variant&source_label=dog" in page
+    found = csv_of(ask("/images.csv", kind="variant", source_label="dog"))
+    assert found["variant_id"].tolist() == [row["variant_id"] for row in rows[1:]]
 
 
 def csv_of(answer: httpx.Response) -> pd.DataFrame:
