@@ -48,6 +48,7 @@ IMAGES = (b"\x89PNG", b"\xff\xd8")  # how they begin; a kept one is empty where 
 FOR_GOOD = "private, max-age=31536000, immutable"  # an address that names what it shows
 ASK_AGAIN = "no-cache"
 NEVER_KEPT = "no-store"
+TOO_LARGE = "too large for this machine's memory"
 OTHER_VARIANT = "its segment changed since it was written; `variegate verify` says more"
 
 Size = Literal["thumbnail", "full"]
@@ -134,8 +135,11 @@ def made(request: Request, source: SourceId, index: Index, size: Size = "thumbna
     headers = {"ETag": f'"{digest}"', "Cache-Control": ASK_AGAIN}
     if _has(request, digest):
         return Response(status_code=304, headers=headers)
-    with _decoding:
-        data = encoded(AS_DECODED.read(variant.data), size)
+    try:
+        with _decoding:
+            data = encoded(AS_DECODED.read(variant.data), size)
+    except (UndecodableError, MemoryError) as error:  # a policy may enlarge without end
+        return placeholder(str(error) or TOO_LARGE)
     return Response(data, media_type=_media_type(data), headers=headers)
 
 
@@ -153,7 +157,7 @@ def answer(request: Request, picture: Picture, size: Size, version: str = "") ->
     except FileNotFoundError:
         return placeholder(f"gone: {picture.path}")
     except (UserError, UndecodableError, OSError, ValueError, MemoryError) as error:
-        return placeholder(str(error) or "too large for this machine's memory")
+        return placeholder(str(error) or TOO_LARGE)
     return Response(data, media_type=_media_type(data), headers=headers)
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,7 +27,7 @@ from tasks.dataset.columns import VALIDATED_COLUMNS
 from tasks.dataset.manifests import preprocessing_metadata, read_ledger, read_validated
 from tasks.dataset.paths import LEDGER, RAW, SEGMENTS, VALIDATED_MANIFEST
 from tasks.dataset.selections import planned_variants, written_variants
-from tasks.pixels.decode import decode
+from tasks.pixels.decode import UndecodableError, decode
 from tasks.pixels.preprocess import Grey, Preprocessing, Step
 from tasks.pixels.thumbnails import fitted, smaller_file
 from tests.conftest import Project
@@ -195,6 +196,17 @@ def test_a_source_that_cannot_be_read_is_told_in_the_place_of_its_variant(
     asked = {"source": row_of(ZERO)["source_id"], "index": "1"}
     made = client.get("/picture/made", params=asked)
     assert words_of(made, 404).replace(" ", "").startswith(f"{path}:".replace(" ", ""))
+
+
+def test_a_variant_that_is_too_large_to_be_shown_says_so(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> np.ndarray:
+        raise UndecodableError("too_large", "over 100 pixels")
+
+    asked = {"source": row_of(ZERO)["source_id"], "index": "1"}
+    monkeypatch.setattr(pictures, "AS_DECODED", SimpleNamespace(read=read))
+    assert words_of(client.get("/picture/made", params=asked)) == "over 100 pixels"
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png"])
