@@ -133,7 +133,8 @@ class OwnHostOnly:
 def _refusal(headers: Headers, method: str) -> Response | None:
     """The answer to what is not answered; None for all else."""
     host = headers.get("host", "")
-    if host.rpartition(":")[0] not in HOSTS:
+    name, _, port = host.rpartition(":")
+    if name not in HOSTS or not port.isdecimal():
         return PlainTextResponse("this server answers to its own names alone", 403)
     if _is_of_another_site(headers, host):
         return PlainTextResponse("this server answers to its own pages alone", 403)

@@ -81,7 +81,8 @@ def test_another_name_of_this_machine_is_refused(url: str, tmp_path: Path) -> No
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "index.html").write_text("report")
     port = url.rpartition(":")[2]
-    for host in ("elsewhere.example", f"elsewhere.example:{port}", f"127.0.0.1.example:{port}"):
+    hosts = ("elsewhere.example", f"elsewhere.example:{port}", f"127.0.0.1.example:{port}")
+    for host in (*hosts, "127.0.0.1:x@elsewhere.example"):
         for method in ("GET", "HEAD"):
             assert ask(url, host=host, method=method).status_code == 403
     assert ask(url, host=f"localhost:{port}").text == "report"
