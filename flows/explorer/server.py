@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.explorer import grid, image, pictures, rendering, summaries, versions
 from flows.service.environment import HOST
-from flows.service.lookup import local_port
+from flows.service.pages import usual_port, written_down
 from tasks.common.errors import UserError, one_line
 
 REPORTS = Path("reports")
@@ -59,7 +59,7 @@ def pages_served() -> Iterator[str]:
 
     Gives the address, as `http://127.0.0.1:4201`. Ends with the block.
     """
-    with _listen(local_port() + 1) as listening:
+    with _listen(usual_port()) as listening:
         config = uvicorn.Config(
             create_app(),
             lifespan="off",
@@ -73,8 +73,10 @@ def pages_served() -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
+        url = f"http://{HOST}:{listening.getsockname()[1]}"
         try:
-            yield f"http://{HOST}:{listening.getsockname()[1]}"
+            with written_down(url):
+                yield url
         finally:
             server.should_exit = True
             thread.join(2 * SECONDS_TO_END)

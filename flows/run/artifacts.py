@@ -16,7 +16,7 @@ from prefect.artifacts import (
 )
 
 from flows.service.environment import is_this_machine
-from flows.service.server import pages_url
+from flows.service.pages import pages_url
 from flows.versions.diff import as_markdown
 from tasks.augment.counts import (
     by_kind,

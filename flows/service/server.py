@@ -132,11 +132,6 @@ def local_url() -> str:
     return f"http://{HOST}:{local_port()}/api"
 
 
-def pages_url() -> str:
-    """Where `variegate ui` serves the pages of the dataset, unless another has that port."""
-    return f"http://{HOST}:{local_port() + 1}"
-
-
 def is_up(url: str) -> bool:
     """Whether a Prefect server answers at this URL of loopback; no proxy is asked."""
     try:

@@ -90,7 +90,7 @@ def url(dataset: Project) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with dataset.here() as patched:
-        patched.setattr(server, "local_port", lambda: port - 1)
+        patched.setattr(server, "usual_port", lambda: port)
         patched.setattr(grid, "IMAGES_A_PAGE", A_PAGE)
         with server.pages_served() as served:
             yield served

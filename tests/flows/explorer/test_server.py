@@ -20,7 +20,7 @@ OWN = "http://127.0.0.1:4201"
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server, begun before reports/ is there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(server, "local_port", free)
+    monkeypatch.setattr(server, "usual_port", free)
     (tmp_path / "params.yaml").write_text("secret")
     with pages_served() as served:
         yield served
@@ -95,7 +95,7 @@ def test_it_listens_on_loopback_and_ends_with_the_block(
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(server, "local_port", lambda: port - 1)
+        monkeypatch.setattr(server, "usual_port", lambda: port)
         with pages_served() as served:
             assert served.startswith("http://127.0.0.1:") and not served.endswith(f":{port}")
             assert ask(served).status_code == 404
@@ -106,7 +106,7 @@ def test_it_listens_on_loopback_and_ends_with_the_block(
 @pytest.mark.services
 def test_the_last_port_has_no_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(server, "local_port", lambda: 65535)
+    monkeypatch.setattr(server, "usual_port", lambda: 65536)
     with pages_served() as served:
         assert ask(served).status_code == 404
 
