@@ -46,8 +46,8 @@ import psutil
 from expand import augment_params, prepare_variegate
 from storage import hardware
 
-from flows.explorer.fields import MEASURED, sortable
-from flows.explorer.query import IMAGES_A_PAGE
+from flows.explorer.queries.fields import MEASURED, sortable
+from flows.explorer.queries.query import IMAGES_A_PAGE
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS, MEASURES, SPLITS, VALIDATED_COLUMNS
 from tasks.dataset.paths import (

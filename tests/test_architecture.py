@@ -43,6 +43,7 @@ LAYERS = (
     "tasks/commands/predict",
     "flows/service",
     "flows/versions",
+    "flows/explorer/queries",
     "flows/explorer",
     "flows/run",
     "flows/console",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from flows.explorer.query import Query
+from flows.explorer.queries.query import Query
 from tasks.dataset import image_bytes
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.pixels.decode import decode

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flows.explorer.database import select_once
+from flows.explorer.queries.database import select_once
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.variant_measures import UNTOUCHED
 from tasks.studies.charts import Scale, Tick

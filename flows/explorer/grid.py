@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameters
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from flows.explorer import database, rendering
-from flows.explorer.fields import MEASURED, Field, Kind, numbers, sortable
-from flows.explorer.query import (
+from flows.explorer import rendering
+from flows.explorer.queries import database
+from flows.explorer.queries.fields import MEASURED, Field, Kind, numbers, sortable
+from flows.explorer.queries.query import (
     ANY,
     IMAGES_A_PAGE,
     OPERATION,
@@ -32,6 +33,7 @@ ROWS_AT_ONCE = 16_384  # of a CSV file: sorted ones may lie anywhere in the mani
 LABELS_OFFERED = 1000  # in the form; of more classes one is written
 VALUES_SHOWN = 100  # of a filter, those with the most rows
 FIRST_ROWS = 16_384  # of the ledger, in which nearly every operation is found
+SHARES = ("probability", "probability_of_label")  # said in percent, as elsewhere
 USUAL = ("ok", "written")  # what is not said of a picture
 MANIFESTS = {"original": (VALIDATED_MANIFEST, "validate"), "variant": (LEDGER, "augment")}
 # What a picture says, by the parameters that filter by it.
@@ -168,7 +170,9 @@ def said_fields(query: Query) -> list[Field]:
 
 
 def _cell(kind: Kind, row: dict[str, Any], said: list[Field]) -> Cell:
-    lines = [f"{field.title} {text}" for field in said if (text := in_words(row[field.name]))]
+    lines = [
+        f"{field.title} {text}" for field in said if (text := in_words(field, row[field.name]))
+    ]
     if row["status"] not in USUAL:
         lines.insert(0, ": ".join(filter(None, (row["status"], row["reason"]))))
     label, name = row["label"] or "no class", row["file_name"]
@@ -189,8 +193,10 @@ def short_name(name: str) -> str:
     return name.rpartition("::")[2].rpartition("/")[2]
 
 
-def in_words(value: Any) -> str:
+def in_words(field: Field, value: Any) -> str:
     """A value of a row for people; "" where there is none."""
+    if field.name in SHARES and value is not None:
+        return f"{value:.1%}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or isinstance(value, int | float):

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from flows.explorer import database, on_the_fly, pictures, rendering, words
+from flows.explorer import on_the_fly, pictures, rendering, words
 from flows.explorer.on_the_fly import Index, Made, Shown, SourceId
 from flows.explorer.pictures import Name
+from flows.explorer.queries import database
 from flows.explorer.words import Measure, Part, Sentence
 from tasks.common.errors import UserError
 from tasks.common.params import read_params

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastapi import Query
 
-from flows.explorer import database
+from flows.explorer.queries import database
 from tasks.common import machine
 from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE, read_params

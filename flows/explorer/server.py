@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flows.explorer import grid, image, pictures, rendering, summaries, versions
+from flows.explorer import classes, grid, image, operations, pictures, rendering, versions
 from flows.service.environment import HOST
 from flows.service.pages import usual_port, written_down
 from tasks.common.errors import UserError, one_line
@@ -95,7 +95,7 @@ def _listen(port: int) -> socket.socket:
 def create_app() -> ASGIApp:
     """The application: pages under /images and beside it, files of reports/ at all other paths."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for page in (grid, image, pictures, summaries, versions):
+    for page in (grid, image, classes, operations, versions, pictures):
         app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.mount("/", _ReportFiles(directory=REPORTS.resolve(), html=True, check_dir=False))

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import AfterValidator
 
 from flows.explorer import pictures, rendering
-from flows.explorer.database import State, select, state_of_files
+from flows.explorer.queries.database import State, select, state_of_files
 from flows.versions.git import git
 from tasks.common.errors import UserError
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, VALIDATED_MANIFEST, page_of_image

@@ -1,4 +1,4 @@
-"""A small dataset with images of every kind, to look at or to change."""
+"""Datasets for the pages: a small one with images of every kind, and random tables."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Project
 from tests.flows.explorer import dataset
+from tests.flows.explorer.random_tables import Tables, write_tables
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,12 @@ def explored(explored_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VARIEGATE_WORKERS", "1")
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def random_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
+    """The folder and the rows of random tables; not to be changed."""
+    folder = tmp_path_factory.mktemp("random")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        return folder, write_tables()

@@ -11,30 +11,23 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from flows.explorer import database, grid, server
-from flows.explorer.fields import FIELDS
-from flows.explorer.query import Query
+from flows.explorer import grid, server
+from flows.explorer.queries import database
+from flows.explorer.queries.fields import FIELDS
+from flows.explorer.queries.query import Query
 from tasks.common.errors import UserError
 from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST
+from tests.flows.explorer.queries.test_query import chosen_by_pandas, random_query
 from tests.flows.explorer.random_tables import LABELS, Tables, write_tables
-from tests.flows.explorer.test_query import chosen_by_pandas, random_query
 from tests.flows.explorer.test_server import client_of
 
 SCRIPT = next(label for label in LABELS if "<img" in label)
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
-    folder = tmp_path_factory.mktemp("dataset")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        return folder, write_tables()
-
-
 @pytest.fixture
-def tables(dataset: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch) -> Tables:
-    monkeypatch.chdir(dataset[0])
-    return dataset[1]
+def tables(random_dataset: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch) -> Tables:
+    monkeypatch.chdir(random_dataset[0])
+    return random_dataset[1]
 
 
 @pytest.fixture
@@ -102,7 +95,7 @@ def test_a_picture_says_what_it_is_filtered_and_sorted_by(
     lines = [
         row["label"],
         f"predicted {row['predicted']}",
-        f"confidence {row['probability']:.3f}",
+        f"confidence {row['probability']:.1%}",
         f"width {row['width']}",
         "height 16",
     ]
@@ -207,8 +200,9 @@ def test_a_csv_file_has_all_chosen_rows_and_columns_in_order(
             assert (column[known].astype(float) == expected[name][known].astype(float)).all()
             assert (column[~known] == "").all()
         else:
-            texts = expected[name].map({True: "true", False: "false"}.get, na_action="ignore")
-            assert (column == texts.fillna(expected[name]).fillna("")).all(), name
+            flags = {True: "true", False: "false"}
+            texts = ["" if pd.isna(value) else flags.get(value, value) for value in expected[name]]
+            assert column.tolist() == texts, name
 
 
 def test_a_csv_file_breaks_off_where_its_manifest_is_replaced(

@@ -25,7 +25,7 @@ from flows.explorer.server import create_app
 from flows.versions import revision
 from tasks.common import tables
 from tasks.dataset.columns import VALIDATED_COLUMNS
-from tests.flows.explorer.test_summaries import text_of
+from tests.flows.explorer.test_classes_and_operations import text_of
 
 Ask = Callable[..., httpx.Response]
 COLOURS = {

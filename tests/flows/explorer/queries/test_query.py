@@ -9,21 +9,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flows.explorer import database
-from flows.explorer.fields import FIELDS, MEASURED, Kind, numbers, sortable
-from flows.explorer.query import Query, rows_numbered
+from flows.explorer.queries import database
+from flows.explorer.queries.fields import FIELDS, MEASURED, Kind, numbers, sortable
+from flows.explorer.queries.query import Query, rows_numbered
 from flows.explorer.rendering import sentence_of
-from tests.flows.explorer.random_tables import LABELS, OPERATIONS, Tables, write_tables
+from tests.flows.explorer.random_tables import LABELS, OPERATIONS, Tables
 
 RANDOM_QUERIES = 150
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
-    folder = tmp_path_factory.mktemp("dataset")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        return folder, write_tables()
 
 
 def random_query(rng: np.random.Generator) -> dict[str, Any]:
@@ -94,9 +86,9 @@ def chosen_by_pandas(tables: Tables, asked: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_what_is_chosen_and_its_order_are_those_of_pandas(
-    dataset: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch
+    random_dataset: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, tables = dataset
+    folder, tables = random_dataset
     monkeypatch.chdir(folder)
     rng = np.random.default_rng(1)
     some = 0

@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from flows.explorer.fields import FIELDS, JOINS, ROWS_OF, Kind, numbers, sortable
-from flows.explorer.fields import Field as Column
+from flows.explorer.queries.fields import FIELDS, JOINS, ROWS_OF, Kind, numbers, sortable
+from flows.explorer.queries.fields import Field as Column
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.variant_measures import UNCHANGED
 

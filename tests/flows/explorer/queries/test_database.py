@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.explorer import database
+from flows.explorer.queries import database
 from tasks.common import tables
 from tasks.common.errors import UserError
 from tasks.dataset.columns import LEDGER_COLUMNS, VALIDATED_COLUMNS

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
-from flows.explorer import summaries
+from flows.explorer import summary_parts
+from flows.explorer.charts import histograms_of
 from flows.explorer.server import create_app
 from tasks.common import tables
 from tasks.dataset.columns import LEDGER_COLUMNS, MEASURES, VALIDATED_COLUMNS
@@ -271,7 +272,7 @@ def random_ledger(count: int) -> pd.DataFrame:
 def test_histograms_count_what_numpy_counts(ask: Ask) -> None:
     ledger = random_ledger(600)
     its = ledger[(ledger["source_label"] == "cat") & (ledger["status"] == "written")]
-    found = summaries.histograms_of("source_label = ?", ["cat"])
+    found = histograms_of("source_label = ?", ["cat"])
     assert [each.drawn.measure for each in found] == list(MEASURES)
     for each in found:
         values = its[each.drawn.measure].dropna()
@@ -289,9 +290,9 @@ def test_histograms_count_what_numpy_counts(ask: Ask) -> None:
 
 def test_a_bar_leads_to_so_many_variants_as_it_says(ask: Ask) -> None:
     random_ledger(600)
-    found = summaries.histograms_of("source_label = ?", ["cat"])
+    found = histograms_of("source_label = ?", ["cat"])
     for each in found:
-        linked = summaries.with_links(each, {"kind": "variant"})
+        linked = summary_parts.with_links(each, {"kind": "variant"})
         for bar, page in zip(linked.drawn.bars, linked.pages, strict=True):
             said = int(bar.title.split(": ")[1].split(" of ")[0])
             rows = csv_of(ask(page.replace("/images?", "/images.csv?")))
@@ -317,10 +318,10 @@ def csv_of(answer: httpx.Response) -> pd.DataFrame:
 def test_the_worst_are_those_that_pandas_finds(ask: Ask) -> None:
     ledger = random_ledger(300)
     its = ledger[(ledger["source_label"] == "cat") & (ledger["status"] == "written")]
-    rows = summaries.worst_of("source_label = ?", ["cat"], {"kind": "variant", "label": "cat"})
+    rows = summary_parts.worst_of("source_label = ?", ["cat"], {"kind": "variant", "label": "cat"})
     found = {row.heading: [card.page[-4:] for card in row.cards] for row in rows}
     expected = {}
-    for measure, heading in summaries.WORST.items():
+    for measure, heading in summary_parts.WORST.items():
         high = high_is_worst(measure)
         values = its[[measure, "variant_id"]].dropna()
         worse = (
@@ -329,7 +330,7 @@ def test_the_worst_are_those_that_pandas_finds(ask: Ask) -> None:
             else (values[measure] < UNTOUCHED[measure])
         )
         ordered = values[worse].sort_values([measure, "variant_id"], ascending=[not high, True])
-        expected[heading] = [name[-4:] for name in ordered["variant_id"].head(summaries.SHOWN)]
+        expected[heading] = [name[-4:] for name in ordered["variant_id"].head(summary_parts.SHOWN)]
     assert found == expected
 
 
