@@ -1,9 +1,11 @@
 """Files of web servers, for downloads that go on where they were."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,8 +76,8 @@ def _answer_to(url: str, headers: dict[str, str] | None = None) -> Iterator[http
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
         raise UserError(f"{shown(url)}: needs an address of a file: {_words(error)}") from error
     except httpx.TransportError as error:
-        if isinstance(_cause(error), ssl.SSLCertVerificationError):
-            problem = "no certificate that this machine trusts vouches for the server"
+        problem = _lasting_problem(_cause(error))
+        if problem:
             raise UserError(f"{shown(url)}: {problem}: {_words(error)}") from error
         raise TransientError(_words(error)) from error
 
@@ -96,7 +98,7 @@ def _require_web(url: str, request: httpx.Request) -> None:
 
 
 def _require_success(url: str, answer: httpx.Response) -> None:
-    status = f"{answer.status_code} {answer.reason_phrase}".strip()
+    status = _in_words(answer.status_code)
     if answer.status_code in (200, 206):
         return
     # it is shorter than the part of it that is here
@@ -126,6 +128,26 @@ def _version(answer: httpx.Response) -> str:
     else:
         found = str(answer.headers.get("Last-Modified", ""))
     return found if found.isascii() else ""  # httpx sends no other headers back
+
+
+def _in_words(status: int) -> str:
+    """A status, as `404 Not Found`. What the server itself calls it may be anything."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _lasting_problem(cause: BaseException) -> str:
+    """Why trying again would not help; "" where it may."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return "no certificate that this machine trusts vouches for the server"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "needs a server that speaks https at this port, found another"
+    # without a network the answer is EAI_AGAIN
+    if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+        return "needs a host that exists"
+    return ""
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -133,11 +133,17 @@ def _require_known(source: str) -> None:
     found = ADDRESS.match(source)
     if found is None:
         return
+    # of what follows no part can be told to be no secret
     try:
         parts = urlsplit(source)
-    except ValueError as error:  # of which no part can be told to be no secret
+    except ValueError as error:
         need = f"needs an address, such as {EXAMPLE}"
         raise UserError(f"{found[0]}...: {need}: {error}") from None
+    try:
+        _ = parts.port
+    except ValueError:
+        need = "needs a number as port; in a password / is written %2F, and @ %40"
+        raise UserError(f"{found[0]}...: {need}") from None
     if found[1].lower() not in SCHEMES:
         need = "needs https://, http://, s3:// or a local file"
         raise UserError(f"{http_files.shown(source)}: {need}")

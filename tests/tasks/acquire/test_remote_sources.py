@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import socket
 import sys
 import threading
 import zipfile
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -258,12 +260,34 @@ def test_a_server_that_refuses_a_range_nobody_asked_for_is_one_line(site: Site) 
     assert refused(site.url) == f"{site.url}: needs a file, the server answers {answer}"
 
 
+def test_what_will_not_pass_is_told_at_once(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secure = site.url.replace("http://", "https://")
+    line = f"{secure}: needs a server that speaks https at this port, found another: "
+    assert refused(secure).startswith(line)
+    for code, sentence in (
+        (socket.EAI_NONAME, "needs a host that exists: "),
+        (socket.EAI_AGAIN, ""),
+    ):
+        error = socket.gaierror(code, "told by the resolver")
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=error))
+        text = refused("http://photos.example/x.zip")
+        assert text.startswith(f"http://photos.example/x.zip: {sentence}")
+        assert ("4 times in a row" in text) == (capsys.readouterr().out.count("once more") == 3)
+        assert ("4 times in a row" in text) == (sentence == "")
+
+
 @pytest.mark.parametrize(
     ("address", "line"),
     [
         ("https://me:secret@[bad/x", "https://...: needs an address, such as {}: Invalid IPv6 URL"),
         ("s3://[bad", "s3://...: needs an address, such as {}: Invalid IPv6 URL"),
         ("https://", "https://: needs the name of a host, as in {}"),
+        (
+            "https://me:sec/ret@host/x",
+            "https://...: needs a number as port; in a password / is written %2F, and @ %40",
+        ),
     ],
 )
 def test_what_is_no_address_is_one_line(address: str, line: str) -> None:
