@@ -173,9 +173,12 @@ def _unequal(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
 
 
 def _accuracy(metrics: dict[str, Any]) -> dict[str, Any] | None:
-    """How many test images there were, their accuracy and its interval; None: not evaluated."""
+    """How many test images there were, their accuracy and its interval.
+
+    None where they are not known: it was not evaluated, or by a version without intervals.
+    """
     names = ("images", "accuracy", "accuracy_low", "accuracy_high")
-    return {name: metrics[name] for name in names} if metrics else None
+    return {name: metrics[name] for name in names} if metrics.keys() >= set(names) else None
 
 
 # --- text -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,17 @@ def test_text_shows_some_of_each_kind_and_json_all() -> None:
         "added: 8\n" + "".join(f"  cat/{n:02}.png (train)\n" for n in range(5)) + more
     )
     assert len(found["added"]) == 8
+
+
+def test_an_accuracy_without_its_interval_is_not_told() -> None:
+    known = {"images": 3, "accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75}
+    old, new = ({"images": 3, "accuracy": 0.4}, known)
+    versions = [replace(version("v", BEFORE), metrics=metrics) for metrics in (old, new)]
+    line = "\naccuracy not evaluated -> 50.00% (25.0 to 75.0) of 3 test images"
+    assert line in as_text(compare(*versions))
+    assert "accuracy" not in as_text(compare(versions[0], versions[0]))
+    same = as_markdown(compare(versions[1], versions[1]))
+    assert "\n\nAccuracy: 50.00% (25.0 to 75.0) of 3 test images" in same
 
 
 def test_text_shows_the_classes_whose_counts_changed() -> None:
