@@ -56,8 +56,8 @@ FROM variants GROUP BY ALL ORDER BY count DESC, kind
 """
 DRAWN = f"""
 SELECT variant_id, source_id, operations, {", ".join(MEASURES)}
-FROM variants WHERE status = 'written' AND {HAS_OPERATION} LIMIT ?
-"""  # the first ones: rows keep their order
+FROM variants WHERE status = 'written' AND {HAS_OPERATION} ORDER BY variant_id LIMIT ?
+"""  # in the order of hashes, which is one of chance: some of each class
 
 
 @router.get("/operations")
@@ -174,8 +174,8 @@ def _examples(name: str, has: str, arguments: Any) -> Examples | None:
     chosen = [(int(known.index[place]), float(known.iloc[place])) for place in places]
     cards = [variant_card(rows[row], f"{by} {number(value)}") for row, value in chosen]
     lowest, highest = number(known.iloc[0]), number(known.iloc[-1])
-    what = f"By {by}, {lowest} to {highest} among the first {len(known):,} stored variants"
-    return Examples(f"{what} that had it; what else was applied to them differs.", cards)
+    what = f"By {by}, {lowest} to {highest} among {len(known):,} stored variants that had it"
+    return Examples(f"{what}; what else was applied to them differs.", cards)
 
 
 def _numbers_drawn(name: str, row: dict[str, Any]) -> dict[str, float]:
