@@ -16,6 +16,7 @@ LAYERS = (
     "tasks/workers",
     "tasks/pixels",
     "tasks/dataset",
+    "tasks/reports",
     "tasks/acquire",
     "tasks/ingest/tables",
     "tasks/ingest",

@@ -28,7 +28,7 @@ from tasks.augment.counts import (
     read_labels,
     read_rejections,
 )
-from tasks.common.markdown import code_span
+from tasks.common.texts import code_span
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.paths import (
     COUNTS,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flows.versions.revision import Version
-from tasks.common.markdown import code_span, table
+from tasks.common.texts import code_span, table
 
 KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
 MOST_EXAMPLES = 5  # of each kind, in text

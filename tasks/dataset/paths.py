@@ -69,6 +69,21 @@ def page_of_operation(name: str) -> str:
     return f"/operation?{urlencode({'name': name})}"
 
 
+CLASSES_PAGE = "/classes"
+OPERATIONS_PAGE = "/operations"
+VERSIONS_PAGE = "/versions"
+REPORT_PAGE = "/"
+
+# where reports lead to at their top: the same as the pages' own navigation
+NAVIGATION = {
+    "Images": page_of_images(),
+    "Variants": page_of_images(kind="variant"),
+    "Classes": CLASSES_PAGE,
+    "Operations": OPERATIONS_PAGE,
+    "Versions": VERSIONS_PAGE,
+    "Report": REPORT_PAGE,
+}
+
 # by their names, for templates
 PAGES = {
     page.__name__: page

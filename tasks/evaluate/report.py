@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -14,7 +13,6 @@ from markupsafe import Markup
 from tasks.dataset import image_bytes
 from tasks.dataset.captions import relabelled_in_words
 from tasks.dataset.columns import SPLITS
-from tasks.dataset.paths import PAGES
 from tasks.dataset.selections import (
     count_by_class,
     example_rows,
@@ -32,6 +30,7 @@ from tasks.model.image_array import read_bytes
 from tasks.model.images import InputForm
 from tasks.pixels.preprocess import AS_DECODED, Preprocessing
 from tasks.pixels.thumbnails import picture
+from tasks.reports.templates import environment
 from tasks.train.curves import training_curves
 
 SHEET_ROWS = 8
@@ -62,20 +61,15 @@ class Findings:
 
 def render(findings: Findings) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= PAGES | {
+    templates = environment(Path(__file__).parent)
+    templates.globals |= {
         "percent": with_ends(in_percent),
         "number": with_ends(in_numbers),
         "unchanged": UNCHANGED,
     }
     classes = count_table(findings.validated, findings.ledger)
     preprocessing = InputForm.from_card(findings.card).preprocessing
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         card=findings.card,
         numbers=findings.numbers,
         classes=classes,

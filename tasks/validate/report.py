@@ -5,15 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from tasks.dataset import clutter, image_bytes
 from tasks.dataset.columns import REASONS, SPLITS
-from tasks.dataset.paths import PAGES
 from tasks.dataset.selections import count_by_class, is_usable, quarantined
 from tasks.pixels import thumbnails
 from tasks.pixels.decode import UndecodableError
+from tasks.reports.templates import environment
 from tasks.validate.summary import Validated
 
 THUMBNAIL = 96  # pixels a side
@@ -29,26 +28,23 @@ def render(validated: Validated, metrics: dict[str, Any]) -> str:
         metrics: the content of metrics/validate.json.
     """
     rows = validated.rows
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= PAGES
-    return environment.get_template("report.html.j2").render(
-        numbers=metrics,
-        clutter=clutter.words(metrics["clutter"]),
-        splits=SPLITS,
-        classes=count_table(rows),
-        pairs=list(pair_sections(validated)),
-        findings=[
-            (finding.text, figures(rows.loc[finding.images]))
-            for finding in validated.findings
-            if len(finding.images)
-        ],
-        set_aside=list(quarantined_sections(rows)),
-        most_shown=MOST_SHOWN,
+    return (
+        environment(Path(__file__).parent)
+        .get_template("report.html.j2")
+        .render(
+            numbers=metrics,
+            clutter=clutter.words(metrics["clutter"]),
+            splits=SPLITS,
+            classes=count_table(rows),
+            pairs=list(pair_sections(validated)),
+            findings=[
+                (finding.text, figures(rows.loc[finding.images]))
+                for finding in validated.findings
+                if len(finding.images)
+            ],
+            set_aside=list(quarantined_sections(rows)),
+            most_shown=MOST_SHOWN,
+        )
     )
 
 

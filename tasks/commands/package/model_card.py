@@ -11,8 +11,8 @@ from ruamel.yaml import YAML, YAMLError
 
 from tasks.commands.package.agreement import TOLERANCE, Checked, grey_levels
 from tasks.common import tables
-from tasks.common.markdown import code_span, table
 from tasks.common.params import PARAMS_FILE, read_blocks
+from tasks.common.texts import code_span, table
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.manifests import read_ledger, read_validated
 from tasks.dataset.paths import (

@@ -171,10 +171,57 @@ def test_words_can_be_read_in_light_and_dark(scheme: str, browser: Any, url: str
                 .map((each) => getComputedStyle(document.querySelector(each)).color)
                 .concat(getComputedStyle(document.body).backgroundColor)"""
         )
-        *inks, paper = [tuple(map(int, re.findall(r"\d+", colour))) for colour in colours]
+        *inks, paper = map(rgb, colours)
         assert (sum(paper) < 200) == (scheme == "dark")
         for ink in inks:
             assert contrast(ink, paper) >= 4.5
+
+
+COLOURS_OF_TEXTS = """
+() => [...document.querySelectorAll("body *")].flatMap((each) => {
+    const has = [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const style = getComputedStyle(each);
+    const shaded = each.closest(".confusion td");
+    if (!has || shaded || !each.getClientRects().length || each.tagName === "TITLE") return [];
+    return [each instanceof SVGElement ? style.fill : style.color];
+})
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("report", ["/", "/data.html"])
+def test_reports_can_be_read_in_light_and_dark(
+    report: str, scheme: str, browser: Any, url: str
+) -> None:
+    with checked_page(browser, url, color_scheme=scheme) as page:
+        page.goto(report)
+        paper = rgb(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert (sum(paper) < 200) == (scheme == "dark")
+        found = page.evaluate(COLOURS_OF_TEXTS)
+        assert len(found) > 50
+        for colour in set(found):
+            assert contrast(rgb(colour), paper) >= 4.5, colour
+        lines = page.eval_on_selector_all(
+            ".chart path, .chart use", "all => all.map((each) => getComputedStyle(each).stroke)"
+        )
+        for colour in set(lines) - {"none"}:  # Matplotlib's own, but for black
+            assert contrast(rgb(colour), paper) >= 1.5, colour
+
+
+@pytest.mark.parametrize("report", ["/", "/data.html"])
+def test_reports_lead_back_to_the_pages(report: str, page: Any) -> None:
+    for name in ("Images", "Variants", "Classes", "Operations", "Versions"):
+        page.goto(report)
+        page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        assert page.locator("nav [aria-current=page]").inner_text() == name
+    page.goto(report)
+    page.get_by_role("navigation").get_by_role("link", name="Report", exact=True).click()
+    playwright.expect(page.get_by_role("heading", name="Variegate", exact=True)).to_be_visible()
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    """The numbers of `rgb(1, 2, 3)`."""
+    return tuple(map(int, re.findall(r"\d+", colour)[:3]))
 
 
 def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:

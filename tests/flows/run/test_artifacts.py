@@ -15,8 +15,8 @@ from flows.run import artifacts
 from flows.run.artifacts import MOST_BYTES_OF_PICTURE, picture_or_size
 from tasks.augment.__main__ import SOURCES_SHOWN
 from tasks.augment.contact_sheet import CELL, MOST_SHOWN, SHEET_QUALITY
-from tasks.common.markdown import code_span
 from tasks.common.tables import write_table
+from tasks.common.texts import code_span
 from tasks.dataset.columns import MEASURES, VALIDATED_COLUMNS
 from tasks.dataset.manifests import read_ledger
 from tasks.dataset.paths import VALIDATED_MANIFEST, page_of_class

@@ -4,12 +4,11 @@ import random
 import re
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 import pytest
 
 from tasks.dataset.manifests import read_ledger
-from tasks.dataset.paths import LEDGER, PAGES
+from tasks.dataset.paths import LEDGER
 from tasks.dataset.variant_measures import QUANTILES, UNCHANGED, read_measured
 from tasks.evaluate import image_quality
 from tasks.evaluate.image_quality import (
@@ -23,6 +22,7 @@ from tasks.evaluate.image_quality import (
     worst_classes,
 )
 from tasks.pixels.preprocess import AS_DECODED
+from tasks.reports.templates import environment
 from tests.tasks.augment import datasets
 from tests.tasks.augment.datasets import Dataset
 
@@ -120,6 +120,5 @@ def test_without_variants_the_section_says_so() -> None:
 
 def render(section: dict) -> str:
     folder = Path(image_quality.__file__).parent
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True)
-    environment.globals |= PAGES | {"unchanged": UNCHANGED}
-    return environment.get_template("image_quality.html.j2").render(quality=section)
+    template = environment(folder).get_template("image_quality.html.j2")
+    return template.render(quality=section, unchanged=UNCHANGED)

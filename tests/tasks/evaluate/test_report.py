@@ -1,6 +1,7 @@
 """The report is one page that loads nothing, escapes names and is the same each time."""
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from tasks.dataset.paths import NAVIGATION
 from tasks.evaluate.metrics import Outcomes
 from tasks.evaluate.mistakes import find_mistakes
 from tasks.evaluate.plots import reliability_table
@@ -30,9 +32,10 @@ def test_the_report_carries_everything_and_escapes_names(digits: Project) -> Non
     assert not re.findall(r"""src=["'](?!data:)""", page)
     links = re.findall(r"""href=["'](?!data:|#)([^"']+)""", page)
     assert [link for link in links if not link.startswith("/")] == ["data.html"]  # beside it
+    assert set(NAVIGATION.values()) <= {unescape(link) for link in links}
     assert {link.partition("?")[0] for link in links} - {"data.html"} == {
-        "/image", "/images", "/class", "/operation",
-    }  # fmt: skip
+        "/image", "/images", "/class", "/operation", *NAVIGATION.values(),
+    } - {NAVIGATION["Variants"]}  # fmt: skip
     assert f"/class?{urlencode({'name': strange.name})}" in links
     wrong = wrong_predictions(digits)["file_name"]
     assert {f"/image?{urlencode({'file': name})}" for name in wrong} <= set(links)

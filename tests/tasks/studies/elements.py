@@ -33,8 +33,9 @@ class Elements(HTMLParser):
 
 
 def needs_nothing(page: str) -> bool:
-    """Whether a page loads nothing, links to nothing and runs nothing."""
-    links = re.findall(r"""(?:src|href|action|data)=["'](?!data:(?:image/|,))([^"']*)""", page)
+    """Whether a page loads nothing, runs nothing and links to nothing but pages of one server."""
+    loaded = re.findall(r"""(?:src|action|data)=["'](?!data:image/)([^"']*)""", page)
+    links = loaded + re.findall(r"""href=["'](?!data:,|/(?!/))([^"']*)""", page)
     foreign = ("http", "url(", "@import", "javascript:")
     return (
         not links

@@ -305,6 +305,7 @@ def test_near_duplicates_of_two_labels_are_listed_and_stay(project: Project) -> 
     )
     page = project.path("data/validated/report.html").read_text()
     assert "Look the same, and have two labels" in page and page.count("data:image/") == 2
+    assert "<p>1 pair.</p>" in page and "</b>pair looks the same<" in page
 
 
 def test_the_page_escapes_names_and_loads_nothing(digits: Project) -> None:
@@ -318,6 +319,14 @@ def test_the_page_escapes_names_and_loads_nothing(digits: Project) -> None:
     assert "/class?name=%3Cscript%3Ealert%281%29%3C" in links
     assert "/image?file=0%2F0000.png" in links
     assert "/images?status=quarantined&amp;reason=label_conflict" in links
+
+
+def test_the_page_says_in_words_which_files_cannot_be_shown(digits: Project) -> None:
+    digits.path("data/raw/0/broken.png").write_bytes(b"GIF89a")
+    validated(digits)
+    page = digits.path("data/validated/report.html").read_text()
+    shown = page.partition("0/broken.png")[0].rpartition("<figure>")[2]
+    assert shown.startswith('<div class="none">This file cannot be shown.</div>')
 
 
 def test_only_what_changed_is_decoded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,16 @@
-"""Markdown with names that others chose: code spans and tables."""
+"""Texts for people: counts with their nouns, and Markdown with names that others chose."""
 
 import re
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun, as `1 image` or `1,234 images`; `more`: the plural, if not with -s."""
+    return f"{count:,} {noun(count, one, more)}"
+
+
+def noun(count: int, one: str, more: str | None = None) -> str:
+    """The noun of a count that stands elsewhere; see counted()."""
+    return one if count == 1 else more or f"{one}s"
 
 
 def code_span(text: str) -> str:

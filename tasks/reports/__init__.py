@@ -1,0 +1,1 @@
+"""What all reports have in common: their frame, and how their templates are rendered."""
