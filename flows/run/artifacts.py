@@ -1,7 +1,7 @@
 """Prefect artifacts of a stage: counts, progress, links, pictures and changes of the dataset."""
 
 import os
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,17 +33,28 @@ from tasks.dataset.columns import MEASURES
 from tasks.dataset.paths import (
     COUNTS,
     LEDGER,
+    REPORT_PAGE,
+    VERSIONS_PAGE,
     page_of_class,
     page_of_images,
     page_of_operation,
+    page_of_variant,
 )
-from tasks.dataset.variant_measures import UNCHANGED, Measured, high_is_worst, read_measured
+from tasks.dataset.variant_measures import (
+    UNCHANGED,
+    Measured,
+    high_is_worst,
+    read_measured,
+    read_rows,
+)
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 
 # Prefect sends each artifact as an event too, and refuses those of more than 1.5 MB.
 MOST_BYTES_OF_PICTURE = 1_400_000
 MOST_CLASSES = 2_000  # of a table
+PAGES_OF_FILES = {"report": REPORT_PAGE, "images": page_of_images()}  # by what stages call them
+PAGES_OF_PICTURES = {"contact sheet": ("All variants", page_of_images(kind="variant"))}
 
 
 def publish_counts(stage: str, counts: dict[str, Any]) -> None:
@@ -102,7 +113,7 @@ def label_cells(sources: int, shown: dict[str, Any] | None) -> dict[str, Any]:
 def publish_measures() -> None:
     """What augmentation did to the images: their measures, by operation too, and the worst."""
     from tasks.augment.contact_sheet import SHEET_QUALITY  # with Albumentations: a second
-    from tasks.commands.worst_variants import stored_worst_sheet
+    from tasks.commands.worst_variants import WORST_SHOWN, stored_worst_sheet
 
     measured = read_measured(LEDGER)
     if not measured.known:
@@ -114,7 +125,8 @@ def publish_measures() -> None:
     create_table_artifact(rows, key="image-measures-by-operation", description=text)
     sheet = stored_worst_sheet(LEDGER, measured)
     if sheet is not None:
-        publish_picture("worst variants", data_uri(encode(sheet, "jpeg", SHEET_QUALITY), "jpeg"))
+        uri = data_uri(encode(sheet, "jpeg", SHEET_QUALITY), "jpeg")
+        publish_picture("worst variants", uri, worst_variants(measured, WORST_SHOWN))
 
 
 def measure_rows(measured: Measured) -> list[dict[str, Any]]:
@@ -149,6 +161,21 @@ def linked_operation(name: str) -> str:
     return name if name == UNCHANGED else linked(name, page_of_operation(name))
 
 
+def worst_variants(measured: Measured, count: int) -> str:
+    """A list in Markdown: of each measure its so many worst variants, which lead to their pages."""
+    worst = measured.worst_rows(count)
+    numbers = sorted(set(chain.from_iterable(worst.values())))
+    names = read_rows(LEDGER, numbers, ["source_id", "variant_id"]).set_axis(numbers)
+    pages = {
+        row.Index: linked(row.variant_id, page_of_variant(row.source_id, row.variant_id))
+        for row in names.itertuples()
+    }
+    return "\n".join(
+        f"- {linked(measure, page_of_worst(measure))}: {', '.join(map(pages.__getitem__, its))}"
+        for measure, its in worst.items()
+    )
+
+
 def page_of_worst(measure: str) -> str:
     """The grid of the variants, the worst by this measure first."""
     order = "desc" if high_is_worst(measure) else "asc"
@@ -169,11 +196,20 @@ def linked(name: str, page: str) -> str:
         name: also one that others chose.
         page: see tasks.dataset.paths.
     """
-    server = os.environ.get("PREFECT_API_URL", "")
-    elsewhere = server and not is_this_machine(urlsplit(server).hostname or "")
-    if elsewhere or set(name) & set("[]`") or not name.strip() or not name.isprintable():
+    if not is_reached() or set(name) & set("[]`") or not name.strip() or not name.isprintable():
         return code_span(name)
     return f"[{name}]({pages_url()}{page})"
+
+
+def leading(words: str, page: str) -> str:
+    """Words of ours, as linked(); "" where they would lead nowhere."""
+    return linked(words, page) if is_reached() else ""
+
+
+def is_reached() -> bool:
+    """Whether the dashboard is this machine's, where `variegate ui` serves the pages."""
+    server = os.environ.get("PREFECT_API_URL", "")
+    return not server or is_this_machine(urlsplit(server).hostname or "")
 
 
 def median_and_worse(measured: Measured, name: str) -> pd.Series:
@@ -183,17 +219,19 @@ def median_and_worse(measured: Measured, name: str) -> pd.Series:
 
 
 def publish_link(stage: str, text: str, path: str) -> None:
-    """The path of a file that the stage wrote for people."""
+    """The path of a file that the stage wrote for people, and the page that shows it."""
+    named = leading(text, PAGES_OF_FILES[text]) or text
     create_markdown_artifact(
-        f"The {text}: {code_span(str(Path(path).resolve()))}", key=f"{stage}-{text}"
+        f"The {named}: {code_span(str(Path(path).resolve()))}", key=f"{stage}-{text}"
     )
 
 
-def publish_picture(text: str, uri: str) -> None:
-    """A picture, given as a `data:` URI."""
-    create_markdown_artifact(
-        picture_or_size(text, uri), key=text.replace(" ", "-"), description=text.capitalize()
-    )
+def publish_picture(text: str, uri: str, more: str = "") -> None:
+    """A picture, given as a `data:` URI; `more`: what stands below it, in Markdown."""
+    if text in PAGES_OF_PICTURES:
+        more = leading(*PAGES_OF_PICTURES[text])
+    shown = paragraphs(picture_or_size(text, uri), more)
+    create_markdown_artifact(shown, key=text.replace(" ", "-"), description=text.capitalize())
 
 
 def picture_or_size(text: str, uri: str) -> str:
@@ -210,9 +248,13 @@ def publish_changes(found: dict[str, Any] | None) -> None:
         found: see flows.versions.publish.changes_since_commit().
     """
     if found is not None:
-        create_markdown_artifact(
-            as_markdown(found), key="changes", description="Since the last commit"
-        )
+        text = paragraphs(as_markdown(found), leading("The same with pictures", VERSIONS_PAGE))
+        create_markdown_artifact(text, key="changes", description="Since the last commit")
+
+
+def paragraphs(*parts: str) -> str:
+    """Markdown of parts, of which some may be empty."""
+    return "\n\n".join(filter(None, parts))
 
 
 class Progress:

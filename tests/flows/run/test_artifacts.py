@@ -19,7 +19,7 @@ from tasks.common.tables import write_table
 from tasks.common.texts import code_span
 from tasks.dataset.columns import MEASURES, VALIDATED_COLUMNS
 from tasks.dataset.manifests import read_ledger
-from tasks.dataset.paths import VALIDATED_MANIFEST, page_of_class
+from tasks.dataset.paths import VALIDATED_MANIFEST, page_of_class, page_of_variant
 from tasks.pixels.encode import encode
 from tasks.pixels.thumbnails import data_uri
 from tests.tasks.augment import datasets
@@ -84,6 +84,52 @@ def test_what_a_gate_rejected_is_found_by_the_reason_that_the_grid_knows() -> No
     assert artifacts.page_of_rejected("not_distinct") == f"{page}not_distinct"
 
 
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The Markdown that is published, by key."""
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(
+        artifacts,
+        "create_markdown_artifact",
+        lambda text, key, description="": shown.update({key: text}),
+    )
+    return shown
+
+
+def test_reports_pictures_and_changes_lead_to_their_pages(
+    published: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish() -> list[str]:
+        artifacts.publish_link("evaluate", "report", "/r/index.html")
+        artifacts.publish_link("validate", "images", "/v/report.html")
+        artifacts.publish_picture("contact sheet", "data:,x")
+        artifacts.publish_picture("training curves", "data:,x")
+        artifacts.publish_changes({})
+        return list(published.values())
+
+    monkeypatch.setattr(artifacts, "as_markdown", lambda found: "## Dataset")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    here = "http://127.0.0.1:4201"
+    assert publish() == [
+        f"The [report]({here}/): `/r/index.html`",
+        f"The [images]({here}/images): `/v/report.html`",
+        f"![contact sheet](data:,x)\n\n[All variants]({here}/images?kind=variant)",
+        "![training curves](data:,x)",
+        f"## Dataset\n\n[The same with pictures]({here}/versions)",
+    ]
+    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example/api")
+    assert publish() == [
+        "The report: `/r/index.html`",
+        "The images: `/v/report.html`",
+        "![contact sheet](data:,x)",
+        "![training curves](data:,x)",
+        "## Dataset",
+    ]
+    assert list(published) == [
+        "evaluate-report", "validate-images", "contact-sheet", "training-curves", "changes",
+    ]  # fmt: skip
+
+
 @pytest.mark.starts
 def test_rejected_variants_have_their_reasons_by_class_and_what_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,7 +182,7 @@ def test_measures_are_told_in_all_by_operation_and_as_pictures(
     dataset.count = {"variants_per_image": 4}
     datasets.run(dataset, tmp_path, monkeypatch)
     tables: dict[str, list[dict[str, Any]]] = {}
-    pictures: list[tuple[str, str]] = []
+    pictures: list[tuple[str, str, str]] = []
     validated = dataset.validated().reindex(columns=VALIDATED_COLUMNS.names)
     write_table(VALIDATED_MANIFEST, validated, VALIDATED_COLUMNS)
     monkeypatch.setattr(
@@ -166,5 +212,11 @@ def test_measures_are_told_in_all_by_operation_and_as_pictures(
     assert rows[1]["variants"] == len(borders) == 16
     assert rows[1]["border"] == f"{borders.median():.2f} / {borders.quantile(0.95):.2f}"
     assert "encoding_psnr" not in rows[1]  # digits are stored without loss
-    [(name, uri)] = pictures
+    [(name, uri, listed)] = pictures
     assert name == "worst variants" and uri.startswith("data:image/jpeg;base64,")
+    [line] = [line for line in listed.splitlines() if line.startswith(f"- {named}: ")]
+    worst = ledger.loc[borders.nlargest(3).index]
+    assert line.partition(": ")[2] == ", ".join(
+        f"[{row.variant_id}](http://127.0.0.1:4201{page_of_variant(row.source_id, row.variant_id)})"
+        for row in worst.itertuples()
+    )
