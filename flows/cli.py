@@ -19,6 +19,7 @@ from flows.inputs import Inputs, read_inputs
 from flows.options import AsJson
 from flows.study_commands import studies
 from tasks.common.errors import CheckFailedError, UserError, exit_code, one_line, with_prefix
+from tasks.common.texts import counted
 
 INTERRUPTED = "interrupted; what was finished is kept, and the next run goes on from there"
 
@@ -94,7 +95,7 @@ def sample(
     require_own_folder()
     count = write_sample_if_empty(name) if if_empty else write_sample(name, RAW)
     if count:
-        print(f"wrote {count:,} images to {RAW}")
+        print(f"wrote {counted(count, 'image')} to {RAW}")
 
 
 @app.command("import")
@@ -175,7 +176,7 @@ def _import_torchvision(name: str, root: Path | None) -> None:
     from tasks.dataset.paths import RAW
 
     files = write_dataset(name, RAW, root or machine.cache_folder() / "torchvision")
-    print(f"wrote {files:,} files to {RAW}")
+    print(f"wrote {counted(files, 'file')} to {RAW}")
 
 
 def _import_parquet(
@@ -185,7 +186,7 @@ def _import_parquet(
     from tasks.dataset.paths import RAW
 
     written = write_images(paths, RAW, max_gb, image_column, label_column)
-    print(f"wrote {written.files:,} images to {RAW}")
+    print(f"wrote {counted(written.files, 'image')} to {RAW}")
     for note in written.notes:
         print(f"note: {note}")
 
@@ -197,7 +198,7 @@ def _import_tree(tree: Path, left_out: Sequence[str]) -> None:
 
     files = move_tree(tree, RAW)
     more = f"; {clutter.words(clutter.count(left_out))}" if left_out else ""
-    print(f"wrote {files:,} files to {RAW}{more}")
+    print(f"wrote {counted(files, 'file')} to {RAW}{more}")
 
 
 def _import_archives(paths: list[Path], max_gb: float, encoding: str | None) -> None:
@@ -207,7 +208,7 @@ def _import_archives(paths: list[Path], max_gb: float, encoding: str | None) -> 
 
     found = unpack(paths, RAW, max_gb, encoding)
     left_out = f"; {clutter.words(found.clutter)}" if found.clutter["files"] else ""
-    print(f"wrote {found.files:,} files to {RAW}{left_out}")
+    print(f"wrote {counted(found.files, 'file')} to {RAW}{left_out}")
     if found.guessed:
         print(found.guessed)
 
@@ -670,7 +671,10 @@ def predict(
 
     found = find_files(files)
     if found.left_out:
-        print(f"note: {found.left_out:,} files in folders are no images", file=sys.stderr)
+        left_out = counted(
+            found.left_out, "file in folders is no image", "files in folders are no images"
+        )
+        print(f"note: {left_out}", file=sys.stderr)
     results = predictions(found)
     unread = print_json(results) if as_json else print_table(results, found.files)
     if unread:
@@ -693,7 +697,7 @@ def package(
     with contextlib.redirect_stdout(sys.stderr):  # progress: standard output is for the result
         checked = write(folder)
     worst = max(checked.worst.values())
-    compared = f"{checked.images:,} {checked.split} images"
+    compared = counted(checked.images, f"{checked.split} image")
     print(f"wrote {folder}: the exports give {compared} the classes that the weights give them")
     print(f"worst difference of a logit {worst:.1e}; {folder / 'README.md'} says how to use it")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from flows.console.tables import COLUMNS_OF_TEXT, Part, table
+from tasks.common.texts import counted
 from tasks.studies.ablate.ablate import Ablation, ArmFinding
 from tasks.studies.ablate.wording import summary
 from tasks.studies.numbers import interval, percent, points
@@ -27,7 +28,8 @@ def ablation_tables(found: Ablation) -> list[Part]:
     if falling:
         parts.append(f"falling    the training loss of {', '.join(falling)} still falls at its end")
     trained = (
-        f"{found.seeds} seeds, {found.epochs:,} epochs of {found.training_images:,} images each"
+        f"{counted(found.seeds, 'seed')}, {counted(found.epochs, 'epoch')} of "
+        f"{counted(found.training_images, 'image')} each"
     )
     parts.append(f"trained    {trained}, whatever the arm")
     parts.append(f"judged by  {found.validation_images:,} validation images")

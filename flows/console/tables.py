@@ -25,6 +25,7 @@ from tasks.augment.counts import (
     rejection_lines,
 )
 from tasks.common.machine import worker_count
+from tasks.common.texts import counted, noun
 from tasks.common.yaml_names import in_one_line
 from tasks.dataset import clutter
 from tasks.dataset.columns import SPLITS
@@ -130,7 +131,7 @@ def run_summary(stages: Collection[str], printed: Collection[str]) -> list[Part]
         parts.append(f"shown            {_exposure(read_metrics('exposure'))}")
     if "evaluate" in stages:
         found = read_metrics("evaluate")
-        parts.append(f"test accuracy    {_accuracy(found)} of {found['images']:,} images")
+        parts.append(f"test accuracy    {_accuracy(found)} of {counted(found['images'], 'image')}")
         if corrupted := found.get("robustness"):
             parts.append(f"corrupted        {_corrupted(corrupted)}")
         if mean := found.get("test_time_augmentation"):
@@ -154,7 +155,7 @@ def _corrupted(found: dict[str, Any]) -> str:
 def _status_counts(found: dict[str, Any]) -> str:
     status = found["status"]
     return (
-        f"{status['ok']:,} usable, {status['duplicate']:,} duplicates, "
+        f"{status['ok']:,} usable, {counted(status['duplicate'], 'duplicate')}, "
         f"{status['quarantined']:,} quarantined"
     )
 
@@ -185,7 +186,8 @@ def _variants_table(classes: Counts, lost: Counts, by_label: Labels) -> Table:
 def _exposure(found: dict[str, Any]) -> str:
     balanced = ", each class equally often" if found.get("balance") == "sampler" else ""
     kinds = (
-        f"{found['original']:,} originals, {found['stored']:,} stored variants, "
+        f"{counted(found['original'], 'original')}, "
+        f"{counted(found['stored'], 'stored variant')}, "
         f"{found['online']:,} made on the fly"
     )
     if found["augmentation"] == "device":
@@ -193,7 +195,8 @@ def _exposure(found: dict[str, Any]) -> str:
         once = "originals" if balanced else "each original once per epoch"
         kinds = f"{once}, augmented on the device{mixed}"
     return (
-        f"{found['presentations']:,} in {found['epochs']:,} epochs ({found['augmentation']}): "
+        f"{found['presentations']:,} in {counted(found['epochs'], 'epoch')} "
+        f"({found['augmentation']}): "
         f"{kinds}{balanced}"
     )
 
@@ -219,7 +222,7 @@ def validation(
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"].items())
     parts: list[Part] = [
         f"layout           {found['layout']}",
-        f"images in        {found['images']:,} in {found['files']:,} files: "
+        f"images in        {found['images']:,} in {counted(found['files'], 'file')}: "
         f"{_status_counts(found)}",
         f"quarantined      {reasons or 'none'}",
         f"pairs            {pairs['bytes']:,} of equal bytes, {pairs['pixels']:,} of equal pixels, "
@@ -229,7 +232,7 @@ def validation(
     if found["clutter"]["files"]:
         parts.insert(2, f"clutter          {clutter.words(found['clutter'])}")
     if found["not_compared"]:
-        count = f"{found['not_compared']:,} images"
+        count = counted(found["not_compared"], "image")
         parts.append(f"not compared     {count}, for looking the same: see near_duplicates")
     splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
     parts += [
@@ -262,8 +265,8 @@ def _moved_images(moved: list[dict[str, str]]) -> str:
     names = ", ".join(
         f"{image['file_name']} ({image['before']} -> {image['after']})" for image in moved[:3]
     )
-    count = f"{len(moved):,} images are in another split than before"
-    return f"{count}: {names}; --json lists all"
+    count = counted(len(moved), "image is", "images are")
+    return f"{count} in another split than before: {names}; --json lists all"
 
 
 # --- variegate plan ---------------------------------------------------------------------------
@@ -282,7 +285,8 @@ def plan_forecast(found: dict[str, Any]) -> list[Part]:
         "distinct   of the variants, about how many are expected to differ without drawing again",
         *([f"by label   {BY_LABEL}"] if "by_label" in found else []),
         f"disk       about {found['disk_bytes'] / 1e6:,.1f} MB of segments",
-        f"time       about {found['seconds']:,.0f} s here, with {worker_count()} workers",
+        f"time       about {found['seconds']:,.0f} s here, "
+        f"with {counted(worker_count(), 'worker')}",
     ]
     if "gates" in found:
         parts.append(f"gates      {_gates(found['gates'])}")
@@ -318,8 +322,8 @@ def _step_in_yaml(step: Any) -> str:
 
 def _gates(found: dict[str, int]) -> str:
     return (
-        f"about {found['redrawn']:,} variants drawn again and {found['rejected']:,} rejected, "
-        f"by a sample of {found['sampled']:,}"
+        f"about {counted(found['redrawn'], 'variant')} drawn again and "
+        f"{found['rejected']:,} rejected, by a sample of {found['sampled']:,}"
     )
 
 
@@ -344,8 +348,8 @@ def _capacity(found: dict[str, Any]) -> str:
         return f"by its size and colours, one source has {least:,} different images or any number"
     kind = "exactly" if found["capacity_exact"] else "at most"
     by_source = f" to {most:,}, by its size and colours," if most > least else ""
-    noun = "image" if most == 1 else "images"
-    return f"one source has {kind} {least:,}{by_source} different {noun}"
+    images = noun(most, "image")
+    return f"one source has {kind} {least:,}{by_source} different {images}"
 
 
 def training_forecast(training: dict[str, Any]) -> list[Part]:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from flows.console.ablate import warning_lines
 from flows.console.tables import COLUMNS_OF_TEXT, Part, table
+from tasks.common.texts import counted
 from tasks.studies.numbers import interval, percent, points, ratio
 from tasks.studies.statistics import Difference
 from tasks.studies.tune import wording
@@ -37,7 +38,8 @@ def tuning_tables(found: Tuning, written: list[str] | None = None) -> list[Part]
     elif found.block:
         parts += ["", "write this into params.yaml, or let `variegate tune --apply` do it:", ""]
         parts += [*wording.as_yaml(found.block).split("\n"), ""]
-    shown = f"{found.epochs:,} epochs of {found.training_images:,} images in each full training"
+    images = counted(found.training_images, "image")
+    shown = f"{counted(found.epochs, 'epoch')} of {images} in each full training"
     parts.append(f"trained    {wording.states(found.trials)}; {shown}")
     parts.append(f"judged by  {found.validation_images:,} validation images")
     return [*parts, *warning_lines(found.warning)]

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML, YAMLError
 from flows.versions.git import git
 from flows.versions.raw_dvc import RAW_DVC, require_versionable
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.paths import AUGMENTED, RAW
 
 if TYPE_CHECKING:  # importing DVC takes a second, and most runs have nothing to merge
@@ -203,7 +204,7 @@ def _summary_line(merged: "Merged", before: "Listing") -> str:
         "of no commit kept": len(merged.uncommitted),
     }
     changes = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    return f"{RAW}: {len(merged.files):,} files: {changes or 'the same'}"
+    return f"{RAW}: {counted(len(merged.files), 'file')}: {changes or 'the same'}"
 
 
 # --- files in conflict ------------------------------------------------------------------------

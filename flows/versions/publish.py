@@ -12,6 +12,7 @@ from flows.versions.revision import WORKSPACE, changed_since_run, read_versions
 from tasks.common import machine
 from tasks.common.errors import UserError
 from tasks.common.params import PARAMS_FILE
+from tasks.common.texts import counted
 
 COMMITTED = ("dvc.lock", "data/raw.dvc", str(PARAMS_FILE), "metrics", "plots")
 # while one of these is out of date, the validated manifest does not describe data/raw
@@ -96,7 +97,7 @@ def push() -> str:
     if ahead or not (last_push.is_file() and last_push.read_text() == fingerprint):
         sent = in_repo(remote.push)
         last_push.write_text(fingerprint)
-        pushed = f"{sent:,} files to DVC's remote"
+        pushed = f"{counted(sent, 'file')} to DVC's remote"
     else:
         pushed = "nothing new for DVC's remote"
     if not upstream:

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML, YAMLError
 from flows.versions.dvc_graph import message_of
 from flows.versions.raw_dvc import RAW_DVC
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
 
@@ -160,7 +161,7 @@ def store_workspace(repo: Repo) -> Listing:
     assert tree.hash_info is not None
     failed = transfer(staging, repo.cache.local, {tree.hash_info}, shallow=False).failed
     if failed:
-        problem = f"{len(failed):,} files cannot be stored in DVC's cache"
+        problem = f"{counted(len(failed), 'file')} cannot be stored in DVC's cache"
         raise UserError(f"{RAW}: {problem}; is there room on the disk?")
     return _files_of(tree)
 

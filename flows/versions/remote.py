@@ -13,6 +13,7 @@ from dvc_objects.fs.errors import RemoteMissingDepsError
 from flows.versions.dvc_graph import message_of
 from flows.versions.raw_listing import first_names
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 
 PACKAGES = {"s3": "variegate[s3]"}  # by the kind of a remote; else dvc-<kind>
 Failures = dict[str, BaseException | None]  # by the hash of the file that did not arrive
@@ -103,7 +104,7 @@ def _not_arrived(
     repo: Repo, failures: Failures, error: UploadError | DownloadError, mend: str
 ) -> UserError:
     """Says which files did not arrive, and why the first of them did not."""
-    names = sorted(_names(repo, set(failures))) or [f"{error.amount:,} files"]
+    names = sorted(_names(repo, set(failures))) or [counted(error.amount, "file")]
     first = next((failure for failure in failures.values() if failure), error)
     there = "reach" if isinstance(error, UploadError) else "come from"
     did_not = f"did not {there} DVC's remote {place(repo)}: {_reason(repo, first)}"

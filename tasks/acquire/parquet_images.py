@@ -22,6 +22,7 @@ from tasks.acquire.folder_names import FolderNames, safe_name
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.temporary import atomic_folder
+from tasks.common.texts import counted
 from tasks.dataset.split_names import SPLIT_WORDS, split_named, split_of_folder
 
 MAGIC = b"PAR1"
@@ -197,20 +198,27 @@ class _Reader:
     def notes(self) -> list[str]:
         """What was left out, and which labels are written otherwise, in lines."""
         words = {
-            "image": "rows without an image",
-            "path": f"rows that hold only the path of an image ({self.first_path} for one): "
-            "embed the files when the Parquet is written",
-            "label": "images without a label",
+            "image": ("row", "rows", "without an image"),
+            "path": (
+                "row that holds",
+                "rows that hold",
+                f"only the path of an image ({self.first_path} for one): "
+                "embed the files when the Parquet is written",
+            ),
+            "label": ("image", "images", "without a label"),
         }
         lines = [
-            f"left out {self.left_out[kind]:,} {text}"
-            for kind, text in words.items()
+            f"left out {counted(self.left_out[kind], one, more)} {text}"
+            for kind, (one, more, text) in words.items()
             if self.left_out[kind]
         ]
         other = [f"{text!r} as {name}" for text, name in self.folders.items() if text != name]
         if other:
             shown = ", ".join(other[:SHOWN]) + (", ..." if len(other) > SHOWN else "")
-            lines.append(f"{len(other):,} labels are no names of folders: wrote {shown}")
+            labels = counted(
+                len(other), "label is no name of a folder", "labels are no names of folders"
+            )
+            lines.append(f"{labels}: wrote {shown}")
         return lines
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from tasks.augment.segments import offsets_in_tar, sizes_in_tar, with_columns
 from tasks.augment.tar_format import BLOCK
+from tasks.common.texts import counted
 from tasks.variants.make import OF_THE_IMAGE
 from tasks.variants.originals import Originals
 
@@ -65,8 +66,9 @@ class LabelConflicts(NamedTuple):
         """One line for people, with what helps."""
         (first, label), (second, other) = self.example
         return (
-            f"{self.variants:,} variants are equal to a variant of another class, as {first} "
-            f"({label}) and {second} ({other}): training sees one image under two labels; "
+            f"{counted(self.variants, 'variant is', 'variants are')} equal to a variant of another "
+            f"class, as {first} ({label}) and {second} ({other}): "
+            "training sees one image under two labels; "
             f"in augment.per_class, {self.source_label!r} can have a policy without the step that "
             "does it"
         )

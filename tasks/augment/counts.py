@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.common import tables
 from tasks.common.errors import UserError
+from tasks.common.texts import counted, noun
 from tasks.common.yaml_names import quoted
 from tasks.dataset.columns import REJECTIONS, Rejection
 from tasks.dataset.paths import AUGMENT_METRICS, COUNTS, LEDGER
@@ -254,7 +255,8 @@ def gate_warnings(params: AugmentParams, ledger: Path) -> list[str]:
             count = int(beyond.sum())
             if count:
                 texts.append(
-                    f"{count:,} of {len(values):,} variants ({count / len(values):.1%}) have "
+                    f"{count:,} of {counted(len(values), 'variant')} "
+                    f"({count / len(values):.1%}) {noun(count, 'has', 'have')} "
                     f"{gate.measure} {sign} {bound:g}; `{gate.measure}: {{{key}: {bound:g}}}` in "
                     "augment.gates would draw them again"
                 )
@@ -270,7 +272,7 @@ def unmeasured(params: AugmentParams, ledger: Path) -> list[str]:
         if values.null_count:
             share = values.null_count / len(values)
             texts.append(
-                f"{values.null_count:,} of {len(values):,} variants ({share:.1%}) passed "
+                f"{values.null_count:,} of {counted(len(values), 'variant')} ({share:.1%}) passed "
                 f"augment.gates.{name} unmeasured; docs/measures.md says when {name} is not known"
             )
     return texts
@@ -286,4 +288,4 @@ def failures(counts: pd.DataFrame, rejections: pd.DataFrame) -> list[str]:
     name = counts.loc[counts["source_id"] == source_id, "file_name"].iloc[0]
     total = int(failed["count"].sum())
     message = str(commonest).removeprefix("failed: ")
-    return [f"{total:,} variants failed, mostly with {message} ({name} for one)"]
+    return [f"{counted(total, 'variant')} failed, mostly with {message} ({name} for one)"]

@@ -19,6 +19,7 @@ from tasks.capacity.count import Capacity, checked_capacities
 from tasks.capacity.labels import expected_labels
 from tasks.commands import exposure_forecast
 from tasks.common.machine import worker_count
+from tasks.common.texts import counted
 from tasks.dataset.selections import class_names, example_rows
 from tasks.lint.area_rules import evenly_spaced
 from tasks.lint.count_rules import Planned
@@ -218,6 +219,6 @@ def rejected_samples(sample: Sample) -> list[str]:
         return []
     reasons = ", ".join(f"{number} {reason}" for reason, number in sample.rejected.most_common())
     return [
-        f"of {sample.made} variants made as a sample, {sample.rejected.total()} were rejected: "
-        f"{reasons}"
+        f"of {counted(sample.made, 'variant')} made as a sample, "
+        f"{counted(sample.rejected.total(), 'was', 'were')} rejected: {reasons}"
     ]

@@ -16,6 +16,7 @@ from tasks.augment.contact_sheet import Cell, draw_rows, row_texts, source_cell
 from tasks.commands.drawn_order import ordered_by, spans
 from tasks.commands.trial_variants import Trial, make_trials
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.captions import (
     WHOLE,
     drawn_values,
@@ -165,7 +166,7 @@ def _medians(draws: pd.DataFrame) -> str:
 def _in_words(step: Step, draws: pd.DataFrame, by: str | None, sources: int) -> str:
     which = f", the first of {step.same_name} such steps" if step.same_name > 1 else ""
     which = which if step.same_name else ", which is not in the policy, with its default arguments"
-    images = f"{step.name}{which}, on {sources:,} image{'s' if sources > 1 else ''}"
+    images = f"{step.name}{which}, on {counted(sources, 'image')}"
     if by is None:
         return f"{images}: nothing in it varies by a number"
     lowest, highest = number(draws[by].min()), number(draws[by].max())

@@ -19,6 +19,7 @@ from tasks.commands.forecast import kind_of
 from tasks.commands.operation_range import find_step, range_sheet, with_policy
 from tasks.commands.trial_variants import Trial, make_trials
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.columns import MEASURES
 from tasks.dataset.paths import VALIDATED_MANIFEST
 from tasks.dataset.selections import class_named, example_rows
@@ -84,7 +85,7 @@ def draw_preview(
         sheet, sources, shown = sample_sheet(
             rows, counts, recipes, originals, asked.sources or SHOWN
         )
-        return sheet, f"{sources} sources, {shown} variants"
+        return sheet, f"{counted(sources, 'source')}, {counted(shown, 'variant')}"
     chosen = example_rows(rows, asked.sources or TRIED)
     tried = list(to_sources(chosen, counts[chosen.index]))
     return worst_sheet(tried, recipes, originals, asked.worst)
@@ -116,8 +117,7 @@ def worst_sheet(
     sign = -1 if high_is_worst(measure) else 1
     # of equal ones the first: a heap of so many is all that memory holds
     worst = heapq.nsmallest(WORST, tried, key=lambda one: sign * one.value)
-    images = f"{len(sources):,} image{'s' if len(sources) > 1 else ''}"
-    made = f"{counts.total():,} variants made of {images}"
+    made = f"{counted(counts.total(), 'variant')} made of {counted(len(sources), 'image')}"
     del counts[WRITTEN]
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.most_common())
     rejected = f"; rejected: {kinds}" if kinds else ""

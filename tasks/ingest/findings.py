@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from tasks.common.texts import counted
 from tasks.dataset import clutter
 from tasks.dataset.paths import INGESTED
 from tasks.dataset.raw_files import RawListing
@@ -72,9 +73,9 @@ def _describe_layout(layout: Layout, params: IngestParams, images: ImageList) ->
         with_tables = f", with {names}" if tables else ""
         parts.append(layout.words + _which_folder(params) + with_tables)
     if count := images.containers:
-        parts.append(f"{len(count)} container{'s' if len(count) > 1 else ''} read in place")
+        parts.append(f"{counted(len(count), 'container')} read in place")
     if (classes := images.class_tars) and layout.kind != "tables":
-        parts.append(f"classes by the names of {len(classes)} tars")
+        parts.append(f"classes by the names of {counted(len(classes), 'tar')}")
     return "; ".join(parts) + (" (detected)" if params.layout == "auto" else "")
 
 

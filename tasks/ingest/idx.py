@@ -8,6 +8,7 @@ import zlib
 from contextlib import suppress
 
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.idx_format import Header, open_maybe_gzip, read_header
 from tasks.dataset.paths import RAW
 from tasks.ingest.containers import Contents, Member
@@ -57,7 +58,7 @@ def read_idx(name: str, header: Header) -> Contents:
             for number in range(count):
                 pixels = file.read(size)
                 if len(pixels) < size:
-                    raise EOFError(f"needs {count} images")
+                    raise EOFError(f"needs {counted(count, 'image')}")
                 member = Member(
                     name=f"{number:0{digits}d}",
                     offset=header.start + number * size,
@@ -66,7 +67,7 @@ def read_idx(name: str, header: Header) -> Contents:
                 )
                 members.append(member)
             if file.read(1):
-                raise EOFError(f"holds more than the {count} images of its header")
+                raise EOFError(f"holds more than the {counted(count, 'image')} of its header")
     except (OSError, EOFError, zlib.error) as error:
-        damage = f"after {len(members)} images: {error}"
+        damage = f"after {counted(len(members), 'image')}: {error}"
     return Contents(members, len(members), damage)

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.common.texts import counted, noun
 from tasks.ingest.containers import IMAGE_ENDINGS
 from tasks.ingest.params import IngestParams
 
@@ -122,10 +123,15 @@ def notes_on_samples(rows: pa.Table, params: IngestParams) -> Iterator[str]:
     views = photos[photos["sample"].duplicated(keep=False)]
     if len(masks):
         rule = "first" if views.empty else _all_but(set(masks["ending"]))
-        count = f"{len(masks):,} masks lie beside photos ({_shown(masks)})"
-        yield f"{count} and are used as images of their class; {_advice(rule)} leaves them out"
+        count = counted(len(masks), "mask lies", "masks lie")
+        used = noun(
+            len(masks), "is used as an image of its class", "are used as images of their class"
+        )
+        left_out = f"{_advice(rule)} leaves {noun(len(masks), 'it', 'them')} out"
+        yield f"{count} beside photos ({_shown(masks)}) and {used}; {left_out}"
     if len(views):
-        count = f"{views['sample'].nunique():,} samples have several images ({_shown(views)})"
+        samples = counted(views["sample"].nunique(), "sample has", "samples have")
+        count = f"{samples} several images ({_shown(views)})"
         yield f"{count}, which belong together; {_advice('first')} uses one of each{_or_one(views)}"
 
 

@@ -13,6 +13,7 @@ import tarfile
 from collections import Counter
 from typing import IO, Any
 
+from tasks.common.texts import counted
 from tasks.common.untrusted_tar import CheckedTarInfo, checked_members
 from tasks.dataset.clutter import is_clutter
 from tasks.dataset.paths import RAW
@@ -70,7 +71,7 @@ def read_tar(name: str) -> Contents:
                     file.seek(info.offset_data)
                     sidecars[sample, extension] = file.read(info.size)
     except (tarfile.TarError, OSError, ValueError) as error:
-        damage = f"after {len(members)} members: {error}"
+        damage = f"after {counted(len(members), 'member')}: {error}"
     images = [_with_labels(member, sidecars) for member in _images(members)]
     images = _with_samples(_tell_misnamed(images), sidecars)
     return Contents(images, len(members), damage, clutter)

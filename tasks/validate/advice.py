@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from tasks.common.texts import counted
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.selections import is_usable
 from tasks.validate.params import ValidateParams
@@ -69,7 +70,8 @@ def _explain_loss(lost: pd.DataFrame) -> str:
     """Why none of the images that a split was given can be used."""
     leaked = int((lost["reason"] == "leak").sum())
     if leaked:
-        return f"{leaked:,} images belong together with one of another split: see validate.on_leak"
+        images = counted(leaked, "image belongs", "images belong")
+        return f"{images} together with one of another split: see validate.on_leak"
     if (lost["status"] == "duplicate").all():
         return f"its images are copies of images in other splits, which are used: {len(lost):,}"
     return f"none of its images can be used: {list_causes(lost)}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tasks.common.texts import counted, noun
 from tasks.dataset.clutter import is_document
 from tasks.dataset.selections import count_by_class, quarantined, usable
 from tasks.dataset.split_names import split_of_folder
@@ -85,7 +86,7 @@ def find_odd_images(rows: pd.DataFrame, name: CheckName, threshold: float) -> pd
 
 
 def _describe_images(name: CheckName, threshold: float, file_names: pd.Series) -> str:
-    count = f"{len(file_names):,} image{'s' if len(file_names) > 1 else ''}"
+    count = counted(len(file_names), "image")
     kind = IMAGE_CHECKS[name].text.format(threshold)
     return f"{kind}: {count}, {file_names.iloc[0]} for one"
 
@@ -95,7 +96,7 @@ def _describe_images(name: CheckName, threshold: float, file_names: pd.Series) -
 
 def _few_images(rows: pd.DataFrame, least: float) -> list[str]:
     return [
-        f"class {label!r} has {count:,} usable images, fewer than {least:g}"
+        f"class {label!r} has {counted(count, 'usable image')}, fewer than {least:g}"
         for label, count in _usable_per_class(rows).items()
         if count < least
     ]
@@ -107,7 +108,7 @@ def _imbalance(rows: pd.DataFrame, most: float) -> list[str]:
     if counts.empty or counts.max() <= most * counts.min():
         return []
     large, small = counts.idxmax(), counts.idxmin()
-    sizes = f"{large!r} has {counts.max():,} images and {small!r} {counts.min():,}"
+    sizes = f"{large!r} has {counted(counts.max(), 'image')} and {small!r} {counts.min():,}"
     return [f"class {sizes}: over {most:g} times as many"]
 
 
@@ -144,7 +145,8 @@ def _quarantined(rows: pd.DataFrame, most: float) -> list[str]:
     count = len(quarantined(chosen))
     if count <= most * len(chosen):
         return []
-    return [f"{count:,} of {len(chosen):,} images are quarantined, over {most:.0%}"]
+    images = counted(len(chosen), "image")
+    return [f"{count:,} of {images} {noun(count, 'is', 'are')} quarantined, over {most:.0%}"]
 
 
 def _large_cluster(rows: pd.DataFrame, most: float) -> list[str]:
@@ -206,7 +208,7 @@ def _small_range(rows: pd.DataFrame, share: float) -> list[str]:
     depths = [2**bits - 1 for bits in DETECTOR_BITS if 2**bits > highest]
     limits = [0, depths[0]] if used is whole and depths else [lowest, highest]
     several = f"{len(used):,} of {len(deep):,}" if len(used) < len(deep) else f"{len(used):,}"
-    count = f"{several} image{'s' if len(deep) > 1 else ''} of 16 bits"
+    count = f"{several} {noun(len(deep), 'image')} of 16 bits"
     return [
         f"{count} use {lowest:,} to {highest:,} of 0 to {DEEPEST:,} and show few grey levels; if "
         f"that is all that they can hold, set ingest.range: {limits}"

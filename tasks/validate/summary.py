@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tasks.common.errors import UserError
+from tasks.common.texts import counted
 from tasks.dataset.columns import REASONS, SPLITS
 from tasks.dataset.paths import RAW
 from tasks.dataset.selections import is_usable, quarantined
@@ -124,7 +125,8 @@ def failures_of(validated: Validated, params: ValidateParams) -> list[str]:
     if params.on_leak == "fail" and len(leaks):
         leak, name = leaks.iloc[0], validated.rows.loc[leaks.index[0], "file_name"]
         lines.append(
-            f"{len(leaks):,} images leak from one split into another, {name} ({leak['split']}) "
+            f"{counted(len(leaks), 'image leaks', 'images leak')} from one split into another, "
+            f"{name} ({leak['split']}) "
             f"with {leak['other']} ({leak['other_split']}) for one"
         )
     return lines

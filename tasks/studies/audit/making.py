@@ -18,6 +18,7 @@ import numpy as np
 
 from tasks.common import events, machine
 from tasks.common.fact_cache import FactCache
+from tasks.common.texts import counted
 from tasks.studies.audit.features import Form, extract
 from tasks.studies.audit.settings import Setting
 from tasks.variants.params import Encoding
@@ -134,7 +135,7 @@ def _say_how_long(maker: Maker, tasks: list[Task]) -> None:
     seconds = (time.monotonic() - started) / len(tasks[-1].policies)
     count = sum(len(task.policies) for task in tasks)
     left = seconds * count / machine.worker_count()
-    events.say(f"making {count:,} variants, about {left:,.0f} s")
+    events.say(f"making {counted(count, 'variant')}, about {left:,.0f} s")
 
 
 def _keyed(maker: Maker, task: Task, made: list[Made]) -> Iterator[tuple[bytes, bytes]]:

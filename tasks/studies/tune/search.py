@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.common import events
+from tasks.common.texts import counted
 from tasks.evaluate.intervals import effective_units, wilson
 from tasks.studies.trainings.arm import NONE, Arm
 from tasks.studies.trainings.training import Trained, Training
@@ -154,7 +155,7 @@ class Search:
     def _scores(self, trials: list[Trial], rung: Rung, what: str) -> list[float]:
         """The mean accuracy of each over the seeds of a rung."""
         by_trial = [self._trainings(trial, rung) for trial in trials]
-        rounds = f"{rung.epochs:,} epochs, {rung.seeds} seed{'s' if rung.seeds > 1 else ''}"
+        rounds = f"{counted(rung.epochs, 'epoch')}, {counted(rung.seeds, 'seed')}"
         self._train(list(chain.from_iterable(by_trial)), f"{what}, {rounds}")
         return [float(np.mean([*map(self._accuracy, trainings)])) for trainings in by_trial]
 

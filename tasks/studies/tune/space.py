@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from optuna.trial import BaseTrial
 
+from tasks.common.texts import counted
 from tasks.studies.class_policies import Steps, for_all_classes, policies_of, with_steps
 from tasks.studies.strength import weakened
 from tasks.studies.trainings.arm import NONE, Arm
@@ -126,8 +127,7 @@ def _name(kind: str, choice: Choice) -> str:
     if kind == "randaugment":
         what = f"randaugment n={choice['n']} m={choice['m']}"
     variants = choice["variants"]
-    plural = "" if variants == 1 else "s"
-    return f"{what}, {variants if variants == ONLINE else f'{variants} variant{plural}'}"
+    return f"{what}, {variants if variants == ONLINE else counted(variants, 'variant')}"
 
 
 def _augment(kind: str, choice: Choice, augment: AugmentParams) -> AugmentParams:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tasks.common.texts import counted
 from tasks.common.yaml_names import in_one_line
 from tasks.studies.numbers import percent
 from tasks.studies.tune.trials import Trial
@@ -24,8 +25,7 @@ def choice(trial: Trial) -> str:
 def rungs(trial: Trial) -> str:
     """What it was trained for, as `5 epochs x 1 seed 81.3%, 15 epochs x 3 seeds 84.0%`."""
     return ", ".join(
-        f"{one.epochs:,} {_plural('epoch', one.epochs)} x {one.seeds} "
-        f"{_plural('seed', one.seeds)} {percent(one.accuracy)}"
+        f"{counted(one.epochs, 'epoch')} x {counted(one.seeds, 'seed')} {percent(one.accuracy)}"
         for one in trial.rungs
     )
 
@@ -43,10 +43,6 @@ def states(trials: list[Trial]) -> str:
     for trial in trials:
         counts[trial.state] += 1
     return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
 
 
 def as_yaml(block: dict[str, dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from tasks.common import events
 from tasks.common.errors import UserError
 from tasks.common.events import Progress
+from tasks.common.texts import counted
 from tasks.model.device import resident
 from tasks.model.inference import predict
 from tasks.train.distributed.batch_norm import share_batch_norms
@@ -171,7 +172,7 @@ def fit(
     if len(state.history) < params.epochs:
         events.say(
             f"training stopped after epoch {len(state.history)}: "
-            f"no better validation accuracy in {params.patience} epochs"
+            f"no better validation accuracy in {counted(params.patience or 0, 'epoch')}"
         )
     return Fitted(state.best_weights, pd.DataFrame(state.history), state.images_at_once)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.common import fact_cache
+from tasks.common.texts import counted
 from tasks.dataset.columns import SPLITS
 from tasks.dataset.selections import usable
 from tasks.validate import measure
@@ -51,7 +52,7 @@ def describe_sequences(rows: pd.DataFrame, params: ValidateParams) -> list[str]:
     count = frames["sequence"].nunique()
     if count + len(images) - len(frames) < len(SPLITS):
         return []  # too few parts to split
-    sequences = f"{count:,} sequence{'s' if count > 1 else ''}"
+    sequences = counted(count, "sequence")
     effect = "leaks between given splits show" if is_given else "no split parts a sequence"
     effect += " with"
     quoted = pattern.replace("'", "''")

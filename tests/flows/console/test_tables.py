@@ -300,6 +300,17 @@ def test_clutter_is_one_line_of_what_validate_prints(printed: Any) -> None:
     assert without == [shown for shown in lines if shown != line]
 
 
+def test_one_of_anything_is_singular(printed: Any) -> None:
+    status = {"ok": 1, "duplicate": 1, "quarantined": 0}
+    found = validated(status=status, images=2, files=1, not_compared=1)
+    lines = printed(
+        tables.validation(found, {}, [{"file_name": "a", "before": "train", "after": "test"}], [])
+    )
+    assert "images in        2 in 1 file: 1 usable, 1 duplicate, 0 quarantined" in lines
+    assert "not compared     1 image, for looking the same: see near_duplicates" in lines
+    assert any(line.startswith("moved            1 image is in another split") for line in lines)
+
+
 def test_validate_says_where_to_look_at_images_that_are_set_aside(printed: Any) -> None:
     status = {"ok": 0, "duplicate": 0, "quarantined": 1}
     lines = printed(tables.validation(validated(status=status), {}, [], []))

@@ -155,7 +155,7 @@ def test_tables_of_pandas_are_read() -> None:
     )
     frame.to_parquet("x.parquet")
     assert write_images([Path("x.parquet")], RAW, 1) == Written(
-        2, ["left out 1 images without a label"]
+        2, ["left out 1 image without a label"]
     )
     assert set(files()) == {"0/000000.png", "2/000001.png"}
 
@@ -209,8 +209,8 @@ def test_rows_without_a_label_or_an_image_are_counted() -> None:
     assert write_images([path], RAW, 1) == Written(
         1,
         [
-            "left out 1 rows without an image",
-            "left out 1 rows that hold only the path of an image (far/away.png for one): "
+            "left out 1 row without an image",
+            "left out 1 row that holds only the path of an image (far/away.png for one): "
             "embed the files when the Parquet is written",
             "left out 2 images without a label",
         ],
@@ -225,7 +225,7 @@ def test_paths_alone_are_one_line() -> None:
         label=pa.array(["cat"]),
     )
     assert refused(path) == (
-        "x.parquet: needs images with labels, found none: left out 1 rows that hold only the path "
+        "x.parquet: needs images with labels, found none: left out 1 row that holds only the path "
         "of an image (1.png for one): embed the files when the Parquet is written"
     )
 
@@ -321,7 +321,7 @@ def test_import_tells_parquet_by_its_bytes(
     monkeypatch.setattr("flows.preconditions.require_pulled", lambda: None)
     app(["import", str(path)], standalone_mode=False)
     assert capsys.readouterr().out == (
-        "wrote 2 images to data/raw\nnote: 1 labels are no names of folders: wrote 'a/b' as a_b\n"
+        "wrote 2 images to data/raw\nnote: 1 label is no name of a folder: wrote 'a/b' as a_b\n"
     )
     assert set(files()) == {"train/a_b/000000.png", "train/cat/000001.png"}
 

@@ -369,7 +369,7 @@ def test_an_archive_of_the_web_is_imported_as_one_of_the_disk(project: Project, 
         archive.writestr("cat/1.png", b"1")
     site.data = packed.getvalue()
     done = project.variegate_here("import", site.url)
-    assert (done.stdout, done.stderr) == ("wrote 1 files to data/raw\n", "")
+    assert (done.stdout, done.stderr) == ("wrote 1 file to data/raw\n", "")
     assert project.path("data/raw/cat/1.png").read_bytes() == b"1"
     assert list(project.path(".variegate/downloads").iterdir()) == []
 

@@ -90,9 +90,9 @@ def test_gates_that_warn_are_told_with_their_share(tmp_path: Path) -> None:
     }
     params = AugmentParams(variants_per_image=1, policy=[], gates=gates)
     assert counts.gate_warnings(params, path) == [
-        "1 of 3 variants (33.3%) have border > 0.25; "
+        "1 of 3 variants (33.3%) has border > 0.25; "
         "`border: {max: 0.25}` in augment.gates would draw them again",
-        "1 of 3 variants (33.3%) have border < 0.15; "
+        "1 of 3 variants (33.3%) has border < 0.15; "
         "`border: {min: 0.15}` in augment.gates would draw them again",
     ]
 

@@ -111,7 +111,7 @@ def test_rejections_in_the_sample_are_told() -> None:
     # a step of which nothing is known beforehand: more segments than the image has pixels
     policy: list = [{"Superpixels": {"n_segments": [99, 99], "p_replace": [1, 1], "p": 1.0}}]
     told = forecasted(validated(cat="c"), policy, max_attempts=1)["warnings"][-1]
-    assert told.startswith("of 1 variants made as a sample, 1 were rejected: 1 failed: ")
+    assert told.startswith("of 1 variant made as a sample, 1 was rejected: 1 failed: ")
 
 
 def test_the_range_of_capacities_has_no_end_where_one_has_no_bound() -> None:
@@ -132,7 +132,7 @@ def test_the_sample_knows_what_other_images_forbid() -> None:
     held_out = other.assign(split="test")
     flip: list = [{"HorizontalFlip": {"p": 1.0}}]
     found = forecasted(pd.concat([rows, held_out]), flip, distinct=False)
-    told = "of 1 variants made as a sample, 1 were rejected: 1 equals_held_out"
+    told = "of 1 variant made as a sample, 1 was rejected: 1 equals_held_out"
     assert told in found["warnings"]
 
 

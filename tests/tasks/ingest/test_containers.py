@@ -301,7 +301,7 @@ def test_one_tar_after_another_is_damage() -> None:
     (RAW / "a.tar").write_bytes((RAW / "a.tar").read_bytes() * 2)
     rows, _ = listed()
     assert columns_of(rows, "reason", "detail") == {
-        "a.tar": ("corrupt", "after 1 members: more follows after its end"),
+        "a.tar": ("corrupt", "after 1 member: more follows after its end"),
         "a.tar::cat/1.png": (None, None),
     }
 
