@@ -1,4 +1,5 @@
-// The slider over variants: it swaps a picture and the facts below it. Without it, a form asks.
+// The slider over variants: it swaps a picture and the facts below it, and shows the first one once
+// it is seen. Without it, a form asks.
 "use strict";
 
 const MILLISECONDS = 150; // after the last move of the slider
@@ -27,8 +28,19 @@ async function show(index) {
   }
 }
 
+// Making one takes a second or more, which most visits to the page have no use for.
+function showOnceSeen() {
+  const seen = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    if (picture.hidden && !facts.textContent.trim()) show(slider.value);
+  });
+  seen.observe(slider);
+}
+
 if (slider) {
-  slider.hidden = false;
+  slider.closest("[data-with-slider]").hidden = false;
+  showOnceSeen();
   slider.addEventListener("input", () => {
     number.value = slider.value;
     clearTimeout(timer);

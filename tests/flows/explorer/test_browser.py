@@ -441,13 +441,20 @@ def test_the_slider_makes_variants(page: Any, dataset: Project) -> None:
     with dataset.here():
         ledger = read_ledger()
         source = ledger["source_id"].iloc[0]
+    page.set_viewport_size({"width": USUAL, "height": 400})
     page.goto(f"/image?source={source}")
     slider, picture = page.locator("[data-slider]"), page.locator("[data-slider-picture]")
+    playwright.expect(picture).to_be_hidden()  # none is made before somebody looks there
+    slider.scroll_into_view_if_needed()
+    facts = page.locator("[data-slider-facts]")
+    playwright.expect(facts).to_contain_text(f"{source}-v001", timeout=30_000)
+    playwright.expect(picture).to_be_visible()
+    ends = page.locator("#made .range span").all_inner_texts()
+    assert ends == [slider.get_attribute("min"), slider.get_attribute("max")] == ["1", "20"]
     slider.focus()
     seen = set()
     for index in (2, 3):
         page.keyboard.press("ArrowRight")
-        facts = page.locator("[data-slider-facts]")
         playwright.expect(facts).to_contain_text(f"{source}-v{index:03d}", timeout=30_000)
         playwright.expect(picture).to_be_visible()
         wait_until(lambda: picture.evaluate("each => each.complete"), 30)
@@ -471,6 +478,7 @@ def test_without_scripts_pages_work(browser: Any, url: str) -> None:
         playwright.expect(page.get_by_role("heading", name="Counts")).to_be_visible()
         page.locator(".facets li a").first.click()
         page.locator(".grid > a").first.click()
+        playwright.expect(page.locator("[data-with-slider]")).to_be_hidden()
         page.locator("#made [name=index]").fill("2")
         page.locator("#made button").first.click()
         playwright.expect(page.locator("[data-slider-facts]")).to_contain_text("-v002")

@@ -191,6 +191,17 @@ def test_a_variant_is_made_for_the_page_where_it_is_asked_for(explored: Project)
     assert "epoch 10,000: needs a variant up to 10,000, is 10,003" in text_of(refused)
 
 
+def test_the_slider_says_what_it_does_and_where_it_ends(client: TestClient) -> None:
+    html = page(client, f"train/{PLAIN}/0.png")
+    text = text_of(html)
+    said = (
+        "Move the slider to make any variant of this image by the recipe, stored or not. 1 20 The"
+    )
+    assert said in text
+    assert f"Of this image a run stores variants 1 to {VARIANTS}. What is made here is" in text
+    assert re.search(r'<input type="range" [^>]*min="1" max="20" value="1"', html)
+
+
 def test_a_rejected_variant_is_replaced_by_its_source_in_training(explored: Project) -> None:
     explored.set_params(train__augmentation="online")
     text = text_of(page(dataset.client(), f"train/{EVIL}/0.png", index="2"))
