@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flows.versions.revision import Version
-from tasks.common.texts import code_span, table
+from tasks.common.texts import code_span, counted, table
 
 KINDS = ("added", "removed", "relabelled", "moved", "renamed", "status_changed")
 MOST_EXAMPLES = 5  # of each kind, in text
@@ -285,8 +285,7 @@ def _in_percent(accuracy: dict[str, Any] | None) -> str:
     from tasks.evaluate.intervals import in_percent  # scipy, which takes a while to import
 
     figures = (accuracy[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
-    images = f"{accuracy['images']:,} test image{'s' * (accuracy['images'] != 1)}"
-    return f"{in_percent(*figures)} of {images}"
+    return f"{in_percent(*figures)} of {counted(accuracy['images'], 'test image')}"
 
 
 class ClassChange(NamedTuple):
