@@ -118,6 +118,12 @@ def checked_page(browser: Any, url: str, width: int = USUAL, **options: Any) -> 
         assert page.errors == []
 
 
+def follow(page: Any, locator: Any) -> None:
+    """Click, and wait for the page that it leads to: lists of what is on it do not wait."""
+    with page.expect_navigation(wait_until="domcontentloaded"):
+        locator.click()
+
+
 def total(page: Any) -> int:
     """How many rows the grid says that there are."""
     said = page.locator(".chosen strong").inner_text()
@@ -289,7 +295,7 @@ def test_each_count_leads_to_as_many_images(kind: str, page: Any, url: str) -> N
         page.goto(address)
         assert total(page) == int(count.replace(",", "")), (text, address)
         assert page.locator(".filter").count() == 1
-        page.locator(".filter").click()
+        follow(page, page.locator(".filter"))
         assert page.url == url + start.removesuffix("?kind=original")
 
 
@@ -303,12 +309,12 @@ def test_each_choice_of_the_form_can_be_made_and_taken_away(kind: str, page: Any
         assert values, name
         for value in values:
             page.locator(f"select[name={name}]").select_option(value)
-            page.get_by_role("button", name="Show").click()
+            follow(page, page.get_by_role("button", name="Show"))
             asked = parse_qs(urlsplit(page.url).query, keep_blank_values=True)
             assert asked[name] == [value] and [""] not in asked.values()
             assert page.locator(f"select[name={name}]").input_value() == value
             assert total(page) <= everything
-            page.locator(".filter").first.click()
+            follow(page, page.locator(".filter").first)
             assert total(page) == everything
 
 
@@ -326,7 +332,7 @@ def test_each_sort_is_as_the_manifest_says(kind: str, page: Any, dataset: Projec
         for order in ("asc", "desc"):
             page.locator("[name=sort]").select_option(name)
             page.locator("[name=order]").select_option(order)
-            page.get_by_role("button", name="Show").click()
+            follow(page, page.get_by_role("button", name="Show"))
             if name not in table:
                 continue  # of another file
             ordered = table.sort_values(
