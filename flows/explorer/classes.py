@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from flows.explorer import rendering
 from flows.explorer.charts import histograms_of
+from flows.explorer.pictures import address_by_file_name
 from flows.explorer.queries.database import select_once
 from flows.explorer.summary_parts import (
     KIND,
@@ -249,11 +249,6 @@ def _by_exposure(name: str, counts: list[dict[str, Any]]) -> Iterator[Row]:
         yield Row(heading, "images, by how often training showed them", cards, page)
 
 
-def picture_of_original(file_name: str) -> str:
-    """The thumbnail of an image of the validated manifest."""
-    return f"/picture/original?{urlencode({'file': file_name})}"
-
-
 def _image_card(file_name: str, *lines: str) -> Card:
     shown = [file_name.rpartition("/")[2], *lines]
-    return Card(picture_of_original(file_name), page_of_image(file_name), file_name, shown)
+    return Card(address_by_file_name(file_name), page_of_image(file_name), file_name, shown)

@@ -4,7 +4,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlencode
 
 import numpy as np
 import pyarrow.csv as pa_csv
@@ -13,6 +12,7 @@ from fastapi import Query as Parameters
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from flows.explorer import rendering
+from flows.explorer.pictures import address_by_file_name, address_by_variant_id
 from flows.explorer.queries import database
 from flows.explorer.queries.fields import MEASURED, Field, Kind, numbers, sortable
 from flows.explorer.queries.query import (
@@ -26,7 +26,7 @@ from flows.explorer.queries.query import (
 )
 from tasks.common.errors import UserError
 from tasks.dataset.columns import REASONS, REJECTIONS, SPLITS
-from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST, page_of_image
+from tasks.dataset.paths import LEDGER, VALIDATED_MANIFEST, page_of_image, page_of_variant
 from tasks.dataset.variant_measures import UNCHANGED
 
 ROWS_AT_ONCE = 16_384  # of a CSV file: sorted ones may lie anywhere in the manifest
@@ -177,15 +177,14 @@ def _cell(kind: Kind, row: dict[str, Any], said: list[Field]) -> Cell:
         lines.insert(0, ": ".join(filter(None, (row["status"], row["reason"]))))
     label, name = row["label"] or "no class", row["file_name"]
     if kind == "original":
-        picture = f"/picture/original?{urlencode({'file': name})}"
+        picture = address_by_file_name(name)
         return Cell(picture, page_of_image(name), name, short_name(name), [label, *lines])
-    variant = row["variant_id"]
-    picture = f"/picture/variant?{urlencode({'id': variant})}"
-    source = name or row["source_id"]
-    page = page_of_image(name) if name else f"/image?{urlencode({'source': row['source_id']})}"
+    variant, source = row["variant_id"], name or row["source_id"]
+    page = f"{page_of_image(name)}#{variant}" if name else page_of_variant(source, variant)
     index = variant.rpartition("-")[2]
     words = [f"{label}, {index}", *lines]
-    return Cell(picture, f"{page}#{variant}", f"{source} {index}", short_name(source), words)
+    picture = address_by_variant_id(variant)
+    return Cell(picture, page, f"{source} {index}", short_name(source), words)
 
 
 def short_name(name: str) -> str:

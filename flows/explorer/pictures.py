@@ -93,6 +93,16 @@ def address_of_variant(row: Mapping[str, Any], size: Size = "thumbnail") -> str:
     return f"/picture/variant?{urlencode(query)}"
 
 
+def address_by_file_name(file_name: str) -> str:
+    """The address of the thumbnail of an original, whatever state its file is in."""
+    return f"/picture/original?{urlencode({'file': file_name})}"
+
+
+def address_by_variant_id(variant_id: str) -> str:
+    """The address of the thumbnail of a stored variant, whatever state its segment is in."""
+    return f"/picture/variant?{urlencode({'id': variant_id})}"
+
+
 def _version(picture: Picture, size: Size) -> str:
     with suppress(OSError):
         return key_of(picture, size)[:16]

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlencode
 
 from fastapi import Query
 
 from flows.explorer.charts import Bar, Described
+from flows.explorer.pictures import address_by_variant_id
 from flows.explorer.queries.database import select_once
 from tasks.dataset.captions import number, operations_in_words
 from tasks.dataset.columns import MEASURES, REJECTIONS
@@ -57,11 +57,6 @@ class Part(NamedTuple):
     number: int
     meaning: str
     page: str
-
-
-def picture_of_variant(variant_id: str) -> str:
-    """The thumbnail of a stored variant."""
-    return f"/picture/variant?{urlencode({'id': variant_id})}"
 
 
 # --- rejections -------------------------------------------------------------------------------
@@ -159,7 +154,7 @@ def variant_card(row: dict[str, Any], value: str) -> Card:
     """A variant; `value`: what is said of it first."""
     operations = operations_in_words(json.loads(row["operations"]))
     return Card(
-        picture_of_variant(row["variant_id"]),
+        address_by_variant_id(row["variant_id"]),
         page_of_variant(row["source_id"], row["variant_id"]),
         f"variant {row['variant_id']}: {', '.join(operations)}",
         list(filter(None, [value, *operations])),

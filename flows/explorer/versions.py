@@ -158,7 +158,7 @@ def _compared(sides: Sides, kind: Kind | None, page: int) -> dict[str, Any]:
     found = compare(sides)
     from flows.versions import diff
 
-    entries = entries_by_kind(found)
+    entries: dict[Kind, Entries] = {each: found[each] for each in KINDS}
     changes = diff.class_changes(found["classes"])
     pages = 1 if kind is None else max(1, -(-len(entries[kind]) // SHOWN_OF_A_PAGE))
     if page > pages:
@@ -230,7 +230,7 @@ _dvc = threading.RLock()
 
 
 def compare(sides: Sides) -> dict[str, Any]:
-    """The differences, see flows/versions/diff.py.
+    """The differences, see flows/versions/diff.py; of each kind those of entries_by_kind().
 
     Raises:
         UserError: where one of the versions cannot be read.
@@ -248,7 +248,7 @@ def _compare(sides: Sides, state: State | None) -> dict[str, Any]:
 
     found = compare(*read_versions(list(sides)))
     pa.default_memory_pool().release_unused()  # two whole manifests were read
-    return found
+    return found | entries_by_kind(found)
 
 
 def entries_by_kind(found: dict[str, Any]) -> dict[Kind, "Entries"]:
@@ -335,7 +335,7 @@ def _shown(commit: str, image: dict[str, Any], here: Here, side: str) -> Shown:
     name = image["file_name"]
     alt = f"{name}, {side}"
     if commit == WORKSPACE:
-        return Shown(f"/picture/original?{urlencode({'file': name})}", page_of_image(name), alt)
+        return Shown(pictures.address_by_file_name(name), page_of_image(name), alt)
     page = page_of_image(name) if name in here.in_workspace else ""
     old = here.images.get(name)
     if old is None or old.path is None:
